@@ -1,0 +1,53 @@
+"""chatlib: what it means for a server to wait.
+
+Start a real TCP server in the background, connect real clients, and see who waits for whom:
+
+    import chatlib
+
+    server = chatlib.start(chatlib.SyncServer)
+    alice = chatlib.connect(server, name="alice")
+    bob = chatlib.connect(server, name="bob")
+    bob.send("hello")
+    bob.waits(0.5)  # True: the server waits for alice, who says nothing
+    chatlib.stop(server)
+"""
+
+from chatlib.background import running, start, stop, stop_all
+from chatlib.client import Client, Disconnected, connect
+from chatlib.doctor import doctor
+from chatlib.journal import Entry, Journal
+from chatlib.servers import MODELS, Limits, RawThreadServer, Server, SyncServer, ThreadingServer
+from chatlib.services import Broadcast, Chat, Member, Service, Shout
+from chatlib.wire import LineReader, encode
+
+__version__ = "0.1.0"
+
+__all__ = [
+    # servers: how the waiting is done
+    "SyncServer",
+    "ThreadingServer",
+    "RawThreadServer",
+    "Server",
+    "Limits",
+    "MODELS",
+    # services: what is said
+    "Shout",
+    "Broadcast",
+    "Chat",
+    "Service",
+    "Member",
+    "Journal",
+    "Entry",
+    # in a notebook
+    "start",
+    "stop",
+    "stop_all",
+    "running",
+    "connect",
+    "Client",
+    "Disconnected",
+    "doctor",
+    # lines in a stream of bytes
+    "LineReader",
+    "encode",
+]

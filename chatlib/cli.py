@@ -1,0 +1,92 @@
+"""The commands: `python -m chatlib serve | chat | doctor`."""
+
+import argparse
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from typing import NoReturn, cast
+
+from chatlib import background
+from chatlib.client import connect
+from chatlib.doctor import doctor
+from chatlib.servers import MODELS
+from chatlib.services import Broadcast, Chat, Service, Shout
+from chatlib.terminal import Keyboard, chat
+
+SERVICES: dict[str, type[Service]] = {"shout": Shout, "broadcast": Broadcast, "chat": Chat}
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, and exits with 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the program."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command. Returns its exit status: 0 well, 1 something is missing, 2 a mistake in the call."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options))
+    except OSError as error:
+        print(f"chatlib: {error.strerror or error}", file=sys.stderr)
+    except ValueError as error:
+        print(f"chatlib: {error}", file=sys.stderr)
+    return 2
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="chatlib", description="What it means for a server to wait.")
+    commands = parser.add_subparsers(required=True, metavar="serve | chat | doctor", dest="a command")
+
+    serve = commands.add_parser("serve", help="run a server until Ctrl-C")
+    serve.set_defaults(command=_serve)
+    serve.add_argument("model", choices=MODELS, help="how it waits: %(choices)s")
+    serve.add_argument("--service", choices=SERVICES, default="shout", help="what is said: %(choices)s")
+    serve.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets other computers in")
+    serve.add_argument("--port", type=_port, default=0, help="0 to 65535 (default: 0, any free one)")
+
+    talk = commands.add_parser("chat", help="talk to a server from this terminal; Ctrl-C or Ctrl-D to leave")
+    talk.set_defaults(command=_chat)
+    talk.add_argument("address", metavar="HOST:PORT")
+    talk.add_argument("--name", help="your name, if the server asks for one")
+
+    look = commands.add_parser("doctor", help="say what is missing on this computer, and how to mend it")
+    look.set_defaults(command=_doctor)
+    return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: ports are numbers from 0 to 65535")
+    return int(text)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    asked_to_stop = threading.Event()
+    # Both by hand: a program that a shell starts in the background would ignore SIGINT.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked_to_stop.set())
+    address, service = (options.host, options.port), SERVICES[options.service]()
+    with background.running(MODELS[options.model], address, service) as server:
+        print("listening on {}:{}".format(*server.server_address[:2]), flush=True)
+        while not asked_to_stop.wait(0.5):  # with a limit: on Windows, Ctrl-C is only noticed in between
+            pass
+    return 0
+
+
+def _chat(options: argparse.Namespace) -> int:
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # consoles lack letters
+    keyboard = cast(Keyboard, sys.stdin.buffer.raw)  # type: ignore[union-attr] # typeshed forgets `raw`
+    with connect(options.address, options.name) as client, contextlib.suppress(KeyboardInterrupt):
+        print(chat(client, keyboard, options.name), file=sys.stderr)
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    report = doctor()
+    print(report)
+    return 0 if report.well else 1

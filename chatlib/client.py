@@ -1,0 +1,166 @@
+"""A connection that a notebook can hold in one hand. Every call that waits has a deadline."""
+
+import contextlib
+import itertools
+import os
+import socket
+import struct
+import time
+from collections import deque
+from typing import Any, Self
+
+from chatlib import cells
+from chatlib.wire import LineReader, encode
+
+DEADLINE = 1.0
+"""Seconds that a call waits, if it is not told otherwise."""
+
+LINE_LIMIT = 1_048_576
+"""Bytes in a line that a client still accepts: more than a server lets through, and a name before it."""
+
+# SO_LINGER with a time of 0: close at once, discard what waits, send a reset. Windows has shorter numbers.
+_DISCARD = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+
+_numbers = itertools.count(1)
+
+
+class Disconnected(ConnectionError):
+    """The server has ended the connection: nothing more will come."""
+
+
+def address_of(target: Any) -> tuple[str, int]:
+    """Returns host and port of a server, of a pair, or of a text like `127.0.0.1:8888`.
+
+    Raises:
+        ValueError: The text is not of that form, or the port is not a number from 1 to 65535.
+    """
+    if isinstance(target, str):
+        host, _, port = target.rpartition(":")
+        if not port.isdecimal():
+            raise ValueError(f"{target!r} is not of the form HOST:PORT, like 127.0.0.1:8888")
+        target = host.strip("[]"), int(port)
+    host, port = getattr(target, "server_address", target)[:2]
+    if not 0 < port <= 65535:
+        raise ValueError(f"{port} is not a port: ports are numbers from 1 to 65535")
+    # A server that listens on every address is reached on this one; and on Windows `localhost` costs two
+    # seconds, because ::1 is tried first, where most servers do not listen.
+    return ("127.0.0.1" if host in ("", "0.0.0.0", "localhost") else host), port
+
+
+def connect(target: Any, name: str | None = None, timeout: float = DEADLINE) -> "Client":
+    """Connects to a server. Blocks for at most `timeout` seconds.
+
+    In a notebook, a connection that an earlier run of the same cell opened is closed first.
+
+    Args:
+        target: A server, a pair of host and port, or a text like `127.0.0.1:8888`.
+        name: What to call the client in messages; `client 1` and so on if not given. It is not sent.
+        timeout: Seconds to wait for the connection.
+
+    Raises:
+        ConnectionRefusedError: Nobody listens there.
+        TimeoutError: No answer in time.
+        OSError: There is no such host.
+        ValueError: This is not an address.
+    """
+    cells.close_earlier()
+    address = address_of(target)
+    try:
+        connection = socket.create_connection(address, timeout)
+    except OSError as error:
+        reason = f"cannot connect to {address[0]}:{address[1]}: {error.strerror or error}"
+        raise type(error)(error.errno, reason) from None
+    client = Client(connection, name or f"client {next(_numbers)}")
+    cells.remember(client, Client.close)
+    return client
+
+
+class Client:
+    """One end of a connection, seen as lines of text.
+
+    Args:
+        connection: A connected socket. The client owns it from now on.
+        name: What to call it in messages.
+    """
+
+    def __init__(self, connection: socket.socket, name: str) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = connection
+        self.name = name
+        self._reader = LineReader(LINE_LIMIT)
+        self._lines: deque[str] = deque()
+
+    def send(self, text: str, timeout: float = DEADLINE) -> None:
+        """Sends one line. Blocks for at most `timeout` seconds, and only if the server does not read.
+
+        Raises:
+            TimeoutError: The buffers on the way are full. A part of the line may have been sent.
+            ConnectionError: The server has gone.
+        """
+        self.socket.settimeout(timeout)
+        self.socket.sendall(encode([text]))
+
+    def receive(self, timeout: float = DEADLINE) -> str:
+        """Returns the next line, without its newline. Blocks for at most `timeout` seconds.
+
+        Raises:
+            TimeoutError: No whole line has come in that time.
+            Disconnected: The server has closed the connection, or has gone.
+        """
+        deadline = time.monotonic() + timeout
+        try:
+            while not self._lines:
+                self._lines.extend(self._reader.feed(self._receive_chunk(deadline)))
+        except TimeoutError:
+            raise TimeoutError(f"no line came for {self.name} within {timeout:g} s") from None
+        return self._lines.popleft()
+
+    def waits(self, seconds: float = 0.5) -> bool:
+        """Returns True when nothing arrives for so long. Blocks for as long; a line that arrives is kept."""
+        try:
+            self._lines.appendleft(self.receive(seconds))
+        except TimeoutError:
+            return True
+        except Disconnected:
+            pass
+        return False
+
+    def half_close(self) -> None:
+        """Says that no more will be sent (FIN), and can still receive."""
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """Breaks the connection off (RST), as when a program crashes."""
+        with contextlib.suppress(OSError):
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD)
+        self.socket.close()
+
+    def close(self) -> None:
+        """Leaves politely (FIN). Never waits; harmless when called twice."""
+        with contextlib.suppress(OSError):  # the server may have gone before us
+            self.socket.shutdown(socket.SHUT_WR)
+            self.socket.setblocking(False)
+            while self.socket.recv(65_536):  # closing over unread bytes would send a reset
+                pass
+        self.socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Client {self.name}>"  # no address: a notebook that shows this shows the same each time
+
+    def _receive_chunk(self, deadline: float) -> bytes:
+        if self.socket.fileno() == -1:
+            raise Disconnected(f"{self.name} has left")
+        self.socket.settimeout(max(0.001, deadline - time.monotonic()))
+        try:
+            chunk = self.socket.recv(65_536)
+        except ConnectionError as error:
+            raise Disconnected(f"the connection of {self.name} is broken: {error.strerror}") from None
+        if not chunk:
+            raise Disconnected(f"the server has ended the connection of {self.name}")
+        return chunk

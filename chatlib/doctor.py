@@ -1,0 +1,68 @@
+"""Is everything there that the lessons need? What is missing is named, with the cure."""
+
+import importlib.util
+import socket
+import sys
+from typing import NamedTuple
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at."""
+
+    what: str
+    ok: bool
+    cure: str
+
+    def __str__(self) -> str:
+        return f"ok      {self.what}" if self.ok else f"MISSING {self.what}: {self.cure}"
+
+
+class Report(tuple[Finding, ...]):
+    """All findings; as text, a line for each."""
+
+    @property
+    def well(self) -> bool:
+        """True when nothing is missing."""
+        return all(finding.ok for finding in self)
+
+    def __str__(self) -> str:
+        last = "Everything is there." if self.well else "Mend what is missing, then ask again."
+        return "\n".join([*map(str, self), last])
+
+    __repr__ = __str__
+
+
+def doctor() -> Report:
+    """Looks at Python, the packages and the network of this computer. Blocks for at most 2 s."""
+    return Report(
+        [
+            Finding("Python 3.11 or newer", sys.version_info >= (3, 11), "install it from python.org"),
+            *map(_package, ("jupyterlab", "ipykernel", "ipywidgets", "anywidget")),
+            _loopback(),
+        ]
+    )
+
+
+def _package(name: str) -> Finding:
+    there = importlib.util.find_spec(name) is not None
+    return Finding(f"the package {name}", there, "start the notebooks with: python3 run.py lab")
+
+
+def _loopback() -> Finding:
+    cure = "allow Python to talk on 127.0.0.1 in the firewall of this computer"
+    try:
+        heard = _echo(b"?") == b"?"
+    except OSError:
+        heard = False
+    return Finding("a server and a client can talk on 127.0.0.1", heard, cure)
+
+
+def _echo(message: bytes) -> bytes:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with socket.create_connection(listener.getsockname(), 1.0) as client:
+            client.sendall(message)
+        listener.settimeout(1.0)
+        connection, _ = listener.accept()
+    with connection:
+        connection.settimeout(1.0)
+        return connection.recv(len(message))

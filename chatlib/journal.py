@@ -1,0 +1,66 @@
+"""What a server heard, in order: a server thread records, and the notebook's own thread prints."""
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from typing import NamedTuple
+
+REMEMBERED = 10_000
+"""Entries that a journal keeps; older ones are forgotten and counted."""
+
+TEXT_LIMIT = 200
+"""Characters of a line that a journal keeps."""
+
+
+class Entry(NamedTuple):
+    """One thing that happened."""
+
+    what: str
+    """`came`, `said`, `left`, `refused`, `failed`, `paused` or `named`."""
+    who: str
+    """The client, as the server names it: `client 1` is the first that came."""
+    text: str
+    """What was said, or why it happened; the first 200 characters."""
+    thread: str
+    """The name of the thread that served it."""
+
+    def __str__(self) -> str:
+        text = repr(self.text) if self.what == "said" else f"({self.text})" if self.text else ""
+        return f"{self.who} {self.what} {text}".rstrip()
+
+
+class Journal:
+    """The entries of one service, oldest first. Any thread may add, read and wait."""
+
+    def __init__(self, remembered: int = REMEMBERED) -> None:
+        self._entries: deque[Entry] = deque(maxlen=remembered)
+        self._changed = threading.Condition()
+        self.forgotten = 0
+        """How many of the oldest entries have been dropped, because memory is not endless."""
+
+    def add(self, what: str, who: str, text: str = "") -> None:
+        """Records one entry, with the name of the calling thread."""
+        entry = Entry(what, who, text[:TEXT_LIMIT], threading.current_thread().name)
+        with self._changed:
+            self.forgotten += len(self._entries) == self._entries.maxlen
+            self._entries.append(entry)
+            self._changed.notify_all()
+
+    def find(self, what: str | None = None, who: str | None = None) -> list[Entry]:
+        """Returns the entries of one kind, or of one client, or all."""
+        return [entry for entry in self if what in (None, entry.what) and who in (None, entry.who)]
+
+    def wait_for(self, what: str, who: str | None = None, count: int = 1, timeout: float = 1.0) -> bool:
+        """Waits for `count` such entries. Blocks for at most `timeout` seconds; returns False if in vain."""
+        with self._changed:
+            return self._changed.wait_for(lambda: len(self.find(what, who)) >= count, timeout)
+
+    def __iter__(self) -> Iterator[Entry]:
+        with self._changed:
+            return iter(list(self._entries))
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self))

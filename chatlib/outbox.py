@@ -1,0 +1,222 @@
+"""What waits to be sent to one client. Posting and flushing never wait; a slow reader delays only itself."""
+
+import contextlib
+import os
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+
+from chatlib.wakeup import Wakeup
+
+OUTBOX_LIMIT = 1_048_576
+"""Bytes that may wait for one client before it counts as a slow reader and is cut off."""
+
+# Waiting for one socket needs no descriptor of its own with these, so it also works when none is left.
+OneSocketSelector = getattr(selectors, "PollSelector", selectors.SelectSelector)
+
+
+class Outbox:
+    """The bytes that one client is owed, in order, and the name that it goes by.
+
+    `post` adds to them and `Flusher.flush` sends what the kernel takes at once. The rest waits here, and the
+    flusher's thread sends it as the client reads on. When more than `limit` bytes wait, the client is cut
+    off.
+
+    Args:
+        sock: The connection. Another thread may go on receiving from it, with a time limit (`settimeout`).
+        name: What the journal calls this client.
+        flusher: Who sends.
+        limit: How much may wait, in bytes.
+    """
+
+    def __init__(self, sock: socket.socket, name: str, flusher: "Flusher", limit: int = OUTBOX_LIMIT) -> None:
+        self.name = name
+        self.ended = ""
+        """Why this side ended the conversation; empty while it goes on."""
+        self.closed = False
+        self._connection = sock
+        # A second Python object for the same descriptor: this one never waits, while the reader's own waits
+        # in `recv`. (MSG_DONTWAIT would say the same for a single call, but Windows does not have it.)
+        self.sender = socket.socket(sock.family, sock.type, sock.proto, fileno=sock.fileno())
+        self.sender.setblocking(False)
+        self._flusher = flusher
+        self._limit = limit
+        self._owed = bytearray()
+        self._stalled = False  # the kernel's buffer is full: until it is empty, the flusher's thread sends
+        self._lock = threading.Lock()
+
+    def post(self, data: bytes) -> None:
+        """Adds bytes to what is owed. Never waits; does nothing once the conversation has ended."""
+        with self._lock:
+            if self.closed or self.ended:
+                return
+            if not self._owed:
+                self._flusher.posted.append(self)
+            self._owed += data
+            if len(self._owed) > self._limit:
+                self._send()  # perhaps it is not the client that is slow, but whoever should have flushed
+            if len(self._owed) > self._limit:
+                self._cut(f"it read too slowly: more than {self._limit} bytes waited for it")
+
+    def finish(self, why: str) -> None:
+        """Ends the conversation politely: nothing more is read or posted, what is owed is still sent."""
+        self.ended = self.ended or why
+
+    def cut(self, why: str) -> None:
+        """Ends the conversation at once, from any thread, and wakes the thread that reads from it."""
+        with self._lock:
+            if not self.closed:
+                self._cut(why)
+
+    def flush(self) -> None:
+        """Sends what the kernel takes now. Never waits."""
+        with self._lock:
+            if self._stalled:
+                return
+            self._send()
+            if self._owed:
+                self._stalled = self._flusher.adopt(self)
+
+    def resume(self) -> bool:
+        """Sends on, once the kernel has room. Never waits; returns True when nothing is owed any more."""
+        with self._lock:
+            self._send()
+            self._stalled = bool(self._owed)
+            return not self._stalled
+
+    def drain(self, timeout: float, leave: int = 0) -> None:
+        """Waits until the client has taken all but `leave` bytes. Blocks for at most `timeout` seconds."""
+        if len(self._owed) <= leave:
+            return
+        deadline = time.monotonic() + timeout
+        with OneSocketSelector() as selector, contextlib.suppress(ValueError):  # closed meanwhile
+            selector.register(self.sender, selectors.EVENT_WRITE)
+            while len(self._owed) > leave and selector.select(max(0.0, deadline - time.monotonic())):
+                self.resume()
+
+    def close(self) -> None:
+        """Forgets what is owed. The descriptor stays open: it belongs to the connection."""
+        with self._lock:
+            self.closed = True
+            self._owed.clear()
+            self.sender.detach()
+            if self._stalled:
+                self._flusher.wake()  # so that its thread lets go of the descriptor
+
+    def _send(self) -> None:
+        if not self._owed:
+            return
+        try:
+            del self._owed[: self.sender.send(self._owed)]
+        except BlockingIOError:
+            pass
+        except OSError as error:  # the client has gone; the thread that reads from it will hear so, too
+            self._cut(error.strerror or "the connection broke")
+
+    def _cut(self, why: str) -> None:
+        self.ended, self.closed = self.ended or why, True
+        self._owed.clear()
+        hang_up(self._connection)
+
+
+def hang_up(connection: socket.socket) -> None:
+    """Ends a connection that another thread may be waiting on, and wakes that thread. Never waits."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+    # On Windows only a close wakes a thread that waits in recv; on macOS it may swallow the wake-up that
+    # shutdown has sent (CPython issues 91913 and 154224), and elsewhere the descriptor might be given out
+    # again too early.
+    if os.name == "nt":
+        connection.close()
+
+
+class Flusher:
+    """Sends what was posted: at once where the kernel has room; where it has not, later, in one thread.
+
+    The thread is started when the first client stalls, so a server whose clients all read has none.
+    """
+
+    def __init__(self) -> None:
+        self.posted: deque[Outbox] = deque()
+        """Outboxes with something new in them, each once."""
+        self._adopted: deque[Outbox] = deque()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._wakeup: Wakeup | None = None
+        self._closed = False
+
+    def flush(self) -> None:
+        """Sends what has been posted until now. Never waits; any thread may call it after it has posted."""
+        for _ in range(len(self.posted)):  # not `while`: others go on posting, and they flush what they post
+            try:
+                outbox = self.posted.popleft()
+            except IndexError:  # another thread is sending the last one
+                return
+            outbox.flush()
+
+    def adopt(self, outbox: Outbox) -> bool:
+        """Takes over a stalled outbox. Returns False if no thread can be had: the next flush tries again."""
+        with self._lock:
+            if self._closed or not self._started():
+                self.posted.append(outbox)
+                return False
+            self._adopted.append(outbox)
+        self.wake()
+        return True
+
+    def wake(self) -> None:
+        """Makes the thread look again at what it has to wait for."""
+        if self._wakeup:
+            self._wakeup.set()
+
+    def close(self) -> None:
+        """Ends the thread. Blocks for at most a second."""
+        with self._lock:
+            self._closed = True
+        self.wake()
+        if self._thread and self._thread is not threading.current_thread():
+            self._thread.join(1.0)
+
+    def _started(self) -> bool:
+        if self._thread:
+            return True
+        try:
+            wakeup = Wakeup()
+        except OSError:  # out of descriptors
+            return False
+        thread = threading.Thread(target=self._run, args=(wakeup,), name="sends to slow readers", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # out of threads
+            wakeup.close()
+            return False
+        self._thread, self._wakeup = thread, wakeup
+        return True
+
+    def _run(self, wakeup: Wakeup) -> None:
+        with selectors.DefaultSelector() as selector, contextlib.closing(wakeup):
+            selector.register(wakeup, selectors.EVENT_READ)
+            while not self._closed:
+                self._update(selector)
+                with contextlib.suppress(OSError):  # Windows: one was closed just now; _update drops it
+                    self._resume_ready(selector)
+
+    def _update(self, selector: selectors.BaseSelector) -> None:
+        for key in list(selector.get_map().values()):
+            if key.data and key.data.closed:
+                selector.unregister(key.fileobj)
+        while self._adopted:
+            outbox = self._adopted.popleft()
+            with contextlib.suppress(KeyError, ValueError):  # a closed one may have had its descriptor
+                selector.unregister(outbox.sender)
+            with contextlib.suppress(KeyError, ValueError):  # closed meanwhile
+                selector.register(outbox.sender, selectors.EVENT_WRITE, outbox)
+
+    def _resume_ready(self, selector: selectors.BaseSelector) -> None:
+        for key, _ in selector.select():
+            if key.data is None:
+                key.fileobj.clear()  # type: ignore[union-attr]
+            elif key.data.resume():
+                selector.unregister(key.fileobj)

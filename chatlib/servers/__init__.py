@@ -1,0 +1,15 @@
+"""The servers: one file for each way to wait. What is said is the same in all of them."""
+
+from chatlib.servers.base import Limits, Server
+from chatlib.servers.one_at_a_time import SyncServer
+from chatlib.servers.raw_threads import RawThreadServer
+from chatlib.servers.thread_per_client import ThreadingServer
+
+__all__ = ["MODELS", "Limits", "RawThreadServer", "Server", "SyncServer", "ThreadingServer"]
+
+MODELS: dict[str, type[Server]] = {
+    "sync": SyncServer,
+    "threading": ThreadingServer,
+    "raw-threads": RawThreadServer,
+}
+"""Every server, by the name that the command line gives it."""

@@ -1,0 +1,251 @@
+"""What all servers share: the verbs of `socketserver`, safe to call at any time and from any thread."""
+
+import contextlib
+import itertools
+import os
+import selectors
+import socket as sockets
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from socket import IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET, TCP_NODELAY
+from socket import socket as Socket
+from typing import Any, Self
+
+from chatlib.outbox import OUTBOX_LIMIT, Flusher, Outbox
+from chatlib.services import Service, Shout
+from chatlib.wakeup import Wakeup
+from chatlib.wire import LINE_LIMIT, encode
+
+Address = tuple[str, int]
+
+LOOPBACK: Address = ("127.0.0.1", 0)
+"""This computer only, on any free port."""
+
+BACKLOG = 128
+"""Connections that the kernel holds ready until they are accepted."""
+
+KEEPALIVE = {"TCP_KEEPALIVE": 60, "TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 6}
+"""After 60 s of silence ask every 10 s whether the peer is there; after 6 questions it is gone. The first two
+names mean the same: systems differ."""
+
+PAUSE = 0.1
+"""Seconds without accepting, after the system had no descriptor left for a connection."""
+
+STOP_WITHIN = 2.0
+"""Seconds for which stopping waits at most."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a server grants to its clients."""
+
+    line: int = LINE_LIMIT
+    """Bytes in one line. Who sends a longer one is told, and disconnected."""
+    outbox: int = OUTBOX_LIMIT
+    """Bytes that may wait for one client. Who reads so slowly that more would wait is cut off."""
+    clients: int = 10_000
+    """Connections at once. One more is told so, and closed."""
+    idle: float = 86_400.0
+    """Seconds of silence after which a client counts as gone. On a `SyncServer` the others wait that long."""
+
+
+@contextlib.contextmanager
+def explaining(address: Address) -> Iterator[None]:
+    """Says in an error from `bind` which address it was that could not be had."""
+    try:
+        yield
+    except OSError as error:
+        reason = f"cannot listen on {address[0]}:{address[1]}: {error.strerror}"
+        raise type(error)(error.errno, reason) from None
+
+
+def set_options(connection: Socket) -> None:
+    """Sends small lines at once, and notices within two minutes when a peer has vanished without a word."""
+    connection.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+    connection.setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1)
+    for name, value in KEEPALIVE.items():
+        if hasattr(sockets, name):  # not every system has every one
+            connection.setsockopt(IPPROTO_TCP, getattr(sockets, name), value)
+
+
+class Server:
+    """A listener's life: `serve_forever`, `shutdown`, `server_close`; and who is connected meanwhile.
+
+    A kind of server adds two methods: `listen`, and its way to wait, `process_request`.
+
+    Args:
+        address: Host and port to listen on. This computer only, and any free port, if not given.
+        service: What is said; `Shout()` if not given.
+        limits: What clients may do; `Limits()` if not given.
+
+    Raises:
+        OSError: The address cannot be had: in use, not allowed, or no such host. The message says which.
+        OverflowError: The port is not a number from 0 to 65535.
+    """
+
+    socket: Socket
+    server_address: Any
+    listen: Callable[[Address], None]
+    process_request: Callable[[Any, Any], None]
+    allow_reuse_address = os.name == "posix"  # on Windows a second server could then bind, and hear nothing
+    request_queue_size = BACKLOG
+
+    def __init__(
+        self, address: Address = LOOPBACK, service: Service | None = None, limits: Limits | None = None
+    ) -> None:
+        self.service = service or Shout()
+        self.limits = limits or Limits()
+        self.flusher = Flusher()
+        self.clients: dict[Socket, Outbox] = {}
+        self._numbers = itertools.count(1)
+        self._handlers: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        self._stopping = False
+        self._serving: threading.Thread | None = None
+        self._served = threading.Event()
+        self._wakeup: Wakeup | None = None
+        self._short_of_descriptors = False
+        with explaining(address):
+            self.listen(address)
+
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
+        """Accepts clients until `shutdown` is called. Blocks, so it is usually called in a thread of its own.
+
+        Once shut down, a server does not serve again. `poll_interval` is there because socketserver has it:
+        this loop polls nothing, it is woken.
+        """
+        with self._lock:
+            if self._stopping:
+                return
+            self._served.clear()
+            self._serving = threading.current_thread()
+            self._wakeup = Wakeup()
+        try:
+            with selectors.DefaultSelector() as selector:
+                self.socket.setblocking(False)  # the client that woke us may be gone before we accept it
+                selector.register(self.socket, selectors.EVENT_READ)
+                selector.register(self._wakeup, selectors.EVENT_READ)
+                while not self._stopping:
+                    selector.select()
+                    self._accept()
+        finally:
+            self._wakeup.close()
+            self._serving = None
+            self._served.set()
+
+    def shutdown(self) -> None:
+        """Ends `serve_forever` and every conversation, and joins their threads.
+
+        May be called from any thread, also a handler's, before serving began, and twice. Blocks for at most 2
+        s; a thread that is still busy then (in a service that sleeps, say) is left behind.
+        """
+        with self._lock:
+            self._stopping = True
+            present = list(self.clients.values())
+        if self._wakeup:
+            self._wakeup.set()
+        self.flusher.flush()
+        for outbox in present:
+            outbox.cut("the server stopped")
+        self._join(time.monotonic() + STOP_WITHIN)
+
+    def server_close(self) -> None:
+        """Shuts down, and frees the port. Blocks for at most 4 s, and only if a thread does not end."""
+        self.shutdown()
+        self.socket.close()
+        self.flusher.close()
+
+    @property
+    def threads(self) -> list[threading.Thread]:
+        """The threads at work: the one that accepts, then those that serve clients."""
+        with self._lock:
+            return [thread for thread in (self._serving, *self._handlers) if thread and thread.is_alive()]
+
+    def get_request(self) -> tuple[Socket, Any]:
+        """Accepts one connection. Never waits; raises OSError if there is none, or no descriptor for it."""
+        try:
+            connection, address = self.socket.accept()
+        except (BlockingIOError, ConnectionError):
+            raise
+        except OSError as error:
+            self._pause(error)
+            raise
+        self._short_of_descriptors = False
+        return connection, address
+
+    def shutdown_request(self, request: Any) -> None:
+        """Closes one connection and forgets its client."""
+        with self._lock:
+            outbox = self.clients.pop(request, None)
+        if outbox:
+            outbox.close()
+        request.close()
+
+    def start_handler(self, target: Callable[..., None], *args: Any, name: str) -> None:
+        """Starts a thread that `shutdown` will join. Raises RuntimeError when the system has none left."""
+        thread = threading.Thread(target=target, args=args, name=name, daemon=True)
+        with self._lock:
+            self._handlers.add(thread)
+        thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server_close()
+
+    def _accept(self) -> None:
+        try:
+            connection, address = self.get_request()
+        except OSError:
+            return
+        name = f"client {next(self._numbers)}"
+        if problem := self._admit(connection, name):
+            self._refuse(connection, name, problem)
+            return
+        try:
+            self.process_request(connection, address)
+        except RuntimeError as error:  # no thread left for it
+            self._refuse(connection, name, str(error))
+        except BaseException:  # Ctrl-C, where the server runs in the main thread
+            self.shutdown_request(connection)
+            raise
+
+    def _admit(self, connection: Socket, name: str) -> str:
+        with self._lock:  # shutdown must find it among the clients, or we must find that it is over
+            if self._stopping:
+                return "the server stops"
+            if len(self.clients) >= self.limits.clients:
+                return "the server is full"
+            try:
+                connection.settimeout(self.limits.idle)
+                set_options(connection)
+                self.clients[connection] = Outbox(connection, name, self.flusher, self.limits.outbox)
+            except OSError as error:
+                return error.strerror or "the connection broke"
+        return ""
+
+    def _refuse(self, connection: Socket, name: str, why: str) -> None:
+        self.service.journal.add("refused", name, why)
+        with contextlib.suppress(OSError):
+            connection.setblocking(False)
+            connection.send(encode([f"* {why}"]))
+        self.shutdown_request(connection)
+
+    def _pause(self, error: OSError) -> None:
+        """Waits a little: while no descriptor is free, accepting again at once only burns the processor."""
+        if not self._short_of_descriptors:
+            self._short_of_descriptors = True
+            self.service.journal.add("paused", "the server", error.strerror or str(error))
+        time.sleep(PAUSE)
+
+    def _join(self, deadline: float) -> None:
+        me = threading.current_thread()
+        if self._serving not in (None, me):
+            self._served.wait(deadline - time.monotonic())
+        for thread in self.threads:
+            if thread not in (me, self._serving):
+                thread.join(max(0.0, deadline - time.monotonic()))

@@ -1,0 +1,134 @@
+"""What is said. A service decides who hears what; it never knows how the waiting is done. No I/O here."""
+
+import threading
+from typing import Protocol
+
+from chatlib.journal import Journal
+from chatlib.wire import encode
+
+
+class Member(Protocol):
+    """One client, as a service sees it."""
+
+    name: str
+
+    def post(self, data: bytes) -> None:
+        """Puts bytes into the client's outbox. Never waits."""
+
+    def finish(self, why: str) -> None:
+        """Ends the conversation: nothing more is read, what is owed is still sent."""
+
+
+class Service:
+    """The base of all services: who is here, and a journal of what happened.
+
+    A server calls `joined`, `heard` and `left`, from whichever thread serves the client. Each holds the
+    service's lock from beginning to end. So no member joins or leaves while a broadcast walks the list, and
+    all hear the same things in the same order. Posting never waits, so neither does anyone who waits for the
+    lock.
+
+    Subclasses override `welcome`, `answer` and `farewell`, which are called with the lock held.
+    """
+
+    def __init__(self) -> None:
+        self.journal = Journal()
+        self.members: dict[Member, None] = {}  # a set that keeps the order in which they came
+        self._lock = threading.RLock()
+
+    def joined(self, member: Member) -> None:
+        """A client has come."""
+        with self._lock:
+            self.journal.add("came", member.name)
+            self.members[member] = None
+            self.welcome(member)
+
+    def heard(self, member: Member, lines: list[str]) -> None:
+        """A client has said these lines: all that one `recv` brought, so that they travel on together."""
+        with self._lock:
+            for line in lines:
+                self.journal.add("said", member.name, line)
+            self.answer(member, lines)
+
+    def left(self, member: Member, why: str = "") -> None:
+        """A client has gone, for whatever reason. Called once for each."""
+        with self._lock:
+            self.members.pop(member, None)
+            self.journal.add("left", member.name, why)
+            self.farewell(member)
+
+    def welcome(self, member: Member) -> None:
+        """What happens when a client comes."""
+
+    def answer(self, member: Member, lines: list[str]) -> None:
+        """What happens when a client speaks."""
+
+    def farewell(self, member: Member) -> None:
+        """What happens when a client has gone."""
+
+
+class Shout(Service):
+    """Answers each line in upper case."""
+
+    def answer(self, member: Member, lines: list[str]) -> None:
+        member.post(encode(line.upper() for line in lines))
+
+
+class Broadcast(Service):
+    """Sends each line to every *other* client, as it came."""
+
+    def answer(self, member: Member, lines: list[str]) -> None:
+        data = encode(lines)
+        for other in self.members:
+            if other is not member:
+                other.post(data)
+
+
+class Chat(Service):
+    """The public Budget Chat protocol: a name first, presence lines, `[name] text`.
+
+    Source: Protohackers, problem 3. A name has 1 to 32 ASCII letters and digits, and no two members share
+    one.
+    """
+
+    NAME_LIMIT = 32
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._names: dict[Member, str] = {}  # only those who have said their name are in the room
+
+    def welcome(self, member: Member) -> None:
+        member.post(encode(["Welcome! What is your name?"]))
+
+    def answer(self, member: Member, lines: list[str]) -> None:
+        if lines and member not in self._names:
+            name, *lines = lines
+            if not self._admit(member, name):
+                return
+        if lines:
+            self._tell_others(member, [f"[{self._names[member]}] {line}" for line in lines])
+
+    def farewell(self, member: Member) -> None:
+        if name := self._names.pop(member, None):
+            self._tell_others(member, [f"* {name} has left the room"])
+
+    def _admit(self, member: Member, name: str) -> bool:
+        if problem := self._problem_with(name):
+            member.post(encode([f"* {problem}"]))
+            member.finish(problem)
+            return False
+        member.post(encode([f"* The room contains: {', '.join(self._names.values())}"]))
+        self._tell_others(member, [f"* {name} has entered the room"])
+        self._names[member] = name
+        self.journal.add("named", member.name, name)
+        return True
+
+    def _problem_with(self, name: str) -> str:
+        if not (name.isascii() and name.isalnum() and len(name) <= self.NAME_LIMIT):
+            return f"a name has 1 to {self.NAME_LIMIT} letters and digits"
+        return "this name is taken" if name in self._names.values() else ""
+
+    def _tell_others(self, member: Member, lines: list[str]) -> None:
+        data = encode(lines)
+        for other in self._names:
+            if other is not member:
+                other.post(data)

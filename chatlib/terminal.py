@@ -1,0 +1,87 @@
+"""A chat in a terminal: what is typed goes to the server, what the server says is shown."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from chatlib.client import Client
+from chatlib.wire import LineReader
+
+GREETING = 0.5
+"""Seconds in which a server that asks for a name has done so."""
+
+FAREWELL = 1.0
+"""Seconds that the server has to answer, after the last line was typed."""
+
+PATIENCE = 10.0
+"""Seconds for which a server may leave a typed line unread."""
+
+
+class Keyboard(Protocol):
+    """Where typed bytes come from, without a buffer.
+
+    A buffer has a lock: held by a thread that still waits for a key, it would stop Python from exiting when the
+    server leaves first.
+    """
+
+    def read(self, size: int, /) -> bytes | None:
+        """Returns what was typed; nothing at the end. Blocks."""
+
+
+def chat(client: Client, keyboard: Keyboard, name: str | None = None) -> str:
+    """Talks until either side leaves, and says why it is over. Blocks.
+
+    Args:
+        client: A connection.
+        keyboard: Where typed bytes come from.
+        name: Sent as the first line, if the server begins with a question, as `Chat` does.
+    """
+    over = threading.Event()
+    reasons: list[str] = []
+
+    def until_over(job: Callable[[], None]) -> None:
+        try:
+            job()
+        except OSError as error:
+            reasons.append(str(error))
+        over.set()
+
+    if name:
+        _introduce(client, name)
+    for job in (lambda: _show(client), lambda: _send(client, keyboard, over)):
+        threading.Thread(target=until_over, args=(job,), daemon=True).start()
+    while not over.wait(0.2):  # with a limit: on Windows, Ctrl-C is only noticed in between
+        pass
+    return "".join(reasons[:1])
+
+
+def printable(text: str) -> str:
+    """Spells out control characters: what comes from a network must not steer a terminal."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+def _introduce(client: Client, name: str) -> None:
+    with contextlib.suppress(TimeoutError):
+        print(printable(client.receive(GREETING)), flush=True)
+        client.send(name)
+
+
+def _show(client: Client) -> None:
+    while True:
+        with contextlib.suppress(TimeoutError):
+            print(printable(client.receive(PATIENCE)), flush=True)
+
+
+def _send(client: Client, keyboard: Keyboard, over: threading.Event) -> None:
+    for line in _typed(keyboard):
+        client.send(line, PATIENCE)
+    client.half_close()
+    over.wait(FAREWELL)
+
+
+def _typed(keyboard: Keyboard) -> Iterator[str]:
+    reader = LineReader()
+    while chunk := keyboard.read(4096):
+        yield from reader.feed(chunk)
+    yield from filter(None, reader.feed(b"\n"))  # a last line that has no newline

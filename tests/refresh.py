@@ -1,0 +1,53 @@
+"""Runs every lesson in a clean kernel and saves what it printed: `python tests/refresh.py [NAME ...]`."""
+
+import sys
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+LESSONS = Path(__file__).parent.parent / "notebooks"
+CELL_TIMEOUT = 20
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+def main(names: list[str]) -> None:
+    """Refreshes the lessons whose file names contain one of `names`; all of them, if there is none."""
+    for path in sorted(LESSONS.glob("*.ipynb")):
+        if not names or any(name in path.name for name in names):
+            refresh(path)
+            print(path.name)
+
+
+def refresh(path: Path) -> None:
+    """Runs one lesson from top to bottom. If a cell fails, raises and leaves the file as it was."""
+    lesson = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        lesson,
+        timeout=CELL_TIMEOUT,
+        record_timing=False,
+        store_widget_state=False,
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(path.parent)}},
+    )
+    client.execute()
+    nbformat.write(tidy(lesson), path)
+
+
+def tidy(lesson: NotebookNode) -> NotebookNode:
+    """Removes all that differs from run to run, so that a change of the file is a change of the lesson."""
+    lesson.nbformat_minor = 5
+    lesson.metadata = nbformat.from_dict(METADATA)
+    for number, cell in enumerate(lesson.cells):
+        cell.id = f"cell-{number:02}"
+        cell.metadata = nbformat.from_dict({})
+        cell.source = cell.source.strip()
+    return lesson
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
