@@ -62,8 +62,13 @@ def main(arguments: List[str]) -> int:
 
 def lab(arguments: List[str]) -> List[str]:
     """JupyterLab over the whole project, opened at the first lesson; Ctrl-C ends it without a question."""
-    page = "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb"
-    return ["-m", "jupyterlab", "--ServerApp.root_dir=" + str(ROOT), page, "-y", *arguments]
+    options = [
+        "--ServerApp.root_dir=" + str(ROOT),
+        "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb",
+        "--allow-root",  # in a container everybody is root; and only this computer can connect
+        "-y",
+    ]
+    return ["-m", "jupyterlab", *options, *arguments]
 
 
 def test(arguments: List[str]) -> List[str]:
@@ -149,6 +154,7 @@ def make_venv() -> None:
     pins = re.findall(r"^\w", LOCK.read_text(encoding="utf-8"), re.MULTILINE)
     step(*pip, "--requirement", str(LOCK), progress=Progress(len(pins)))
     step(*pip, "--no-build-isolation", "--editable", str(ROOT))
+    silence_news()
     write_stamp(stamp)
 
 
@@ -159,6 +165,13 @@ def discard_venv() -> None:
     if os.path.lexists(str(VENV)):
         VENV.replace(discarded)
         shutil.rmtree(str(discarded), ignore_errors=True)
+
+
+def silence_news() -> None:
+    """Keep JupyterLab from asking about its news on top of the first lesson."""
+    settings = VENV / "etc" / "jupyter" / "labconfig" / "page_config.json"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text('{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}\n')
 
 
 def write_stamp(stamp: str) -> None:

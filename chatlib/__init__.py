@@ -14,7 +14,7 @@ Start a real TCP server in the background, connect real clients, and see who wai
 
 from chatlib.background import running, start, stop, stop_all
 from chatlib.client import Client, Disconnected, connect
-from chatlib.doctor import doctor
+from chatlib.diagnosis import doctor
 from chatlib.journal import Entry, Journal
 from chatlib.servers import MODELS, Limits, RawThreadServer, Server, SyncServer, ThreadingServer
 from chatlib.services import Broadcast, Chat, Member, Service, Shout

@@ -96,7 +96,8 @@ def stop(server: Serving) -> None:
     """
     found = _find(server)
     if found:
-        _running.remove(found)
+        with contextlib.suppress(ValueError):  # another thread stops it, too
+            _running.remove(found)
     if isinstance(server, Server):
         server.server_close()
         busy = any(thread is not threading.current_thread() for thread in server.threads)

@@ -10,7 +10,7 @@ from typing import NoReturn, cast
 
 from chatlib import background
 from chatlib.client import connect
-from chatlib.doctor import doctor
+from chatlib.diagnosis import doctor
 from chatlib.servers import MODELS
 from chatlib.services import Broadcast, Chat, Service, Shout
 from chatlib.terminal import Keyboard, chat

@@ -90,6 +90,11 @@ class Client:
         self._reader = LineReader(LINE_LIMIT)
         self._lines: deque[str] = deque()
 
+    @property
+    def address(self) -> Any:
+        """This end's own address, host and port: the one by which the server knows this client."""
+        return self.socket.getsockname()
+
     def send(self, text: str, timeout: float = DEADLINE) -> None:
         """Sends one line. Blocks for at most `timeout` seconds, and only if the server does not read.
 

@@ -83,15 +83,16 @@ class Outbox:
         """Sends on, once the kernel has room. Never waits; returns True when nothing is owed any more."""
         with self._lock:
             self._send()
-            self._stalled = bool(self._owed)
-            return not self._stalled
+            # Only ever cleared here: if it were set by a thread that drains, nobody would have adopted us.
+            self._stalled = self._stalled and bool(self._owed)
+            return not self._owed
 
     def drain(self, timeout: float, leave: int = 0) -> None:
         """Waits until the client has taken all but `leave` bytes. Blocks for at most `timeout` seconds."""
         if len(self._owed) <= leave:
             return
         deadline = time.monotonic() + timeout
-        with OneSocketSelector() as selector, contextlib.suppress(ValueError):  # closed meanwhile
+        with OneSocketSelector() as selector, contextlib.suppress(OSError, ValueError):  # closed meanwhile
             selector.register(self.sender, selectors.EVENT_WRITE)
             while len(self._owed) > leave and selector.select(max(0.0, deadline - time.monotonic())):
                 self.resume()

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from chatlib.client import Client
+from chatlib.client import LINE_LIMIT, Client
 from chatlib.wire import LineReader
 
 GREETING = 0.5
@@ -21,7 +21,7 @@ PATIENCE = 10.0
 class Keyboard(Protocol):
     """Where typed bytes come from, without a buffer.
 
-    A buffer has a lock: held by a thread that still waits for a key, it would stop Python from exiting when the
+    A buffer has a lock: held by a thread that still waits for a key, it stops Python from exiting when the
     server leaves first.
     """
 
@@ -81,7 +81,7 @@ def _send(client: Client, keyboard: Keyboard, over: threading.Event) -> None:
 
 
 def _typed(keyboard: Keyboard) -> Iterator[str]:
-    reader = LineReader()
+    reader = LineReader(LINE_LIMIT)  # ours is larger than the server's, which then says what is wrong
     while chunk := keyboard.read(4096):
         yield from reader.feed(chunk)
     yield from filter(None, reader.feed(b"\n"))  # a last line that has no newline

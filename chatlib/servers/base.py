@@ -10,7 +10,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from socket import IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET, TCP_NODELAY
+from socket import AF_INET, AF_INET6, IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET, TCP_NODELAY
 from socket import socket as Socket
 from typing import Any, Self
 
@@ -108,6 +108,7 @@ class Server:
         self._served = threading.Event()
         self._wakeup: Wakeup | None = None
         self._short_of_descriptors = False
+        self.address_family: int = AF_INET6 if ":" in address[0] else AF_INET
         with explaining(address):
             self.listen(address)
 

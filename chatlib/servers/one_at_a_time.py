@@ -19,4 +19,3 @@ class SyncServer(Server, socketserver.TCPServer):
         socketserver.TCPServer.__init__(self, address, Conversation)
 
     # `process_request` is socketserver's own: it calls the handler, and returns when the client has left.
-    process_request = socketserver.TCPServer.process_request

@@ -15,7 +15,7 @@ class RawThreadServer(Server):
 
     def listen(self, address: Address) -> None:
         """Steps 1 to 3: creates the socket, binds it to its address, listens."""
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self.socket = socket.socket(self.address_family, socket.SOCK_STREAM)
         try:
             if self.allow_reuse_address:  # a port that was in use a moment ago can be bound again
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,0 +1,87 @@
+"""Fixtures: every server, started, and connections to it. All that a test opens is closed."""
+
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from faults import SOON, dial, server_threads
+
+import chatlib
+
+Serve = Callable[..., chatlib.Server]
+Connect = Callable[..., chatlib.Client]
+Dial = Callable[..., socket.socket]
+
+SEVERAL_AT_ONCE = {name: model for name, model in chatlib.MODELS.items() if model is not chatlib.SyncServer}
+THREADED = {"threading": chatlib.ThreadingServer, "raw-threads": chatlib.RawThreadServer}
+
+
+@pytest.fixture(params=list(chatlib.MODELS.values()), ids=list(chatlib.MODELS))
+def model(request: pytest.FixtureRequest) -> Any:
+    """Every kind of server."""
+    return request.param
+
+
+@pytest.fixture(params=list(SEVERAL_AT_ONCE.values()), ids=list(SEVERAL_AT_ONCE))
+def several(request: pytest.FixtureRequest) -> Any:
+    """Every kind of server that serves several clients at once."""
+    return request.param
+
+
+@pytest.fixture(params=list(THREADED.values()), ids=list(THREADED))
+def threaded(request: pytest.FixtureRequest) -> Any:
+    """Every kind of server with a thread for each client."""
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left() -> Iterator[None]:
+    """After each test: no server runs, and no thread of one is alive."""
+    yield
+    chatlib.stop_all()
+    for thread in server_threads():
+        thread.join(SOON)
+        assert not thread.is_alive(), f"{thread.name!r} is still alive"
+
+
+@pytest.fixture
+def serve(_nothing_is_left: None) -> Iterator[Serve]:
+    """Starts a server, which is stopped at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def start(model: type[chatlib.Server], *args: Any, **kwargs: Any) -> chatlib.Server:
+            server = model(*args, **kwargs)
+            stack.callback(server.server_close)
+            return chatlib.start(server)
+
+        yield start
+
+
+@pytest.fixture
+def server(serve: Serve, model: type[chatlib.Server]) -> chatlib.Server:
+    """A started server of every kind; it shouts."""
+    return serve(model)
+
+
+@pytest.fixture
+def connect(serve: Serve) -> Iterator[Connect]:
+    """Connects a client, which is closed at the end: before its server is stopped."""
+    with contextlib.ExitStack() as stack:
+
+        def open_client(target: Any, name: str | None = None) -> chatlib.Client:
+            return stack.enter_context(chatlib.connect(target, name, timeout=SOON))
+
+        yield open_client
+
+
+@pytest.fixture
+def plug(serve: Serve) -> Iterator[Dial]:
+    """Connects a plain socket, which is closed at the end: before its server is stopped."""
+    with contextlib.ExitStack() as stack:
+
+        def open_socket(target: Any, receive_buffer: int = 0) -> socket.socket:
+            return stack.enter_context(dial(target, receive_buffer))
+
+        yield open_socket

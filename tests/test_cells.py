@@ -1,0 +1,262 @@
+"""Running a cell again: in a real kernel, with the messages that a notebook sends."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from conftest import Connect, Serve
+from faults import POSIX, SOON, environment
+
+import chatlib
+from chatlib import cells
+
+KernelManager = pytest.importorskip("jupyter_client").KernelManager
+pytest.importorskip("ipykernel")
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+class Notebook:
+    """A kernel of its own, which runs cells as a front end asks it to.
+
+    Args:
+        manager: Who started the kernel.
+        client: Connected to it.
+    """
+
+    def __init__(self, manager: Any, client: Any) -> None:
+        self.manager, self.client = manager, client
+
+    def send(self, code: str, cell: str | None) -> str:
+        """Asks for a cell to be run, and does not wait; returns the id of the request."""
+        content = {
+            "code": code,
+            "silent": False,
+            "store_history": True,
+            "allow_stdin": False,
+            "stop_on_error": False,
+        }
+        metadata = {"cellId": cell} if cell else {}
+        message = self.client.session.msg(
+            "execute_request", {**content, "user_expressions": {}}, metadata=metadata
+        )
+        self.client.shell_channel.send(message)
+        return str(message["header"]["msg_id"])
+
+    def output(self, request: str) -> str:
+        """Waits until a cell has run; returns what it showed, or the name of the error that ended it."""
+        shown = ""
+        while True:
+            message = self.client.get_iopub_msg(timeout=3 * SOON)
+            kind, content = message["msg_type"], message["content"]
+            if message["parent_header"].get("msg_id") != request:
+                continue
+            if kind == "status" and content["execution_state"] == "idle":
+                self.client.get_shell_msg(timeout=SOON)
+                return shown.strip()
+            if kind == "stream":
+                shown += content["text"]
+            elif kind == "execute_result":
+                shown += content["data"]["text/plain"]
+            elif kind == "error":
+                shown += content["ename"]
+
+    def run(self, code: str, cell: str | None = "elsewhere") -> str:
+        """Runs a cell; returns what it showed."""
+        return self.output(self.send(code, cell))
+
+    def is_open(self, name: str) -> bool:
+        """Returns whether the server or client of that name in the notebook is still open."""
+        return self.run(f"{name}.socket.fileno() != -1") == "True"
+
+
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[Notebook]:
+    """One kernel for this file: starting one takes a second."""
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel(env=environment())
+    client = manager.client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=6 * SOON)
+        yield Notebook(manager, client)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel()
+        manager.cleanup_resources()
+
+
+@pytest.fixture
+def notebook(kernel: Notebook) -> Iterator[Notebook]:
+    """The kernel, with chatlib imported, nothing started, and no cell remembered."""
+    kernel.run("import chatlib, chatlib.cells; chatlib.stop_all(); chatlib.cells._opened.clear()")
+    yield kernel
+    kernel.run("chatlib.stop_all()")
+
+
+START = "earlier = globals().get('server'); server = chatlib.start(chatlib.ThreadingServer)"
+
+
+def test_a_server_is_replaced_when_its_cell_runs_again(notebook: Notebook) -> None:
+    """The one before is stopped, the new one runs (33)."""
+    assert notebook.run(START, "a") == ""
+    assert notebook.run(START, "a") == ""
+    assert not notebook.is_open("earlier")
+    assert notebook.is_open("server")
+    assert notebook.run("len(chatlib.background._running)") == "1"
+
+
+def test_a_port_set_by_hand_is_free_again(notebook: Notebook) -> None:
+    """A cell with a fixed port can be run again and again, also with clients of other cells connected (28, 33)."""
+    notebook.run(
+        "import socket; s = socket.create_server(('127.0.0.1', 0)); port = s.getsockname()[1]; s.close()"
+    )
+    start = "server = chatlib.start(chatlib.SyncServer, ('127.0.0.1', port))"
+    for number in range(3):
+        assert notebook.run(start, "a") == ""
+        assert notebook.run(f"c{number} = chatlib.connect(server)", f"client {number}") == ""
+
+
+def test_a_connection_is_replaced_when_its_cell_runs_again(notebook: Notebook) -> None:
+    """The one before is closed politely: the server hears that it left (33)."""
+    notebook.run(START, "a")
+    code = "earlier = globals().get('alice'); alice = chatlib.connect(server, 'alice')"
+    notebook.run(code, "b")
+    notebook.run(code, "b")
+    assert not notebook.is_open("earlier")
+    assert notebook.is_open("alice")
+    assert notebook.run("server.service.journal.wait_for('left', timeout=10)") == "True"
+    assert notebook.run("server.service.journal.find('left')[0].text", "c") == "''"
+
+
+def test_what_other_cells_opened_stays(notebook: Notebook) -> None:
+    """Only the cell that runs again loses what it had (33)."""
+    notebook.run("one = chatlib.start(chatlib.SyncServer)", "a")
+    notebook.run("two = chatlib.start(chatlib.SyncServer); alice = chatlib.connect(two)", "b")
+    notebook.run("one = chatlib.start(chatlib.SyncServer)", "a")
+    assert notebook.is_open("two")
+    assert notebook.is_open("alice")
+
+
+def test_one_cell_may_open_several(notebook: Notebook) -> None:
+    """What the same run has opened stays; the next run closes all of it (33)."""
+    code = """
+olds = globals().get("news", [])
+server = chatlib.start(chatlib.ThreadingServer)
+news = [server, chatlib.start(chatlib.SyncServer), *(chatlib.connect(server) for _ in range(3))]
+"""
+    notebook.run(code, "a")
+    assert notebook.run("[thing.socket.fileno() == -1 for thing in news]") == str([False] * 5)
+    notebook.run(code, "a")
+    assert notebook.run("[thing.socket.fileno() == -1 for thing in olds]") == str([True] * 5)
+    assert notebook.run("[thing.socket.fileno() == -1 for thing in news]") == str([False] * 5)
+
+
+def test_a_cell_that_was_edited_is_the_same_cell(notebook: Notebook) -> None:
+    """The front end's id counts, not the text (33)."""
+    notebook.run("one = chatlib.start(chatlib.SyncServer)", "a")
+    notebook.run("two = chatlib.start(chatlib.ThreadingServer)", "a")
+    assert not notebook.is_open("one")
+
+
+def test_without_ids_the_text_tells_cells_apart(notebook: Notebook) -> None:
+    """Some front ends send no id: a cell is then what it says (33)."""
+    notebook.run(START, None)
+    notebook.run("other = chatlib.start(chatlib.SyncServer)", None)
+    notebook.run(START, None)
+    assert not notebook.is_open("earlier")
+    assert notebook.is_open("other")
+
+
+def test_starting_what_runs_leaves_it_alone(notebook: Notebook) -> None:
+    """`start(server)` with a server that runs, again and again, does not stop it (33)."""
+    notebook.run("server = chatlib.SyncServer()", "a")
+    for _ in range(3):
+        assert notebook.run("chatlib.start(server) is server", "b") == "True"
+        assert notebook.is_open("server")
+        assert notebook.run("threads = server.threads; len(threads)") == "1"
+
+
+def test_a_stock_server_is_replaced_as_well(notebook: Notebook) -> None:
+    """Those of `socketserver` are stopped when their cell runs again (33)."""
+    code = """
+import socketserver
+earlier = globals().get("stock")
+stock = chatlib.start(socketserver.ThreadingTCPServer, ("127.0.0.1", 0), socketserver.BaseRequestHandler)
+"""
+    notebook.run(code, "a")
+    notebook.run(code, "a")
+    assert not notebook.is_open("earlier")
+    assert notebook.is_open("stock")
+
+
+def test_what_is_gone_is_not_held(notebook: Notebook) -> None:
+    """What a cell has opened and dropped is not kept alive by the memory of it."""
+    notebook.run("import weakref, gc; server = chatlib.start(chatlib.SyncServer)", "a")
+    notebook.run("alice = chatlib.connect(server); seen = weakref.ref(alice); alice.close(); del alice", "b")
+    assert notebook.run("gc.collect(); seen() is None") == "True"
+
+
+@POSIX
+def test_interrupting_a_wait_leaves_all_usable(notebook: Notebook) -> None:
+    """The stop button ends `receive`; the connection and the server work on (31)."""
+    notebook.run(START, "a")
+    notebook.run("alice = chatlib.connect(server)", "b")
+    waiting = notebook.send("print('waiting', flush=True); alice.receive(60)", "c")
+    while notebook.client.get_iopub_msg(timeout=SOON)["msg_type"] != "stream":
+        pass
+    notebook.manager.interrupt_kernel()
+    assert notebook.output(waiting) == "KeyboardInterrupt"
+    assert notebook.run("alice.send('hello'); alice.receive(10)", "d") == "'HELLO'"
+    assert notebook.run(START, "a") == ""
+    assert notebook.is_open("server")
+
+
+def test_a_kernel_with_clients_connected_ends(notebook: Notebook) -> None:
+    """Shutting the kernel down does not wait for anybody (32)."""
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel(env=environment())
+    with contextlib.closing(manager):
+        manager.close = manager.cleanup_resources
+        client = manager.client()
+        client.start_channels()
+        client.wait_for_ready(timeout=6 * SOON)
+        other = Notebook(manager, client)
+        assert other.run("import chatlib; server = chatlib.start(chatlib.SyncServer)", "a") == ""
+        assert other.run("alice, bob = chatlib.connect(server), chatlib.connect(server)", "b") == ""
+        client.shutdown()
+        manager.finish_shutdown(waittime=SOON)
+        ended = not manager.is_alive()
+        client.stop_channels()
+        if not ended:
+            manager.shutdown_kernel(now=True)
+        assert ended
+
+
+# Outside a notebook
+
+
+def test_a_script_has_no_cell() -> None:
+    """Without IPython nothing is remembered, and nothing is closed."""
+    assert cells.running_cell() is None
+    cells.remember(object(), print)
+    cells.close_earlier()
+    assert not cells._opened
+
+
+def test_ipython_in_a_terminal_has_no_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There, too, nothing runs twice."""
+    shell = pytest.importorskip("IPython.core.interactiveshell").InteractiveShell
+    ipython = sys.modules["IPython"]
+    monkeypatch.setattr(ipython, "get_ipython", lambda: shell.__new__(shell))
+    assert cells.running_cell() is None
+
+
+def test_a_script_may_start_and_connect_as_often_as_it_likes(serve: Serve, connect: Connect) -> None:
+    """Nothing that is open is closed behind a script's back."""
+    servers = [serve(chatlib.SyncServer) for _ in range(3)]
+    clients = [connect(server) for server in servers]
+    assert all(server.socket.fileno() != -1 for server in servers)
+    assert all(client.socket.fileno() != -1 for client in clients)

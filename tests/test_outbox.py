@@ -1,0 +1,511 @@
+"""What waits to be sent: it keeps order, loses nothing, and cuts off who reads too slowly."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from faults import (
+    POSIX,
+    SOON,
+    eventually,
+    hasty_switching,
+    jam,
+    no_thread_starts,
+    read_exactly,
+    read_to_the_end,
+)
+
+from chatlib.outbox import OUTBOX_LIMIT, Flusher, Outbox, hang_up
+from chatlib.wakeup import Wakeup
+
+BUFFER = 65_536
+"""Bytes that the kernel is asked to hold at each end, so that a reader stalls soon."""
+
+BIG = 2_000_000
+"""Bytes: far more than the kernel takes for one connection that nobody reads."""
+
+
+class Line:
+    """A connection: an outbox at one end, a plain socket at the other.
+
+    Args:
+        flusher: Who sends.
+        limit: How much may wait, in bytes.
+    """
+
+    def __init__(self, flusher: Flusher, limit: int) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.peer = socket.socket()
+            self.peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+            self.peer.settimeout(SOON)
+            self.peer.connect(listener.getsockname())
+            self.connection, _ = listener.accept()
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+        self.connection.settimeout(SOON)
+        self.outbox = Outbox(self.connection, "client 1", flusher, limit)
+
+    def close(self) -> None:
+        self.outbox.close()
+        self.connection.close()
+        self.peer.close()
+
+
+Connect = Callable[..., Line]
+
+
+@pytest.fixture
+def flusher() -> Iterator[Flusher]:
+    """One flusher, closed at the end."""
+    with contextlib.closing(Flusher()) as flusher:
+        yield flusher
+
+
+@pytest.fixture
+def line(flusher: Flusher) -> Iterator[Connect]:
+    """Makes connections, closed at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def connect(limit: int = OUTBOX_LIMIT) -> Line:
+            return stack.enter_context(contextlib.closing(Line(flusher, limit)))
+
+        yield connect
+
+
+def pattern(size: int) -> bytes:
+    """Bytes in which every place can be told from the others."""
+    return b"".join(b"%09d " % number for number in range(size // 10))
+
+
+def senders() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "sends to slow readers"]
+
+
+def test_nothing_is_sent_before_a_flush(flusher: Flusher, line: Connect) -> None:
+    """Posting only adds; what was posted goes out together, in order, with the flush."""
+    here = line()
+    here.outbox.post(b"one ")
+    here.outbox.post(b"two")
+    here.peer.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        here.peer.recv(1)
+    here.peer.settimeout(SOON)
+    flusher.flush()
+    assert here.peer.recv(100) == b"one two"
+
+
+def test_each_outbox_is_flushed_once(flusher: Flusher, line: Connect) -> None:
+    """However often something is posted, an outbox waits once for its flush."""
+    first, second = line(), line()
+    for _ in range(5):
+        first.outbox.post(b"a")
+        second.outbox.post(b"b")
+    assert list(flusher.posted) == [first.outbox, second.outbox]
+    flusher.flush()
+    assert not flusher.posted
+    assert (first.peer.recv(100), second.peer.recv(100)) == (b"aaaaa", b"bbbbb")
+
+
+@pytest.mark.xfail(strict=True, reason="post(b'') puts the outbox among those to flush")
+def test_posting_nothing_costs_nothing(flusher: Flusher, line: Connect) -> None:
+    """A chunk that completed no line gives nobody anything to flush."""
+    line().outbox.post(b"")
+    assert not flusher.posted
+
+
+def test_while_all_read_there_is_no_thread(flusher: Flusher, line: Connect) -> None:
+    """The flusher's thread starts only when somebody stalls."""
+    here = line()
+    for _ in range(20):
+        here.outbox.post(bytes(50_000))
+        flusher.flush()
+        assert len(read_exactly(here.peer, 50_000)) == 50_000
+    assert not senders()
+
+
+def test_a_flush_never_waits_and_the_rest_follows(flusher: Flusher, line: Connect) -> None:
+    """With a reader that stalls, flush returns; as it reads on, a thread sends everything, in order."""
+    here, data = line(limit=2 * BIG), pattern(BIG)
+    here.outbox.post(data)
+    flusher.flush()  # would never return if it waited: nobody reads yet
+    assert len(senders()) == 1
+    here.outbox.post(b"the end")
+    flusher.flush()
+    assert read_exactly(here.peer, BIG + 7) == data + b"the end"
+
+
+def test_one_thread_serves_all_who_stall(flusher: Flusher, line: Connect) -> None:
+    """Several stalled readers share the one thread, and each gets its own."""
+    lines = [line(limit=2 * BIG) for _ in range(5)]
+    for number, here in enumerate(lines):
+        here.outbox.post(bytes([number]) * BIG)
+        flusher.flush()
+    assert len(senders()) == 1
+    for number, here in reversed(list(enumerate(lines))):
+        assert read_exactly(here.peer, BIG) == bytes([number]) * BIG
+
+
+def test_a_reader_may_stall_again_and_again(flusher: Flusher, line: Connect) -> None:
+    """Stalling, catching up and stalling once more loses nothing."""
+    here, data = line(limit=2 * BIG), pattern(BIG)
+    for _ in range(4):
+        here.outbox.post(data)
+        flusher.flush()
+        assert read_exactly(here.peer, BIG) == data
+
+
+def test_posts_while_the_thread_sends_keep_their_order(flusher: Flusher, line: Connect) -> None:
+    """Two threads post and flush while a third catches up: all arrives, in the order of posting."""
+    here, blocks = line(limit=1 << 30), [b"%07d\n" % number * 1250 for number in range(2000)]
+
+    def post() -> None:
+        for block in blocks:
+            here.outbox.post(block)
+            flusher.flush()
+
+    with hasty_switching():
+        thread = threading.Thread(target=post)
+        thread.start()
+        received = read_exactly(here.peer, 2000 * 10_000)
+        thread.join(SOON)
+    assert received == b"".join(blocks)
+
+
+def test_over_the_limit_it_is_cut(flusher: Flusher, line: Connect) -> None:
+    """Who has more than the limit waiting hears the beginning and then the end; the reason is kept."""
+    here, data = line(limit=100_000), pattern(10_000_000)
+    for start in range(0, len(data), 50_000):
+        here.outbox.post(data[start : start + 50_000])
+        flusher.flush()
+    assert here.outbox.closed
+    assert here.outbox.ended == "it read too slowly: more than 100000 bytes waited for it"
+    heard = read_to_the_end(here.peer)
+    assert heard
+    assert data.startswith(heard)
+
+
+def test_a_cut_leaves_the_others_alone(flusher: Flusher, line: Connect) -> None:
+    """The outbox next to one that is cut off goes on."""
+    slow, healthy = line(limit=100_000), line(limit=100_000)
+    for _ in range(300):
+        for here in (slow, healthy):
+            here.outbox.post(bytes(50_000))
+        flusher.flush()
+        assert len(read_exactly(healthy.peer, 50_000)) == 50_000
+    assert slow.outbox.closed
+    assert not healthy.outbox.ended
+
+
+def test_a_post_over_the_limit_is_sent_if_the_kernel_has_room(flusher: Flusher, line: Connect) -> None:
+    """A reader that is not slow is not cut only because nobody has flushed yet."""
+    here = line(limit=1000)
+    for _ in range(10):
+        here.outbox.post(bytes(900))
+    flusher.flush()
+    assert not here.outbox.ended
+    assert len(read_exactly(here.peer, 9000)) == 9000
+
+
+def test_after_finish_nothing_is_added_but_all_is_sent(flusher: Flusher, line: Connect) -> None:
+    """`finish` keeps what is owed and refuses more; the first reason stays."""
+    here = line()
+    here.outbox.post(b"owed")
+    here.outbox.finish("first")
+    here.outbox.finish("second")
+    here.outbox.post(b"too late")
+    flusher.flush()
+    assert here.outbox.ended == "first"
+    here.connection.shutdown(socket.SHUT_WR)
+    assert read_to_the_end(here.peer) == b"owed"
+
+
+def test_a_cut_wakes_the_thread_that_receives(line: Connect) -> None:
+    """Closing alone would not wake it: a cut does (30)."""
+    here, received = line(), list[bytes]()
+    thread = threading.Thread(target=lambda: received.append(here.connection.recv(1)))
+    thread.start()
+    here.outbox.cut("enough")
+    thread.join(SOON)
+    assert received == [b""]
+    assert here.outbox.ended == "enough"
+    assert read_to_the_end(here.peer) == b""
+
+
+def test_the_first_reason_stays(line: Connect) -> None:
+    """Cutting what has been cut, or closed, changes nothing."""
+    here = line()
+    here.outbox.cut("first")
+    here.outbox.cut("second")
+    assert here.outbox.ended == "first"
+    closed = line()
+    closed.outbox.close()
+    closed.outbox.cut("too late")
+    assert closed.outbox.ended == ""
+
+
+@pytest.mark.parametrize("end", ["peer", "connection"])
+def test_a_broken_connection_is_noticed_by_sending(flusher: Flusher, line: Connect, end: str) -> None:
+    """A send that fails ends this conversation, says why and raises nothing (10)."""
+    here = line()
+    hang_up(getattr(here, end))
+    here.peer.close()
+    for _ in range(1000):
+        here.outbox.post(bytes(10_000))
+        flusher.flush()
+        if here.outbox.closed:
+            break
+    assert here.outbox.ended
+
+
+def test_hanging_up_twice_is_harmless(line: Connect) -> None:
+    """The connection may be gone already."""
+    here = line()
+    here.peer.close()
+    hang_up(here.connection)
+    hang_up(here.connection)
+
+
+def test_closing_forgets_what_is_owed_and_keeps_the_descriptor(flusher: Flusher, line: Connect) -> None:
+    """The connection still works after its outbox is closed: it is not the outbox's to close."""
+    here = line()
+    here.outbox.post(b"forgotten")
+    here.outbox.close()
+    here.outbox.post(b"too late")
+    flusher.flush()
+    here.connection.sendall(b"still open")
+    assert here.peer.recv(100) == b"still open"
+
+
+def test_a_new_connection_with_an_old_descriptor_is_served(flusher: Flusher, line: Connect) -> None:
+    """A stalled client that is closed makes room for another one that stalls, on the same descriptor."""
+    numbers = set()
+    for _ in range(10):
+        here, data = line(limit=2 * BIG), pattern(BIG)
+        numbers.add(here.connection.fileno())
+        here.outbox.post(data)
+        flusher.flush()
+        there = line(limit=2 * BIG)
+        there.outbox.post(data)
+        flusher.flush()
+        here.close()
+        assert read_exactly(there.peer, BIG) == data
+        there.close()
+    assert len(numbers) < 10
+
+
+# Draining
+
+
+def test_draining_waits_until_the_client_has_taken_all(flusher: Flusher, line: Connect) -> None:
+    """`drain` returns when nothing is owed any more."""
+    here, received = line(limit=2 * BIG), list[bytes]()
+    here.outbox.post(pattern(BIG))
+    flusher.flush()
+    reader = threading.Thread(target=lambda: received.append(read_exactly(here.peer, BIG)))
+    reader.start()
+    here.outbox.drain(SOON)
+    here.connection.shutdown(socket.SHUT_WR)
+    reader.join(SOON)
+    assert received == [pattern(BIG)]
+
+
+def test_draining_has_a_deadline(flusher: Flusher, line: Connect) -> None:
+    """When the client reads nothing, `drain` returns after its time."""
+    here = line(limit=2 * BIG)
+    here.outbox.post(bytes(BIG))
+    flusher.flush()
+    start = time.monotonic()
+    here.outbox.drain(0.1)
+    assert 0.09 < time.monotonic() - start < 2
+
+
+def test_draining_may_leave_some(flusher: Flusher, line: Connect) -> None:
+    """`leave` says how much may still be owed when it returns; the rest follows by itself."""
+    here, data = line(limit=2 * BIG), pattern(BIG)
+    here.outbox.post(data)
+    flusher.flush()
+    reader = threading.Thread(target=read_exactly, args=(here.peer, BIG // 2))
+    reader.start()
+    here.outbox.drain(SOON, leave=BIG - 1000)
+    reader.join(SOON)
+    assert not reader.is_alive()
+    assert read_exactly(here.peer, BIG // 2) == data[BIG // 2 :]
+
+
+def test_draining_before_the_flush_loses_nothing(flusher: Flusher, line: Connect) -> None:
+    """The reader's thread may drain between another thread's post and that thread's flush."""
+    here, data = line(limit=2 * BIG), pattern(BIG)
+    here.outbox.post(data)
+    here.outbox.drain(0.01, leave=1000)
+    flusher.flush()
+    here.peer.settimeout(1.0)
+    assert read_exactly(here.peer, BIG) == data
+
+
+@pytest.mark.parametrize("end", ["reset", "cut", "close"])
+def test_draining_ends_when_the_conversation_does(flusher: Flusher, line: Connect, end: str) -> None:
+    """A client that goes, or is cut off, meanwhile does not hold it up."""
+    here = line(limit=2 * BIG)
+    here.outbox.post(bytes(BIG))
+    flusher.flush()
+    thread = threading.Thread(target=here.outbox.drain, args=(3 * SOON,))
+    thread.start()
+    if end == "reset":
+        here.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        here.peer.close()
+    elif end == "cut":
+        here.outbox.cut("enough")
+    else:
+        here.outbox.close()
+        here.connection.shutdown(socket.SHUT_RDWR)
+    thread.join(SOON)
+    assert not thread.is_alive()
+
+
+def test_draining_after_closing_returns(flusher: Flusher, line: Connect) -> None:
+    """There is nothing to wait for any more."""
+    here = line()
+    here.outbox.post(b"forgotten")
+    here.outbox.close()
+    here.outbox.drain(SOON)
+
+
+# When the system gives out
+
+
+def test_without_a_thread_the_next_flush_goes_on(flusher: Flusher, line: Connect) -> None:
+    """If the flusher's thread cannot be started, nothing is lost: each flush sends what it can (16)."""
+    here, data = line(limit=2 * BIG), pattern(BIG)
+    with no_thread_starts("sends to slow readers"):
+        here.outbox.post(data)
+        flusher.flush()
+        assert not senders()
+        assert list(flusher.posted) == [here.outbox]
+    first = read_exactly(here.peer, 1000)
+    flusher.flush()
+    assert len(senders()) == 1
+    assert first + read_exactly(here.peer, BIG - 1000) == data
+
+
+@POSIX
+def test_without_a_descriptor_the_next_flush_goes_on(flusher: Flusher, line: Connect) -> None:
+    """If the flusher cannot make what wakes it, nothing is lost either (15)."""
+    import resource
+
+    here, data = line(limit=2 * BIG), pattern(BIG)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            Wakeup()
+        here.outbox.post(data)
+        flusher.flush()
+        here.outbox.drain(0.01)  # needs none either
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert not senders()
+
+
+def test_without_a_thread_draining_loses_nothing(flusher: Flusher, line: Connect) -> None:
+    """When a thread can be had again, the next flush sends on, also after a drain in between (16)."""
+    here, data = line(limit=2 * BIG), pattern(BIG)
+    with no_thread_starts("sends to slow readers"):
+        here.outbox.post(data)
+        flusher.flush()
+        first = read_exactly(here.peer, 50_000)  # so there is room for a little more
+        here.outbox.drain(0.1)
+    flusher.flush()
+    here.peer.settimeout(1.0)
+    assert first + read_exactly(here.peer, BIG - len(first)) == data
+
+
+# The flusher's end
+
+
+def test_closing_the_flusher_ends_its_thread(flusher: Flusher, line: Connect) -> None:
+    """Its thread ends, also with readers that stall for ever; later flushes do no harm."""
+    here = line(limit=2 * BIG)
+    here.outbox.post(bytes(BIG))
+    flusher.flush()
+    (thread,) = senders()
+    flusher.close()
+    assert not thread.is_alive()
+    flusher.close()
+    here.outbox.post(b"more")
+    flusher.flush()
+    assert not senders()
+
+
+def test_after_closing_no_thread_is_started(flusher: Flusher, line: Connect) -> None:
+    """Who stalls only then is left alone."""
+    here = line(limit=2 * BIG)
+    flusher.close()
+    here.outbox.post(bytes(BIG))
+    flusher.flush()
+    assert not senders()
+
+
+def test_many_threads_may_flush_at_once(flusher: Flusher, line: Connect) -> None:
+    """Each outbox gets each block once, whoever sends it."""
+    lines = [line() for _ in range(5)]
+
+    def talk() -> None:
+        for _ in range(200):
+            for here in lines:
+                here.outbox.post(b"x" * 100)
+            flusher.flush()
+
+    threads = [threading.Thread(target=talk) for _ in range(4)]
+    with hasty_switching():
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(3 * SOON)
+    assert [len(read_exactly(here.peer, 80_000)) for here in lines] == [80_000] * 5
+
+
+# What wakes a selector
+
+
+def test_a_wakeup_wakes_and_can_be_cleared() -> None:
+    """Set any number of times it is readable; cleared, it is not."""
+    with contextlib.closing(Wakeup()) as wakeup:
+        reader = wakeup._reader.dup()
+        with reader:
+            for _ in range(3):
+                wakeup.set()
+            assert reader.recv(1) == b"!"
+            wakeup.clear()
+            with pytest.raises(BlockingIOError):
+                reader.recv(1)
+
+
+def test_a_full_wakeup_does_not_wait() -> None:
+    """It is awake already."""
+    with contextlib.closing(Wakeup()) as wakeup:
+        assert jam(wakeup._writer) > 0
+        wakeup.set()
+        wakeup.clear()
+
+
+def test_a_closed_wakeup_is_harmless() -> None:
+    """`set` and `clear` may come late."""
+    wakeup = Wakeup()
+    wakeup.close()
+    wakeup.set()
+    wakeup.clear()
+    assert wakeup.fileno() == -1
+
+
+def test_the_thread_goes_idle(flusher: Flusher, line: Connect) -> None:
+    """Once everybody has caught up, the flusher's thread uses no processor time."""
+    here = line(limit=2 * BIG)
+    here.outbox.post(bytes(BIG))
+    flusher.flush()
+    assert len(read_exactly(here.peer, BIG)) == BIG
+    assert eventually(lambda: not here.outbox._stalled)
+    start = time.process_time()
+    threading.Event().wait(0.2)
+    assert time.process_time() - start < 0.1

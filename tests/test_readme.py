@@ -1,0 +1,56 @@
+"""The README says only what is so: its programs are run, its commands and links are looked up."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+import chatlib
+from chatlib.cli import main
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PROGRAMS = re.findall(r"```python\n(.+?)```", README, re.DOTALL)
+PROMISED = re.compile(r"print\(.+\)  +# (.+)")
+CALLS = re.findall(r"^python -m chatlib (.+)$", README, re.MULTILINE)
+
+
+def printed_by(program: str) -> list[str]:
+    """Runs one of the programs; returns the lines that it prints."""
+    printed, names = io.StringIO(), dict[str, object]()
+    with contextlib.redirect_stdout(printed):
+        exec("import chatlib\n" + program, names)
+    for client in names.values():
+        if isinstance(client, chatlib.Client):
+            client.close()
+    return printed.getvalue().splitlines()
+
+
+def test_the_ten_lines_print_what_they_promise() -> None:
+    """Bob waits while alice is there; and alice came and left before bob was heard at all."""
+    journal = ["client 1 came", "client 1 left", "client 2 came", "client 2 said 'hello'"]
+    assert printed_by(PROGRAMS[0]) == ["True", "HELLO", *journal]
+    assert PROMISED.findall(PROGRAMS[0])[:2] == ["True: the server waits for alice", "HELLO"]
+
+
+def test_the_exercise_prints_what_it_promises() -> None:
+    """A service of one's own takes five lines."""
+    assert printed_by(PROGRAMS[1]) == PROMISED.findall(PROGRAMS[1]) == ["olleh"]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_the_commands_exist(call: str) -> None:
+    """Each is accepted as it stands; `--help` keeps it from being carried out."""
+    with pytest.raises(SystemExit) as end:
+        main([*call.split(), "--help"])
+    assert end.value.code == 0
+
+
+def test_its_links_and_pictures_are_there() -> None:
+    """Every file that it names exists, and every lesson is named."""
+    targets = re.findall(r"\]\(([^)]+)\)", README)
+    assert all((ROOT / target).exists() for target in targets)
+    lessons = {path.relative_to(ROOT).as_posix() for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert lessons <= set(targets)

@@ -1,0 +1,335 @@
+"""run.py at work: every test starts the real file with the Python that a learner would use."""
+
+import ast
+import contextlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+LAUNCHER = getattr(sys, "_base_executable", None) or sys.executable
+SHORT_LOCK = ("flit-core", "iniconfig", "packaging", "pluggy", "pygments", "pytest", "colorama")
+DEADLINE = 120.0
+
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="uses POSIX signals, links or mounts")
+
+
+# Helpers
+
+
+def copy_of_tree(folder: Path) -> Path:
+    """Make a copy of the project as a download leaves it, with a lock that installs in seconds."""
+    (folder / "chatlib").mkdir(parents=True)
+    (folder / "chatlib" / "__init__.py").write_text('"""Stands in for the package."""\n', encoding="utf-8")
+    for name in ("run.py", "pyproject.toml", "LICENSE"):
+        shutil.copy(ROOT / name, folder)
+    pins = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines(keepends=True)
+    short = [pin for pin in pins if pin.split("==")[0] in SHORT_LOCK]
+    (folder / "requirements.lock").write_text("".join(short), encoding="utf-8")
+    return folder
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """Give the caller's environment, without what measures the coverage of this test run."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    return {**kept, **changes}
+
+
+def begin(folder: Path, *arguments: str, launcher: str = LAUNCHER, **changes: str) -> subprocess.Popen[str]:
+    """Start run.py from a folder that is not its own."""
+    return subprocess.Popen(
+        [launcher, str(folder / "run.py"), *arguments],
+        cwd=folder.anchor,
+        env=environment(**changes),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(folder: Path, *arguments: str, launcher: str = LAUNCHER, **changes: str) -> tuple[int, str, str]:
+    """Run run.py to its end: exit code, standard output, standard error."""
+    with begin(folder, *arguments, launcher=launcher, **changes) as process, killed_after(DEADLINE, process):
+        output, errors = process.communicate()
+        return process.returncode, output, errors
+
+
+@contextlib.contextmanager
+def killed_after(seconds: float, process: subprocess.Popen[str]) -> Iterator[None]:
+    """Turn a hang into an end of file, and leave nothing running when a test fails."""
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        process.kill()
+
+
+def fails_with_one_line(folder: Path, cure: str, *, launcher: str = LAUNCHER, **changes: str) -> None:
+    """Assert that a set-up fails with exit code 1 and one line that holds `cure`, and may not be used."""
+    code, _, errors = run(folder, "test", "--version", launcher=launcher, **changes)
+    assert (code, errors.count("\n")) == (1, 1), errors
+    assert errors.startswith("run.py: ") and cure in errors
+    assert not (folder / ".venv" / "chatlib-ready").exists()
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy the tree into a folder whose name needs care. Nothing is set up there yet."""
+    return copy_of_tree(tmp_path_factory.mktemp("run") / "Übung eins")
+
+
+@pytest.fixture(scope="module")
+def run_py() -> ModuleType:
+    """Load run.py as a module, without running a command."""
+    spec = importlib.util.spec_from_file_location("run_py", ROOT / "run.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# The set-up, in one folder and in this order: a set-up takes seconds
+
+
+@pytest.mark.slow
+@posix_only
+def test_a_killed_setup_mends_itself(project: Path) -> None:
+    """After kill -9 while pip unpacks, the next run makes everything and runs pytest."""
+    with begin(project, "test", "--version") as first, killed_after(DEADLINE, first):
+        assert first.stdout
+        assert any("unpacking" in line for line in first.stdout)
+        first.send_signal(signal.SIGKILL)
+    assert not (project / ".venv" / "chatlib-ready").exists()
+    code, output, errors = run(project, "test", "--version")
+    assert (code, errors) == (0, "")
+    assert output.count("this happens once") == 1 and output.splitlines()[-1].startswith("pytest ")
+
+
+@pytest.mark.slow
+def test_a_second_run_starts_at_once(project: Path) -> None:
+    """Once .venv is complete a run takes under 3 s and prints nothing of its own."""
+    assert run(project, "test", "--version")[0] == 0
+    started = time.monotonic()
+    code, output, errors = run(project, "test", "--version")
+    assert (code, errors) == (0, "") and re.fullmatch(r"pytest \S+\n", output)
+    assert time.monotonic() - started < 3
+
+
+@pytest.mark.slow
+def test_foreign_python_variables_do_no_harm(project: Path, tmp_path: Path) -> None:
+    """A PYTHONPATH that hides pytest, and another active environment, change nothing."""
+    (tmp_path / "pytest.py").write_text("raise SystemExit('the wrong pytest')\n", encoding="utf-8")
+    code, output, _ = run(project, "test", "--version", PYTHONPATH=str(tmp_path), VIRTUAL_ENV=str(tmp_path))
+    assert code == 0 and output.splitlines()[-1].startswith("pytest ")
+
+
+@pytest.mark.slow
+def test_exit_code_of_pytest_is_passed_on(project: Path) -> None:
+    """A usage error of pytest ends run.py with pytest's own code, 4."""
+    assert run(project, "test", "--no-such-option")[0] == 4
+
+
+@pytest.mark.slow
+@posix_only
+def test_two_runs_mend_a_broken_python_together(project: Path) -> None:
+    """When the Python in .venv does not start, one of two runs makes .venv anew and the other waits."""
+    assert run(project, "test", "--version")[0] == 0
+    python = project / ".venv" / "bin" / "python"
+    python.unlink()
+    python.write_bytes(b"not a program")
+    with contextlib.ExitStack() as stack:
+        runs = [stack.enter_context(begin(project, "test", "--version")) for _ in range(2)]
+        for process in runs:
+            stack.enter_context(killed_after(DEADLINE, process))
+        outputs = [process.communicate()[0] for process in runs]
+    assert [process.returncode for process in runs] == [0, 0]
+    assert all(output.splitlines()[-1].startswith("pytest ") for output in outputs)
+    assert sum("this happens once" in output for output in outputs) == 1
+    assert sum("waiting for it" in output for output in outputs) == 1
+
+
+@pytest.mark.slow
+def test_a_moved_folder_mends_itself(project: Path) -> None:
+    """In a folder that was moved, .venv is made anew, and its scripts name the new place."""
+    assert run(project, "test", "--version")[0] == 0
+    moved = project.rename(project.with_name("moved"))
+    code, output, _ = run(moved, "test", "--version")
+    assert code == 0 and "this happens once" in output
+    [script] = [path for path in (moved / ".venv").glob("*/pytest*") if path.is_file()]
+    assert os.fsencode(moved) in script.read_bytes()
+
+
+# What it says
+
+
+def test_usage_is_shown_for_anything_but_the_two_commands() -> None:
+    """No command and an unknown one give exit code 2 and the usage; --help gives it with 0."""
+    for arguments, expected in (((), 2), (("labs",), 2), (("--help",), 0)):
+        code, output, errors = run(ROOT, *arguments)
+        assert code == expected
+        assert "run.py lab" in output + errors and "run.py test" in output + errors
+
+
+def test_an_old_python_is_told_what_to_do(run_py: ModuleType) -> None:
+    """The file parses on Python 3.6, and Python 3.10 gets one sentence that names 3.11."""
+    ast.parse((ROOT / "run.py").read_text(encoding="utf-8"), feature_version=(3, 6))
+    with pytest.raises(SystemExit, match=r"needs Python 3\.11 or newer, and this is 3\.10\.4: install"):
+        run_py.check_python((3, 10, 4))
+    run_py.check_python((3, 11, 0))
+
+
+@pytest.mark.slow
+def test_no_network_is_named(tmp_path: Path) -> None:
+    """When no connection to the package index can be made, the network is what to look at."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    nowhere = dict.fromkeys(("PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_PROXY"), "")
+    nowhere |= {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": f"http://127.0.0.1:{port}/", "NO_PROXY": "*"}
+    folder = copy_of_tree(tmp_path / "project")
+    # One retry: with none, pip does not say why it found nothing.
+    fails_with_one_line(folder, "check the network", **nowhere, PIP_RETRIES="1", PIP_NO_CACHE_DIR="1")
+
+
+@pytest.mark.slow
+def test_an_unknown_package_is_named(tmp_path: Path) -> None:
+    """A pin that no index has is named, with the file to correct."""
+    folder = copy_of_tree(tmp_path / "project")
+    (folder / "requirements.lock").write_text("flit-core==0.0.0.dev999\n", encoding="utf-8")
+    fails_with_one_line(folder, "no flit-core==0.0.0.dev999 for this Python: check requirements.lock")
+
+
+def test_an_unknown_failure_shows_the_last_lines(run_py: ModuleType) -> None:
+    """Where no cure is known, the last fifteen lines stand for themselves."""
+    said = run_py.cure("".join(f"line {number}\n" for number in range(40)))
+    assert said.splitlines()[1:] == [f"line {number}" for number in range(25, 40)]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a disk of 8 MB, for which the system asks for root."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if not shutil.which("mount") or sys.platform != "linux":
+        pytest.skip("mounts a small disk, as Linux does")
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], capture_output=True)
+    if mount.returncode:
+        pytest.skip("needs the right to mount a small disk")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_a_full_disk_is_named(small_disk: Path) -> None:
+    """When the disk is too small, freeing space is the cure."""
+    fails_with_one_line(copy_of_tree(small_disk / "project"), "the disk is full: free about 1 GB")
+
+
+def test_a_disk_without_any_room_is_named(small_disk: Path) -> None:
+    """When not even an empty file fits, the cure is the same."""
+    folder = copy_of_tree(small_disk / "project")
+    with contextlib.suppress(OSError), open(small_disk / "filler", "wb", buffering=0) as filler:
+        while True:
+            filler.write(bytes(4096))
+    fails_with_one_line(folder, "the disk is full: free about 1 GB")
+
+
+def test_a_disk_mounted_read_only_is_named(small_disk: Path) -> None:
+    """Where nothing can be written, copying the project elsewhere is the cure."""
+    folder = copy_of_tree(small_disk / "project")
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    fails_with_one_line(folder, "copy the project into a folder of your own")
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may write into any folder")
+def test_a_folder_of_someone_else_is_named(tmp_path: Path) -> None:
+    """In a folder without the right to write, copying the project elsewhere is the cure."""
+    folder = copy_of_tree(tmp_path / "project")
+    folder.chmod(0o555)
+    try:
+        fails_with_one_line(folder, "copy the project into a folder of your own")
+    finally:
+        folder.chmod(0o755)
+
+
+@posix_only
+def test_missing_ensurepip_is_named(tmp_path: Path) -> None:
+    """On a Python without ensurepip, as Debian packages it, the package to install is named."""
+    python = python_without_ensurepip(tmp_path / "python")
+    fails_with_one_line(copy_of_tree(tmp_path / "project"), "sudo apt install python3-venv", launcher=python)
+
+
+def python_without_ensurepip(prefix: Path) -> str:
+    """Make a Python of links to this one's library, less ensurepip."""
+    library = Path(sysconfig.get_path("stdlib", vars={"installed_base": sys.base_prefix}))
+    links = prefix / "lib" / library.name
+    links.mkdir(parents=True)
+    for entry in library.iterdir():
+        if entry.name not in ("ensurepip", "site-packages"):
+            (links / entry.name).symlink_to(entry)
+    for shared in library.parent.glob("libpython*"):
+        (prefix / "lib" / shared.name).symlink_to(shared)
+    (prefix / "bin").mkdir()
+    python = shutil.copy(os.path.realpath(LAUNCHER), prefix / "bin" / f"python3.{sys.version_info[1]}")
+    ask = [str(python), "-c", "import importlib.util, venv; print(importlib.util.find_spec('ensurepip'))"]
+    answer = subprocess.run(ask, capture_output=True, text=True, timeout=DEADLINE)
+    if answer.stdout != "None\n":
+        pytest.skip(f"this Python cannot be copied without ensurepip: {answer.stdout or answer.stderr}")
+    return str(python)
+
+
+# JupyterLab
+
+
+@pytest.mark.slow
+@posix_only
+def test_lab_serves_the_lessons_until_ctrl_c(run_py: ModuleType, tmp_path: Path) -> None:
+    """`run.py lab` answers over HTTP with JupyterLab and the lessons, and ends in peace on SIGINT."""
+    if not (Path(sys.prefix) == run_py.VENV and run_py.is_ready()):
+        pytest.skip("needs the project's own .venv: run the tests with run.py")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    options = [f"--port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token=secret"]
+    folders = {f"JUPYTER_{name}_DIR": str(tmp_path) for name in ("CONFIG", "DATA", "RUNTIME")}
+    with begin(ROOT, "lab", "--no-browser", *options, **folders) as lab, killed_after(60, lab):
+        listed = json.loads(fetch(f"http://127.0.0.1:{port}/api/contents/notebooks?token=secret"))
+        page = fetch(f"http://127.0.0.1:{port}/lab?token=secret")
+        lab.send_signal(signal.SIGINT)
+        _, errors = lab.communicate()
+        assert lab.returncode == 0 and "Traceback" not in errors, errors
+    lessons = {path.name for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert lessons <= {entry["name"] for entry in listed["content"]}
+    assert "JupyterLab" in page
+
+
+def fetch(address: str) -> str:
+    """Get a page of a server on this machine, past any proxy, as soon as there is one."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    deadline = time.monotonic() + 40
+    while True:
+        try:
+            with direct.open(address, timeout=30) as answer:
+                return str(answer.read(), "utf-8")
+        except urllib.error.URLError as error:
+            # JupyterLab says that it is running a moment before it listens, so only asking again can tell.
+            if not isinstance(error.reason, ConnectionRefusedError) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
