@@ -1,6 +1,7 @@
 """Servers in background threads: start one, stop one, stop them all. The notebook goes on meanwhile."""
 
 import contextlib
+import os
 import socketserver
 import threading
 import time
@@ -43,11 +44,14 @@ AnyServer = TypeVar("AnyServer", bound=Serving)
 
 @dataclass(frozen=True)
 class Running:
-    """A server, the thread in its `serve_forever`, and the connections of a server that is not ours."""
+    """A server that `start` has started."""
 
     server: Serving
     thread: threading.Thread
-    accepted: set[socket]
+    """The one in `serve_forever`."""
+    stopping: threading.Event
+    talking: dict[socket, threading.Thread]
+    """The connections of a stock server, and who serves each: it does not say so itself."""
 
 
 _running: list[Running] = []
@@ -56,34 +60,30 @@ _running: list[Running] = []
 def start(server: AnyServer | Callable[..., AnyServer], *args: Any, **kwargs: Any) -> AnyServer:
     """Starts a server in a background thread. Returns at once; the server accepts connections from then on.
 
-    In a notebook, a server that an earlier run of the same cell started is stopped first, so that its port is
-    free.
+    In a notebook, a server that an earlier run of the same cell started is stopped first: its port is free.
 
     Args:
-        server: A class or function that makes the server from the arguments that follow, or a server. Ours,
-        one of `socketserver`, or your own that has the same verbs: `serve_forever`, `shutdown`,
-        `server_close`.
+        server: A server, or a class or function that makes it from the arguments that follow. Ours, one of
+            `socketserver`, or your own with the same verbs: `serve_forever`, `shutdown`, `server_close`.
         args: What the class or function is called with.
         kwargs: The same, by name.
 
     Raises:
         OSError: Its address cannot be had.
         ValueError: This server has been stopped before.
+        RuntimeError: The system has no thread left for it.
     """
     found = _find(server)
     if found:
         return found.server  # type: ignore[return-value]
     cells.close_earlier()
     is_instance = hasattr(server, "serve_forever") and not isinstance(server, type)
-    made: Any = server if is_instance else server(*args, **kwargs)  # type: ignore[operator]
-    if made.socket.fileno() == -1:
+    made: Any = server if is_instance else _bindable_again(server)(*args, **kwargs)  # type: ignore[arg-type]
+    if _has_ended(made):
         raise ValueError("this server has been stopped; make a new one and start that")
-    if isinstance(made, socketserver.ThreadingMixIn):
-        made.daemon_threads = True  # or Python would not exit before the last client has left
-    polling = {"poll_interval": POLL_INTERVAL} if isinstance(made, socketserver.BaseServer) else {}
-    thread = threading.Thread(target=made.serve_forever, kwargs=polling, name="the server", daemon=True)
-    _running.append(Running(made, thread, _follow(made)))
-    thread.start()
+    running = _prepare(made)
+    running.thread.start()
+    _running.append(running)
     cells.remember(made, stop)
     return made  # type: ignore[no-any-return]
 
@@ -92,7 +92,7 @@ def stop(server: Serving) -> None:
     """Stops a server: closes its connections, joins its threads, frees its port.
 
     Blocks for some milliseconds, and for about 2 s at most. Warns when a handler is still busy then. Does
-    nothing if the server has been stopped before. May be called from one of its own handlers.
+    nothing if the server has been stopped before. Called from one of its own handlers, waits for nobody.
     """
     found = _find(server)
     if found:
@@ -100,10 +100,12 @@ def stop(server: Serving) -> None:
             _running.remove(found)
     if isinstance(server, Server):
         server.server_close()
-        busy = any(thread is not threading.current_thread() for thread in server.threads)
+        ended = threading.current_thread() in server.threads or not server.threads
+    elif found:
+        ended = _close_stock(found)
     else:
-        busy = not _close_foreign(server, found)
-    if busy:
+        ended = _close_unknown(server)
+    if not ended:
         warnings.warn("a handler of this server is still busy after 2 s", RuntimeWarning, stacklevel=2)
 
 
@@ -124,41 +126,73 @@ def running(server: AnyServer | Callable[..., AnyServer], *args: Any, **kwargs: 
 
 
 def _find(server: object) -> Running | None:
+    _running[:] = [running for running in _running if running.thread.is_alive()]
     return next((running for running in _running if running.server is server), None)
 
 
-def _follow(server: Any) -> set[socket]:
-    """Keeps track of whom a stock server has accepted: it does not, so it cannot end a silent one's wait."""
-    accepted: set[socket] = set()
-    if isinstance(server, Server) or not isinstance(server, socketserver.TCPServer):
-        return accepted
-    get_request, close_request = server.get_request, server.close_request
-
-    def get_and_add() -> tuple[socket, Any]:
-        connection, address = get_request()
-        accepted.add(connection)
-        return connection, address
-
-    def discard_and_close(request: Any) -> None:
-        accepted.discard(request)
-        close_request(request)
-
-    vars(server).update(get_request=get_and_add, close_request=discard_and_close)
-    return accepted
+def _has_ended(server: Any) -> bool:
+    listener = getattr(server, "socket", None)
+    return bool(getattr(server, "stopped", False) or (listener and listener.fileno() == -1))
 
 
-def _close_foreign(server: Serving, found: Running | None) -> bool:
-    """Closes a server that is not ours, whose `shutdown` may wait for ever. Returns whether it has ended."""
-    ending = threading.Thread(target=_shutdown_and_close, args=(server,), daemon=True)
+def _bindable_again(factory: Callable[..., Any]) -> Callable[..., Any]:
+    """Lets a stock class bind the port that it had a moment ago, which it refuses by default."""
+    stock = isinstance(factory, type) and issubclass(factory, socketserver.TCPServer)
+    if not stock or issubclass(factory, Server) or os.name != "posix":  # type: ignore[arg-type]
+        return factory
+    return type(factory.__name__, (factory,), {"allow_reuse_address": True})  # type: ignore[arg-type]
+
+
+def _prepare(server: Any) -> Running:
+    stock = isinstance(server, socketserver.BaseServer)
+    options = {"poll_interval": POLL_INTERVAL} if stock else {}
+    thread = threading.Thread(target=server.serve_forever, kwargs=options, name="the server", daemon=True)
+    running = Running(server, thread, threading.Event(), {})
+    if stock and not isinstance(server, Server):
+        _follow(running, server)
+    return running
+
+
+def _follow(running: Running, server: Any) -> None:
+    """Keeps track of whom a stock server talks with, so that `stop` can end a silent client's wait."""
+    finish_request = server.finish_request
+
+    def talk(request: Any, client_address: Any) -> None:
+        running.talking[request] = threading.current_thread()
+        try:
+            if not running.stopping.is_set():  # stop sets it, then looks who talks: one sees the other
+                finish_request(request, client_address)
+        finally:
+            del running.talking[request]
+
+    server.finish_request = talk
+    server.daemon_threads = True  # or Python would not exit before the last client has left
+
+
+def _close_stock(running: Running) -> bool:
+    """Returns whether its threads have ended in time."""
+    running.stopping.set()
+    talking = dict(running.talking)
+    ending = threading.Thread(target=_shutdown_and_close, args=(running.server,), daemon=True)
     ending.start()
-    if found and found.thread is threading.current_thread():
+    for connection in talking:
+        hang_up(connection)
+    threads = [running.thread, ending, *talking.values()]
+    if threading.current_thread() in threads:
         return True  # one of its handlers asks: the server ends when that handler returns
     deadline = time.monotonic() + STOP_WITHIN
-    while ending.is_alive() and time.monotonic() < deadline:
-        for connection in found.accepted.copy() if found else ():
-            hang_up(connection)
-        ending.join(0.02)
-    return not ending.is_alive()
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return not any(thread.is_alive() for thread in threads)
+
+
+def _close_unknown(server: Serving) -> bool:
+    """Closes a server that somebody else has started, or nobody: then its `shutdown` would wait for ever."""
+    ending = threading.Thread(target=server.shutdown, daemon=True)
+    ending.start()
+    ending.join(STOP_WITHIN)
+    server.server_close()
+    return True
 
 
 def _shutdown_and_close(server: Serving) -> None:

@@ -69,7 +69,7 @@ def connect(target: Any, name: str | None = None, timeout: float = DEADLINE) -> 
         connection = socket.create_connection(address, timeout)
     except OSError as error:
         reason = f"cannot connect to {address[0]}:{address[1]}: {error.strerror or error}"
-        raise type(error)(error.errno, reason) from None
+        raise (type(error)(error.errno, reason) if error.errno else type(error)(reason)) from None
     client = Client(connection, name or f"client {next(_numbers)}")
     cells.remember(client, Client.close)
     return client
@@ -100,8 +100,9 @@ class Client:
 
         Raises:
             TimeoutError: The buffers on the way are full. A part of the line may have been sent.
-            ConnectionError: The server has gone.
+            ConnectionError: The server has gone, or this client has left.
         """
+        self._must_be_open()
         self.socket.settimeout(timeout)
         self.socket.sendall(encode([text]))
 
@@ -110,14 +111,14 @@ class Client:
 
         Raises:
             TimeoutError: No whole line has come in that time.
-            Disconnected: The server has closed the connection, or has gone.
+            Disconnected: The server has closed the connection, or has gone; or this client has left.
+            ConnectionError: A line is too long for any of our servers to have sent it.
         """
         deadline = time.monotonic() + timeout
-        try:
-            while not self._lines:
-                self._lines.extend(self._reader.feed(self._receive_chunk(deadline)))
-        except TimeoutError:
-            raise TimeoutError(f"no line came for {self.name} within {timeout:g} s") from None
+        while not self._lines:
+            self._take_what_comes(max(0.0, deadline - time.monotonic()))
+            if not self._lines and time.monotonic() >= deadline:
+                raise TimeoutError(f"no line came for {self.name} within {timeout:g} s")
         return self._lines.popleft()
 
     def waits(self, seconds: float = 0.5) -> bool:
@@ -158,10 +159,15 @@ class Client:
     def __repr__(self) -> str:
         return f"<Client {self.name}>"  # no address: a notebook that shows this shows the same each time
 
-    def _receive_chunk(self, deadline: float) -> bytes:
-        if self.socket.fileno() == -1:
-            raise Disconnected(f"{self.name} has left")
-        self.socket.settimeout(max(0.001, deadline - time.monotonic()))
+    def _take_what_comes(self, timeout: float) -> None:
+        self._must_be_open()
+        self.socket.settimeout(timeout)
+        with contextlib.suppress(TimeoutError, BlockingIOError):
+            self._lines.extend(self._reader.feed(self._receive_chunk()))
+        if self._reader.overlong:
+            raise ConnectionError(f"a line of more than {LINE_LIMIT} bytes came for {self.name}")
+
+    def _receive_chunk(self) -> bytes:
         try:
             chunk = self.socket.recv(65_536)
         except ConnectionError as error:
@@ -169,3 +175,7 @@ class Client:
         if not chunk:
             raise Disconnected(f"the server has ended the connection of {self.name}")
         return chunk
+
+    def _must_be_open(self) -> None:
+        if self.socket.fileno() == -1:
+            raise Disconnected(f"{self.name} has left")

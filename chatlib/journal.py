@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from chatlib.wire import printable
+
 REMEMBERED = 10_000
 """Entries that a journal keeps; older ones are forgotten and counted."""
 
@@ -25,7 +27,7 @@ class Entry(NamedTuple):
     """The name of the thread that served it."""
 
     def __str__(self) -> str:
-        text = repr(self.text) if self.what == "said" else f"({self.text})" if self.text else ""
+        text = repr(self.text) if self.what == "said" else f"({printable(self.text)})" if self.text else ""
         return f"{self.who} {self.what} {text}".rstrip()
 
 

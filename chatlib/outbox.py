@@ -50,7 +50,7 @@ class Outbox:
     def post(self, data: bytes) -> None:
         """Adds bytes to what is owed. Never waits; does nothing once the conversation has ended."""
         with self._lock:
-            if self.closed or self.ended:
+            if self.closed or self.ended or not data:
                 return
             if not self._owed:
                 self._flusher.posted.append(self)

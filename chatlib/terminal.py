@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from chatlib.client import LINE_LIMIT, Client
-from chatlib.wire import LineReader
+from chatlib.wire import LineReader, printable
 
 GREETING = 0.5
 """Seconds in which a server that asks for a name has done so."""
@@ -54,11 +54,6 @@ def chat(client: Client, keyboard: Keyboard, name: str | None = None) -> str:
     while not over.wait(0.2):  # with a limit: on Windows, Ctrl-C is only noticed in between
         pass
     return "".join(reasons[:1])
-
-
-def printable(text: str) -> str:
-    """Spells out control characters: what comes from a network must not steer a terminal."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def _introduce(client: Client, name: str) -> None:

@@ -44,6 +44,11 @@ class LineReader:
         return [line.removesuffix(b"\r").decode("utf-8", "replace") for line in complete]
 
 
+def printable(text: str) -> str:
+    """Spells out control characters: what comes from a network must not steer a terminal."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
 def encode(lines: Iterable[str]) -> bytes:
     """Returns the bytes that carry these lines: UTF-8, a newline after each."""
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")

@@ -109,7 +109,7 @@ def test_a_server_is_replaced_when_its_cell_runs_again(notebook: Notebook) -> No
 
 
 def test_a_port_set_by_hand_is_free_again(notebook: Notebook) -> None:
-    """A cell with a fixed port can be run again and again, also with clients of other cells connected (28, 33)."""
+    """A cell with a fixed port can be run again and again, with clients of other cells there (28, 33)."""
     notebook.run(
         "import socket; s = socket.create_server(('127.0.0.1', 0)); port = s.getsockname()[1]; s.close()"
     )

@@ -52,7 +52,6 @@ def test_a_journal_as_text() -> None:
     assert str(journal) == "a came\na left"
 
 
-@pytest.mark.xfail(strict=True, reason="only `said` is quoted: a name or a reason is printed as it came")
 def test_no_text_reaches_a_terminal_raw() -> None:
     """A reason may quote what a client sent: it is escaped as well (5)."""
     assert "\x1b" not in str(Entry("failed", "client 1", "ValueError: \x1b[2J", "t"))

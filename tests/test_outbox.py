@@ -108,7 +108,6 @@ def test_each_outbox_is_flushed_once(flusher: Flusher, line: Connect) -> None:
     assert (first.peer.recv(100), second.peer.recv(100)) == (b"aaaaa", b"bbbbb")
 
 
-@pytest.mark.xfail(strict=True, reason="post(b'') puts the outbox among those to flush")
 def test_posting_nothing_costs_nothing(flusher: Flusher, line: Connect) -> None:
     """A chunk that completed no line gives nobody anything to flush."""
     line().outbox.post(b"")

@@ -24,8 +24,8 @@ Address = tuple[str, int]
 LOOPBACK: Address = ("127.0.0.1", 0)
 """This computer only, on any free port."""
 
-BACKLOG = 128
-"""Connections that the kernel holds ready until they are accepted."""
+BACKLOG = 1024
+"""Connections that the kernel holds ready until they are accepted: a crowd gets in without a delay."""
 
 KEEPALIVE = {"TCP_KEEPALIVE": 60, "TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 6}
 """After 60 s of silence ask every 10 s whether the peer is there; after 6 questions it is gone. The first two
@@ -130,8 +130,8 @@ class Server:
                 selector.register(self.socket, selectors.EVENT_READ)
                 selector.register(self._wakeup, selectors.EVENT_READ)
                 while not self._stopping:
-                    selector.select()
-                    self._accept()
+                    if selector.select() and not self._stopping:
+                        self._accept()
         finally:
             self._wakeup.close()
             self._serving = None
@@ -140,8 +140,9 @@ class Server:
     def shutdown(self) -> None:
         """Ends `serve_forever` and every conversation, and joins their threads.
 
-        May be called from any thread, also a handler's, before serving began, and twice. Blocks for at most 2
-        s; a thread that is still busy then (in a service that sleeps, say) is left behind.
+        May be called at any time, also before serving began, and twice. Blocks for at most 2 s; a thread that
+        is still busy then (in a service that sleeps, say) is left behind. Called from one of the server's own
+        threads, it waits for nobody: the others may be waiting for that one.
         """
         with self._lock:
             self._stopping = True
@@ -158,6 +159,11 @@ class Server:
         self.shutdown()
         self.socket.close()
         self.flusher.close()
+
+    @property
+    def stopped(self) -> bool:
+        """True once `shutdown` has been called: it will not serve any more."""
+        return self._stopping
 
     @property
     def threads(self) -> list[threading.Thread]:
@@ -238,15 +244,18 @@ class Server:
 
     def _pause(self, error: OSError) -> None:
         """Waits a little: while no descriptor is free, accepting again at once only burns the processor."""
+        if self._stopping:  # the listener has been closed under our feet
+            return
         if not self._short_of_descriptors:
             self._short_of_descriptors = True
             self.service.journal.add("paused", "the server", error.strerror or str(error))
         time.sleep(PAUSE)
 
     def _join(self, deadline: float) -> None:
-        me = threading.current_thread()
-        if self._serving not in (None, me):
-            self._served.wait(deadline - time.monotonic())
+        if threading.current_thread() in self.threads:
+            return
+        if self._serving:  # not joined: it may be the main thread, which goes on after serve_forever
+            self._served.wait(max(0.0, deadline - time.monotonic()))
         for thread in self.threads:
-            if thread not in (me, self._serving):
+            if thread is not self._serving:
                 thread.join(max(0.0, deadline - time.monotonic()))
