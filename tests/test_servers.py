@@ -131,7 +131,7 @@ def test_a_line_of_exactly_the_limit_is_accepted(serve: Serve, model: Model, plu
 def test_an_endless_line_ends_the_conversation(server: Server, plug: Dial) -> None:
     """Who sends a line over the limit is told, and disconnected; lines before it are answered (6)."""
     sock = plug(server)
-    sock.sendall(b"first\n" + b"x" * (server.limits.line + 1) + b"\nlast\n")
+    sock.sendall(b"first\n" + b"x" * 300_000 + b"\nlast\n")
     first, told = read_to_the_end(sock).splitlines()
     assert first == b"FIRST"
     assert b"65536 bytes" in told
@@ -226,6 +226,19 @@ def test_a_torrent_is_answered_to_the_end(server: Server, plug: Dial) -> None:
 
     together(ask, lambda: answers.append(read_to_the_end(sock)), within=3 * SOON)
     assert answers == [data.upper()]
+
+
+def test_a_stalled_asker_gets_all_it_is_owed_in_the_end(server: Server, plug: Dial) -> None:
+    """Who stalls, half-closes and then reads gets the answer to each whole line it could send (11, 12)."""
+    sock, data, sent = plug(server), b"".join(awkward_lines(1000)), bytearray()
+    sock.settimeout(0.3)
+    with contextlib.suppress(TimeoutError):
+        while True:
+            sent += data[: sock.send(data[len(sent) % len(data) :])]
+    sock.settimeout(SOON)
+    sock.shutdown(socket.SHUT_WR)
+    whole = (data * (len(sent) // len(data) + 1))[: len(sent) // 77 * 77]
+    assert read_to_the_end(sock) == whole.upper()
 
 
 @LINUX

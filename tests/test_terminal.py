@@ -7,7 +7,8 @@ from contextlib import contextmanager
 import pytest
 
 import chatlib
-from chatlib.terminal import Keyboard, chat, printable
+from chatlib.terminal import Keyboard, chat
+from chatlib.wire import printable
 
 
 @pytest.fixture
