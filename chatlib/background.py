@@ -131,8 +131,9 @@ def _find(server: object) -> Running | None:
 
 
 def _has_ended(server: Any) -> bool:
-    listener = getattr(server, "socket", None)
-    return bool(getattr(server, "stopped", False) or (listener and listener.fileno() == -1))
+    if isinstance(server, Server):
+        return server.stopped
+    return isinstance(server, socketserver.TCPServer) and server.fileno() == -1
 
 
 def _bindable_again(factory: Callable[..., Any]) -> Callable[..., Any]:
