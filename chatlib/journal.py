@@ -1,5 +1,6 @@
 """What a server heard, in order: a server thread records, and the notebook's own thread prints."""
 
+import heapq
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from typing import NamedTuple
 from chatlib.wire import printable
 
 REMEMBERED = 10_000
-"""Entries that a journal keeps; older ones are forgotten and counted."""
+"""Lines that were said that a journal keeps, and as many entries of all other kinds."""
 
 TEXT_LIMIT = 200
 """Characters of a line that a journal keeps."""
@@ -35,18 +36,25 @@ class Journal:
     """The entries of one service, oldest first. Any thread may add, read and wait."""
 
     def __init__(self, remembered: int = REMEMBERED) -> None:
-        self._entries: deque[Entry] = deque(maxlen=remembered)
+        # Apart from each other: however much is said, who came and left, and why, is not forgotten over it.
+        self._said: deque[tuple[int, Entry]] = deque(maxlen=remembered)
+        self._done: deque[tuple[int, Entry]] = deque(maxlen=remembered)
         self._changed = threading.Condition()
-        self.forgotten = 0
-        """How many of the oldest entries have been dropped, because memory is not endless."""
+        self._added = 0
 
     def add(self, what: str, who: str, text: str = "") -> None:
         """Records one entry, with the name of the calling thread."""
         entry = Entry(what, who, text[:TEXT_LIMIT], threading.current_thread().name)
         with self._changed:
-            self.forgotten += len(self._entries) == self._entries.maxlen
-            self._entries.append(entry)
+            self._added += 1
+            (self._said if what == "said" else self._done).append((self._added, entry))
             self._changed.notify_all()
+
+    @property
+    def forgotten(self) -> int:
+        """How many of the oldest entries have been let go, because memory is not endless."""
+        with self._changed:
+            return self._added - len(self)
 
     def find(self, what: str | None = None, who: str | None = None) -> list[Entry]:
         """Returns the entries of one kind, or of one client, or all."""
@@ -59,10 +67,11 @@ class Journal:
 
     def __iter__(self) -> Iterator[Entry]:
         with self._changed:
-            return iter(list(self._entries))
+            numbered = list(heapq.merge(self._said, self._done))
+        return iter([entry for _, entry in numbered])
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._said) + len(self._done)
 
     def __str__(self) -> str:
         return "\n".join(map(str, self))

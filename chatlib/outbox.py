@@ -5,7 +5,6 @@ import os
 import selectors
 import socket
 import threading
-import time
 from collections import deque
 
 from chatlib.wakeup import Wakeup
@@ -87,14 +86,16 @@ class Outbox:
             self._stalled = self._stalled and bool(self._owed)
             return not self._owed
 
-    def drain(self, timeout: float, leave: int = 0) -> None:
-        """Waits until the client has taken all but `leave` bytes. Blocks for at most `timeout` seconds."""
+    def drain(self, patience: float, leave: int = 0) -> None:
+        """Waits until the client has taken all but `leave` bytes, or has taken none for `patience` seconds.
+
+        Blocks for as long as that takes.
+        """
         if len(self._owed) <= leave:
             return
-        deadline = time.monotonic() + timeout
         with OneSocketSelector() as selector, contextlib.suppress(OSError, ValueError):  # closed meanwhile
             selector.register(self.sender, selectors.EVENT_WRITE)
-            while len(self._owed) > leave and selector.select(max(0.0, deadline - time.monotonic())):
+            while len(self._owed) > leave and selector.select(patience):
                 self.resume()
 
     def close(self) -> None:

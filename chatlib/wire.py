@@ -29,19 +29,20 @@ class LineReader:
             return []
         self._rest += data
         lines = self._split() if b"\n" in data else []
-        self.overlong = self.overlong or len(self._rest) > self._limit
+        self.overlong = self.overlong or len(self._rest) > self._limit + self._rest.endswith(b"\r")
         if self.overlong:
             self._rest.clear()
         return lines
 
     def _split(self) -> list[str]:
         *complete, self._rest = self._rest.split(b"\n")
-        for position, line in enumerate(complete):
+        lines = []
+        for line in (line.removesuffix(b"\r") for line in complete):
             if len(line) > self._limit:
                 self.overlong = True
-                complete = complete[:position]
                 break
-        return [line.removesuffix(b"\r").decode("utf-8", "replace") for line in complete]
+            lines.append(line.decode("utf-8", "replace"))
+        return lines
 
 
 def printable(text: str) -> str:

@@ -117,3 +117,14 @@ def test_reading_while_others_write() -> None:
     with hasty_switching():
         together(write, read)
     assert journal.forgotten == 1500
+
+
+def test_what_is_said_does_not_make_it_forget_who_left() -> None:
+    """However many lines follow, the reason why a client was cut off is still there, and in its place."""
+    journal = Journal(remembered=3)
+    journal.add("left", "client 1", "it read too slowly")
+    for number in range(10):
+        journal.add("said", "client 2", str(number))
+    journal.add("left", "client 2")
+    assert [entry.what for entry in journal] == ["left", "said", "said", "said", "left"]
+    assert journal.forgotten == 7

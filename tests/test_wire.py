@@ -95,3 +95,14 @@ def test_bytes_that_are_not_utf8_become_replacements() -> None:
 def test_encoding(lines: list[str], data: bytes) -> None:
     """Each line gets its newline; what UTF-8 cannot say becomes a question mark."""
     assert encode(lines) == data
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_line_of_exactly_the_limit_is_whole_however_it_ends(end: bytes) -> None:
+    """A carriage return belongs to the end of the line; it does not count. Nor when it comes alone."""
+    reader = LineReader(limit=4)
+    assert reader.feed(b"four" + end[:-1]) == []
+    assert reader.feed(end[-1:]) == ["four"]
+    assert not reader.overlong
+    assert reader.feed(b"five!" + end) == []
+    assert reader.overlong

@@ -16,7 +16,7 @@ CHUNK = 65_536
 """Bytes that one `recv` may bring."""
 
 GOODBYE = 1.0
-"""Seconds that a leaving client has to take what it is still owed."""
+"""Seconds for which a leaving client may keep us waiting before it takes more of what it is owed."""
 
 
 class Conversation(socketserver.BaseRequestHandler):
@@ -30,7 +30,7 @@ class Conversation(socketserver.BaseRequestHandler):
 
 
 def converse(server: Server, connection: socket.socket) -> None:
-    """Talks with one client until it leaves, for whatever reason. Blocks in `recv`, and up to 2 s at the end.
+    """Talks with one client until it leaves, for whatever reason. Blocks in `recv`, and a little at the end.
 
     An exception in the service ends this conversation and no other; the journal says where it happened.
     """
