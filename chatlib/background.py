@@ -14,12 +14,10 @@ from typing import Any, Protocol, TypeVar
 from chatlib import cells
 from chatlib.outbox import hang_up
 from chatlib.servers import Server
-
-STOP_WITHIN = 2.0
-"""Seconds that `stop` waits at most."""
+from chatlib.servers.base import STOP_WITHIN
 
 POLL_INTERVAL = 0.05
-"""Seconds between two looks of a stock server whether it shall stop. (Its own choice is 0.5.)"""
+"""Seconds between a stock server's checks for `shutdown`. (socketserver's default is 0.5.)"""
 
 
 class Serving(Protocol):
@@ -54,7 +52,7 @@ class Running:
     """The connections of a stock server, and who serves each: it does not say so itself."""
 
 
-_running: list[Running] = []
+_running: dict[int, Running] = {}  # by `id(server)`: a student's server need not be hashable
 
 
 def start(server: AnyServer | Callable[..., AnyServer], *args: Any, **kwargs: Any) -> AnyServer:
@@ -69,21 +67,23 @@ def start(server: AnyServer | Callable[..., AnyServer], *args: Any, **kwargs: An
         kwargs: The same, by name.
 
     Raises:
-        OSError: Its address cannot be had.
-        ValueError: This server has been stopped before.
+        OSError: Its address is not available.
+        ValueError: This server has been stopped before, or is being served by a thread of your own.
         RuntimeError: The system has no thread left for it.
     """
-    found = _find(server)
-    if found:
+    found = _running.get(id(server))
+    if found and found.thread.is_alive():
         return found.server  # type: ignore[return-value]
     cells.close_earlier()
     is_instance = hasattr(server, "serve_forever") and not isinstance(server, type)
     made: Any = server if is_instance else _bindable_again(server)(*args, **kwargs)  # type: ignore[arg-type]
     if _has_ended(made):
         raise ValueError("this server has been stopped; make a new one and start that")
+    if isinstance(made, Server) and made.threads:
+        raise ValueError("another thread runs this server's serve_forever already")
     running = _prepare(made)
     running.thread.start()
-    _running.append(running)
+    _running[id(made)] = running
     cells.remember(made, stop)
     return made  # type: ignore[no-any-return]
 
@@ -91,13 +91,10 @@ def start(server: AnyServer | Callable[..., AnyServer], *args: Any, **kwargs: An
 def stop(server: Serving) -> None:
     """Stops a server: closes its connections, joins its threads, frees its port.
 
-    Blocks for some milliseconds, and for about 2 s at most. Warns when a handler is still busy then. Does
-    nothing if the server has been stopped before. Called from one of its own handlers, waits for nobody.
+    Blocks for some milliseconds; for at most 3 s if a handler is busy, and then warns. Does nothing if the
+    server has been stopped before. Called from one of its own handlers, it does not wait.
     """
-    found = _find(server)
-    if found:
-        with contextlib.suppress(ValueError):  # another thread stops it, too
-            _running.remove(found)
+    found = _running.pop(id(server), None)
     if isinstance(server, Server):
         server.server_close()
         ended = threading.current_thread() in server.threads or not server.threads
@@ -110,8 +107,8 @@ def stop(server: Serving) -> None:
 
 
 def stop_all() -> None:
-    """Stops every server that `start` has started. Blocks for at most 2 s for each."""
-    for running in list(_running):
+    """Stops every server that `start` has started, one after the other, each as `stop` does."""
+    for running in list(_running.values()):
         stop(running.server)
 
 
@@ -125,15 +122,10 @@ def running(server: AnyServer | Callable[..., AnyServer], *args: Any, **kwargs: 
         stop(started)
 
 
-def _find(server: object) -> Running | None:
-    _running[:] = [running for running in _running if running.thread.is_alive()]
-    return next((running for running in _running if running.server is server), None)
-
-
 def _has_ended(server: Any) -> bool:
-    if isinstance(server, Server):
-        return server.stopped
-    return isinstance(server, socketserver.TCPServer) and server.fileno() == -1
+    listener = getattr(server, "socket", None)
+    stopped = isinstance(server, Server) and server.stopped
+    return stopped or (isinstance(listener, socket) and listener.fileno() == -1)
 
 
 def _bindable_again(factory: Callable[..., Any]) -> Callable[..., Any]:

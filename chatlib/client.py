@@ -15,6 +15,8 @@ from chatlib.wire import LineReader, encode
 DEADLINE = 1.0
 """Seconds that a call waits, if it is not told otherwise."""
 
+LOOPBACK = "127.0.0.1"
+
 LINE_LIMIT = 1_048_576
 """Bytes in a line that a client still accepts: more than a server lets through, and a name before it."""
 
@@ -44,7 +46,7 @@ def address_of(target: Any) -> tuple[str, int]:
         raise ValueError(f"{port} is not a port: ports are numbers from 1 to 65535")
     # A server that listens on every address is reached on this one; and on Windows `localhost` costs two
     # seconds, because ::1 is tried first, where most servers do not listen.
-    return ("127.0.0.1" if host in ("", "0.0.0.0", "localhost") else host), port
+    return {"": LOOPBACK, "0.0.0.0": LOOPBACK, "localhost": LOOPBACK, "::": "::1"}.get(host, host), port
 
 
 def connect(target: Any, name: str | None = None, timeout: float = DEADLINE) -> "Client":
@@ -78,6 +80,8 @@ def connect(target: Any, name: str | None = None, timeout: float = DEADLINE) -> 
 class Client:
     """One end of a connection, seen as lines of text.
 
+    One thread may receive while another sends; the deadline of the one may then be that of the other.
+
     Args:
         connection: A connected socket. The client owns it from now on.
         name: What to call it in messages.
@@ -96,7 +100,9 @@ class Client:
         return self.socket.getsockname()
 
     def send(self, text: str, timeout: float = DEADLINE) -> None:
-        """Sends one line. Blocks for at most `timeout` seconds, and only if the server does not read.
+        """Sends one line, and adds its newline: one in `text` would make it two lines.
+
+        Blocks for at most `timeout` seconds, and only if the server does not read.
 
         Raises:
             TimeoutError: The buffers on the way are full. A part of the line may have been sent.

@@ -33,7 +33,7 @@ class Report(tuple[Finding, ...]):
 
 
 def doctor() -> Report:
-    """Looks at Python, the packages and the network of this computer. Blocks for at most 2 s."""
+    """Looks at Python, the packages and the network of this computer. Blocks for at most 3 s."""
     return Report(
         [
             Finding("Python 3.11 or newer", sys.version_info >= (3, 11), "install it from python.org"),

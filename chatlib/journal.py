@@ -28,8 +28,9 @@ class Entry(NamedTuple):
     """The name of the thread that served it."""
 
     def __str__(self) -> str:
-        text = repr(self.text) if self.what == "said" else f"({printable(self.text)})" if self.text else ""
-        return f"{self.who} {self.what} {text}".rstrip()
+        if self.what == "said":
+            return f"{self.who} said {self.text!r}"
+        return f"{self.who} {self.what}" + (f" ({printable(self.text)})" if self.text else "")
 
 
 class Journal:
@@ -61,7 +62,7 @@ class Journal:
         return [entry for entry in self if what in (None, entry.what) and who in (None, entry.who)]
 
     def wait_for(self, what: str, who: str | None = None, count: int = 1, timeout: float = 1.0) -> bool:
-        """Waits for `count` such entries. Blocks for at most `timeout` seconds; returns False if in vain."""
+        """Waits for `count` such entries. Blocks for at most `timeout` seconds; returns whether they came."""
         with self._changed:
             return self._changed.wait_for(lambda: len(self.find(what, who)) >= count, timeout)
 
@@ -75,3 +76,5 @@ class Journal:
 
     def __str__(self) -> str:
         return "\n".join(map(str, self))
+
+    __repr__ = __str__  # what a notebook shows

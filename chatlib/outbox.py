@@ -61,7 +61,10 @@ class Outbox:
 
     def finish(self, why: str) -> None:
         """Ends the conversation politely: nothing more is read or posted, what is owed is still sent."""
-        self.ended = self.ended or why
+        with self._lock:  # or a cut at the same moment would lose its reason
+            self.ended = self.ended or why
+            if not self._owed:
+                self._flusher.posted.append(self)  # the end has to be sent, too
 
     def cut(self, why: str) -> None:
         """Ends the conversation at once, from any thread, and wakes the thread that reads from it."""
@@ -108,10 +111,12 @@ class Outbox:
                 self._flusher.wake()  # so that its thread lets go of the descriptor
 
     def _send(self) -> None:
-        if not self._owed:
-            return
         try:
-            del self._owed[: self.sender.send(self._owed)]
+            if self._owed:
+                del self._owed[: self.sender.send(self._owed)]
+            if self.ended and not self._owed and not self.closed:
+                # Half-close: the client sees the end and leaves, which wakes the thread that waits in `recv`.
+                self.sender.shutdown(socket.SHUT_WR)
         except BlockingIOError:
             pass
         except OSError as error:  # the client has gone; the thread that reads from it will hear so, too
@@ -125,11 +130,13 @@ class Outbox:
 
 def hang_up(connection: socket.socket) -> None:
     """Ends a connection that another thread may be waiting on, and wakes that thread. Never waits."""
-    with contextlib.suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
-    # On Windows only a close wakes a thread that waits in recv; on macOS it may swallow the wake-up that
-    # shutdown has sent (CPython issues 91913 and 154224), and elsewhere the descriptor might be given out
-    # again too early.
+    # Each half by itself: on macOS SHUT_RDWR raises if one half is shut already (websockets issue 1596).
+    for half in (socket.SHUT_RD, socket.SHUT_WR):
+        with contextlib.suppress(OSError):
+            connection.shutdown(half)
+    # On Windows shutdown does not wake a thread that waits in recv; close does (CPython issue 91913). Nowhere
+    # else may we close here: on macOS a close can undo the wake-up (issue 154224), and on every POSIX system
+    # the descriptor's number could be given to a new connection while the other thread still uses it.
     if os.name == "nt":
         connection.close()
 

@@ -44,6 +44,8 @@ class Service:
 
     def heard(self, member: Member, lines: list[str]) -> None:
         """A client has said these lines: all that one `recv` brought, so that they travel on together."""
+        if not lines:  # half a line has come
+            return
         with self._lock:
             for line in lines:
                 self.journal.add("said", member.name, line)
@@ -100,7 +102,7 @@ class Chat(Service):
         member.post(encode(["Welcome! What is your name?"]))
 
     def answer(self, member: Member, lines: list[str]) -> None:
-        if lines and member not in self._names:
+        if member not in self._names:
             name, *lines = lines
             if not self._admit(member, name):
                 return

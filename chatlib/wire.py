@@ -1,5 +1,6 @@
 """Bytes into lines: TCP carries a stream, a conversation needs lines. No I/O here."""
 
+import itertools
 from collections.abc import Iterable
 
 LINE_LIMIT = 65_536
@@ -28,21 +29,16 @@ class LineReader:
         if self.overlong:
             return []
         self._rest += data
-        lines = self._split() if b"\n" in data else []
-        self.overlong = self.overlong or len(self._rest) > self._limit + self._rest.endswith(b"\r")
+        if b"\n" not in data and len(self._rest) <= self._limit:  # most of a long line: nothing to split yet
+            return []
+        *complete, self._rest = self._rest.split(b"\n")
+        texts = [line.removesuffix(b"\r") for line in complete]
+        fitting = list(itertools.takewhile(lambda text: len(text) <= self._limit, texts))
+        rest_limit = self._limit + self._rest.endswith(b"\r")
+        self.overlong = len(fitting) < len(texts) or len(self._rest) > rest_limit
         if self.overlong:
             self._rest.clear()
-        return lines
-
-    def _split(self) -> list[str]:
-        *complete, self._rest = self._rest.split(b"\n")
-        lines = []
-        for line in (line.removesuffix(b"\r") for line in complete):
-            if len(line) > self._limit:
-                self.overlong = True
-                break
-            lines.append(line.decode("utf-8", "replace"))
-        return lines
+        return [text.decode("utf-8", "replace") for text in fitting]
 
 
 def printable(text: str) -> str:

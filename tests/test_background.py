@@ -3,14 +3,25 @@
 import contextlib
 import socket
 import socketserver
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from conftest import Connect, Serve
-from faults import POSIX, SOON, Sleeper, eventually, no_thread_starts, server_threads, together
+from faults import (
+    POSIX,
+    SOON,
+    Sleeper,
+    environment,
+    eventually,
+    hasty_switching,
+    no_thread_starts,
+    server_threads,
+    together,
+)
 
 import chatlib
 from chatlib import Disconnected, Limits, Server
@@ -403,33 +414,55 @@ def test_a_stock_handler_may_stop_its_server(stock: type[socketserver.TCPServer]
 
 
 def test_a_script_with_a_stock_server_can_end() -> None:
-    """Threads of a `ThreadingTCPServer` would keep Python from exiting; `start` makes them daemons (32)."""
-    with chatlib.running(socketserver.ThreadingTCPServer, LOOPBACK, Echo) as server:
-        assert server.daemon_threads
+    """Python exits although a `ThreadingTCPServer` that `start` has started serves a silent client (32)."""
+    script = """
+import chatlib, socketserver
+class Echo(socketserver.BaseRequestHandler):
+    def handle(self):
+        self.request.sendall(b"hello\\n")
+        self.request.recv(1)
+client = chatlib.connect(chatlib.start(socketserver.ThreadingTCPServer, ("127.0.0.1", 0), Echo))
+client.receive(10)
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=environment(), timeout=3 * SOON, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 # Several threads at once
 
 
-class Meeting(list[Any]):
-    """A list from which two threads remove at the same moment: each has found what it removes."""
-
-    def __init__(self, items: list[Any]) -> None:
-        super().__init__(items)
-        self.barrier = threading.Barrier(2)
-
-    def remove(self, item: Any) -> None:
-        with contextlib.suppress(threading.BrokenBarrierError):
-            self.barrier.wait(0.2)
-        super().remove(item)
-
-
-def test_two_may_stop_the_same_server(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_may_stop_the_same_server(model: Model) -> None:
     """Whoever comes second finds nothing to do, whatever the order (24)."""
-    server = chatlib.start(model)
-    monkeypatch.setattr("chatlib.background._running", Meeting(chatlib.background._running))
-    together(*[lambda: chatlib.stop(server)] * 2)
-    assert server.socket.fileno() == -1
+    with hasty_switching():
+        for _ in range(20):
+            server = chatlib.start(model)
+            together(*[lambda server=server: chatlib.stop(server)] * 2)
+            assert server.socket.fileno() == -1
+
+
+@foreign
+def test_stop_all_frees_the_port_of_one_that_was_shut_down(stock: type[socketserver.TCPServer]) -> None:
+    """`shutdown` alone ends the thread and keeps the port; `stop_all` frees it all the same (26)."""
+    servers = [chatlib.start(stock, LOOPBACK, Echo), chatlib.start(chatlib.SyncServer)]
+    for server in servers:
+        server.shutdown()
+    chatlib.start(chatlib.SyncServer)
+    chatlib.stop_all()
+    assert [server.socket.fileno() for server in servers] == [-1, -1]
+
+
+def test_a_server_that_serves_already_is_not_served_twice(model: Model) -> None:
+    """A second `serve_forever` raises; the first goes on, and can be stopped (24)."""
+    with model() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        assert eventually(lambda: server.threads)
+        with pytest.raises(RuntimeError, match="already"):
+            server.serve_forever()
+        chatlib.stop(server)
+        thread.join(SOON)
+        assert not thread.is_alive()
 
 
 def test_many_servers_run_side_by_side(serve: Serve, model: Model, connect: Connect) -> None:

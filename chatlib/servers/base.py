@@ -34,6 +34,9 @@ names mean the same: systems differ."""
 PAUSE = 0.1
 """Seconds without accepting, after the system had no descriptor left for a connection."""
 
+LONGEST_WAIT = 24 * 86_400.0
+"""Seconds. `settimeout` takes what fits into 31 bits of milliseconds, and raises OverflowError beyond."""
+
 STOP_WITHIN = 2.0
 """Seconds for which stopping waits at most."""
 
@@ -43,18 +46,25 @@ class Limits:
     """What a server grants to its clients."""
 
     line: int = LINE_LIMIT
-    """Bytes in one line. Who sends a longer one is told, and disconnected."""
+    """Bytes in one line. A client that sends a longer one is told so and disconnected."""
     outbox: int = OUTBOX_LIMIT
-    """Bytes that may wait for one client. Who reads so slowly that more would wait is cut off."""
-    clients: int = 10_000
-    """Connections at once. One more is told so, and closed."""
+    """Bytes that may wait for one client. One that reads so slowly that more would wait is cut off."""
+    clients: int = 10_000 if os.name == "posix" else 500
+    """Connections at once. One more is told so, and closed. (On Windows `select` takes 512 sockets at most.)"""
     idle: float = 86_400.0
-    """Seconds of silence after which a client counts as gone. On a `SyncServer` the others wait that long."""
+    """Seconds of silence after which a client counts as gone: more than 0, and at most 24 days, which is the
+    longest that a socket can wait. On a `SyncServer` the others wait that long."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.idle <= LONGEST_WAIT:
+            raise ValueError(
+                f"idle is {self.idle}: it must be more than 0 and at most {LONGEST_WAIT:.0f} seconds"
+            )
 
 
 @contextlib.contextmanager
 def explaining(address: Address) -> Iterator[None]:
-    """Says in an error from `bind` which address it was that could not be had."""
+    """Says in an error from `bind` which address is not available."""
     try:
         yield
     except OSError as error:
@@ -74,7 +84,9 @@ def set_options(connection: Socket) -> None:
 class Server:
     """A listener's life: `serve_forever`, `shutdown`, `server_close`; and who is connected meanwhile.
 
-    A kind of server adds two methods: `listen`, and its way to wait, `process_request`.
+    A kind of server adds three methods: `listen`, `get_request` and its way to wait, `process_request`. They
+    are declared and not defined here: a definition would hide the one of `socketserver`, which comes second.
+    Of socketserver's other hooks, `handle_request`, `verify_request` and `service_actions` are not used.
 
     Args:
         address: Host and port to listen on. This computer only, and any free port, if not given.
@@ -82,13 +94,15 @@ class Server:
         limits: What clients may do; `Limits()` if not given.
 
     Raises:
-        OSError: The address cannot be had: in use, not allowed, or no such host. The message says which.
+        OSError: The address is not available: in use, not allowed, or no such host. The message says which.
         OverflowError: The port is not a number from 0 to 65535.
+        TypeError: The service is a class: `Broadcast` was written for `Broadcast()`.
     """
 
     socket: Socket
     server_address: Any
     listen: Callable[[Address], None]
+    get_request: Callable[[], tuple[Socket, Any]]
     process_request: Callable[[Any, Any], None]
     allow_reuse_address = os.name == "posix"  # on Windows a second server could then bind, and hear nothing
     request_queue_size = BACKLOG
@@ -96,11 +110,14 @@ class Server:
     def __init__(
         self, address: Address = LOOPBACK, service: Service | None = None, limits: Limits | None = None
     ) -> None:
-        self.service = service or Shout()
-        self.limits = limits or Limits()
+        if isinstance(service, type):
+            raise TypeError(f"a service is needed, not its class: write {service.__name__}()")
+        self.service = Shout() if service is None else service
+        self.limits = Limits() if limits is None else limits
         self.flusher = Flusher()
         self.clients: dict[Socket, Outbox] = {}
         self._numbers = itertools.count(1)
+        # Weak: a thread is in it until it has really ended, and nobody has to take it out.
         self._handlers: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._stopping = False
@@ -117,13 +134,18 @@ class Server:
 
         Once shut down, a server does not serve again. `poll_interval` is there because socketserver has it:
         this loop polls nothing, it is woken.
+
+        Raises:
+            RuntimeError: Another thread serves already.
         """
         with self._lock:
             if self._stopping:
                 return
-            self._served.clear()
-            self._serving = threading.current_thread()
+            if self._serving:  # two loops would share one wake-up, and one of them would never end
+                raise RuntimeError("this server is being served already")
             self._wakeup = Wakeup()
+            self._serving = threading.current_thread()
+            self._served.clear()
         try:
             with selectors.DefaultSelector() as selector:
                 self.socket.setblocking(False)  # the client that woke us may be gone before we accept it
@@ -155,7 +177,7 @@ class Server:
         self._join(time.monotonic() + STOP_WITHIN)
 
     def server_close(self) -> None:
-        """Shuts down, and frees the port. Blocks for at most 4 s, and only if a thread does not end."""
+        """Shuts down, and frees the port. Blocks for at most 3 s, and only if a thread does not end."""
         self.shutdown()
         self.socket.close()
         self.flusher.close()
@@ -170,18 +192,6 @@ class Server:
         """The threads at work: the one that accepts, then those that serve clients."""
         with self._lock:
             return [thread for thread in (self._serving, *self._handlers) if thread and thread.is_alive()]
-
-    def get_request(self) -> tuple[Socket, Any]:
-        """Accepts one connection. Never waits; raises OSError if there is none, or no descriptor for it."""
-        try:
-            connection, address = self.socket.accept()
-        except (BlockingIOError, ConnectionError):
-            raise
-        except OSError as error:
-            self._pause(error)
-            raise
-        self._short_of_descriptors = False
-        return connection, address
 
     def shutdown_request(self, request: Any) -> None:
         """Closes one connection and forgets its client."""
@@ -207,8 +217,12 @@ class Server:
     def _accept(self) -> None:
         try:
             connection, address = self.get_request()
-        except OSError:
+        except (BlockingIOError, ConnectionError):  # the client that woke us has gone again
             return
+        except OSError as error:
+            self._pause(error)
+            return
+        self._short_of_descriptors = False
         name = f"client {next(self._numbers)}"
         if problem := self._admit(connection, name):
             self._refuse(connection, name, problem)
@@ -244,7 +258,7 @@ class Server:
 
     def _pause(self, error: OSError) -> None:
         """Waits a little: while no descriptor is free, accepting again at once only burns the processor."""
-        if self._stopping:  # the listener has been closed under our feet
+        if self._stopping:  # the listener has been closed by another thread
             return
         if not self._short_of_descriptors:
             self._short_of_descriptors = True

@@ -1,4 +1,4 @@
-"""One client from its first line to its last: the calling thread waits in `recv`, and serves nobody else."""
+"""One client from its first line to its last: what surrounds the loop that waits in `recv`."""
 
 import contextlib
 import socket
@@ -25,69 +25,72 @@ class Conversation(socketserver.BaseRequestHandler):
     server: Server  # type: ignore[assignment]
 
     def handle(self) -> None:
-        """Talks until the client leaves. Blocks."""
-        converse(self.server, self.request)
-
-
-def converse(server: Server, connection: socket.socket) -> None:
-    """Talks with one client until it leaves, for whatever reason. Blocks in `recv`, and a little at the end.
-
-    An exception in the service ends this conversation and no other; the journal says where it happened.
-    """
-    service, outbox = server.service, server.clients[connection]
-    try:
-        with contained(service, outbox):
-            service.joined(outbox)
-            server.flusher.flush()
-            _listen(server, connection, outbox)
-    finally:
-        with contained(service, outbox):
-            service.left(outbox, outbox.ended)
-        server.flusher.flush()
-    outbox.drain(GOODBYE)
-    if outbox.ended and not outbox.closed:
-        _linger(connection)
+        """Talks until the client leaves. Blocks in `recv`, and up to 2 s at the end."""
+        reader = LineReader(self.server.limits.line)
+        with conversation(self.server, self.request) as client:
+            while not client.ended and (data := self.request.recv(CHUNK)):
+                hear(self.server, client, reader, data)
 
 
 @contextlib.contextmanager
-def contained(service: Service, outbox: Outbox) -> Iterator[None]:
+def conversation(server: Server, connection: socket.socket) -> Iterator[Outbox]:
+    """Tells the service that a client has come and, however the block ends, that it has left.
+
+    An OSError in the block comes from `recv`, and means that the client is gone: `hear` lets none out. At the
+    end, waits until the client has read its last lines, or has taken none for a second.
+    """
+    service, client = server.service, server.clients[connection]
+    try:
+        with contained(service, client):
+            service.joined(client)
+        server.flusher.flush()
+        yield client
+    except TimeoutError:
+        client.cut("it was silent for too long")
+    except OSError as error:
+        client.cut(error.strerror or "the connection broke")
+    finally:
+        with contained(service, client):
+            service.left(client, client.ended)
+        server.flusher.flush()
+    client.drain(GOODBYE)
+    if client.ended and not client.closed:
+        _linger(connection)
+
+
+def hear(server: Server, client: Outbox, reader: LineReader, data: bytes) -> None:
+    """Gives the service the lines that `data` completes. Waits, if the client does not read its answers.
+
+    An exception in the service ends this conversation and no other; the journal says where it happened.
+    """
+    lines = reader.feed(data)
+    with contained(server.service, client):
+        if not client.ended:  # another client's thread may have ended it while this one waited in `recv`
+            server.service.heard(client, lines)
+    if reader.overlong:
+        client.post(encode([f"* a line may have {server.limits.line} bytes; this one was longer"]))
+        client.finish("it sent a line that was too long")
+    server.flusher.flush()
+    # A client that sends faster than it reads its answers must read some before it is heard again.
+    client.drain(server.limits.idle, leave=server.limits.outbox // 2)
+
+
+@contextlib.contextmanager
+def contained(service: Service, client: Outbox) -> Iterator[None]:
     """Keeps a failure of the service with the client that it failed for."""
     try:
         yield
     except (Exception, SystemExit) as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         reason = f"{type(error).__name__}: {error} (line {place.lineno}, in {place.name})"
-        service.journal.add("failed", outbox.name, reason)
-        outbox.finish("its handler failed")
-
-
-def _listen(server: Server, connection: socket.socket, outbox: Outbox) -> None:
-    reader = LineReader(server.limits.line)
-    while not outbox.ended and (data := _receive(connection, outbox)):
-        server.service.heard(outbox, reader.feed(data))
-        if reader.overlong:
-            outbox.post(encode([f"* a line may have {server.limits.line} bytes; this one was longer"]))
-            outbox.finish("it sent a line that was too long")
-        server.flusher.flush()
-        # Whoever asks faster than it reads the answers is not heard until it has read some.
-        outbox.drain(server.limits.idle, leave=server.limits.outbox // 2)
-
-
-def _receive(connection: socket.socket, outbox: Outbox) -> bytes:
-    try:
-        return connection.recv(CHUNK)
-    except TimeoutError:
-        outbox.cut("it was silent for too long")
-    except OSError as error:
-        outbox.cut(error.strerror or "the connection broke")
-    return b""
+        service.journal.add("failed", client.name, reason)
+        client.finish("its handler failed")
 
 
 def _linger(connection: socket.socket) -> None:
     """Reads on for a while: closing over unread bytes would send a reset, which overtakes our last words."""
     deadline = time.monotonic() + GOODBYE
     with contextlib.suppress(OSError):
-        connection.shutdown(socket.SHUT_WR)
         while (left := deadline - time.monotonic()) > 0:
             connection.settimeout(left)
             if not connection.recv(CHUNK):

@@ -4,7 +4,8 @@ import socket
 from typing import Any
 
 from chatlib.servers.base import Address, Server
-from chatlib.servers.conversation import converse
+from chatlib.servers.conversation import CHUNK, conversation, hear
+from chatlib.wire import LineReader
 
 
 class RawThreadServer(Server):
@@ -26,13 +27,20 @@ class RawThreadServer(Server):
             raise
         self.server_address = self.socket.getsockname()
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Step 4: `serve_forever` has accepted a connection; it gets a thread."""
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Step 4: accepts a client. `serve_forever` calls this when one has come, so it need not wait."""
+        return self.socket.accept()
+
+    def process_request(self, request: socket.socket, client_address: Any) -> None:
+        """Starts the client's thread and returns at once: the next client can be accepted."""
         self.start_handler(self.serve, request, name=f"serves {self.clients[request].name}")
 
     def serve(self, connection: socket.socket) -> None:
-        """Steps 5 to 7, in the client's thread: receives lines, sends them to the others, closes. Blocks."""
+        """Steps 5 to 7, in the client's own thread. Blocks until the client has left."""
+        reader = LineReader(self.limits.line)
         try:
-            converse(self, connection)
+            with conversation(self, connection) as client:  # in `service.members` until it has left
+                while not client.ended and (data := connection.recv(CHUNK)):  # 5. receives; b"": it has left
+                    hear(self, client, reader, data)  # 6. sends to the others: see `Broadcast.answer`
         finally:
-            self.shutdown_request(connection)
+            self.shutdown_request(connection)  # 7. closes
