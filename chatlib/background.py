@@ -68,12 +68,15 @@ def start(server: AnyServer | Callable[..., AnyServer], *args: Any, **kwargs: An
 
     Raises:
         OSError: Its address is not available.
+        TypeError: This is no server, and does not make one.
         ValueError: This server has been stopped before, or is being served by a thread of your own.
         RuntimeError: The system has no thread left for it.
     """
     found = _running.get(id(server))
     if found and found.thread.is_alive():
         return found.server  # type: ignore[return-value]
+    if not callable(server) and not hasattr(server, "serve_forever"):
+        raise TypeError(f"{server!r} is neither a server nor a class that makes one")
     cells.close_earlier()
     is_instance = hasattr(server, "serve_forever") and not isinstance(server, type)
     made: Any = server if is_instance else _bindable_again(server)(*args, **kwargs)  # type: ignore[arg-type]
@@ -94,6 +97,8 @@ def stop(server: Serving) -> None:
     Blocks for some milliseconds; for at most 3 s if a handler is busy, and then warns. Does nothing if the
     server has been stopped before. Called from one of its own handlers, it does not wait.
     """
+    if isinstance(server, type) or not hasattr(server, "shutdown"):
+        raise TypeError(f"{server!r} is not a server: stop takes what start has returned")
     found = _running.pop(id(server), None)
     if isinstance(server, Server):
         server.server_close()

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.command(options))
     except OSError as error:
         print(f"chatlib: {error.strerror or error}", file=sys.stderr)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         print(f"chatlib: {error}", file=sys.stderr)
     return 2
 
@@ -82,6 +82,7 @@ def _chat(options: argparse.Namespace) -> int:
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # consoles lack letters
     keyboard = cast(Keyboard, sys.stdin.buffer.raw)  # type: ignore[union-attr] # typeshed forgets `raw`
     with connect(options.address, options.name) as client, contextlib.suppress(KeyboardInterrupt):
+        print("connected; Ctrl-C leaves", file=sys.stderr)
         print(chat(client, keyboard, options.name), file=sys.stderr)
     return 0
 

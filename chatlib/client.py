@@ -10,12 +10,11 @@ from collections import deque
 from typing import Any, Self
 
 from chatlib import cells
+from chatlib.address import LOOPBACK, Address, checked
 from chatlib.wire import LineReader, encode
 
 DEADLINE = 1.0
 """Seconds that a call waits, if it is not told otherwise."""
-
-LOOPBACK = "127.0.0.1"
 
 LINE_LIMIT = 1_048_576
 """Bytes in a line that a client still accepts: more than a server lets through, and a name before it."""
@@ -30,23 +29,25 @@ class Disconnected(ConnectionError):
     """The server has ended the connection: nothing more will come."""
 
 
-def address_of(target: Any) -> tuple[str, int]:
+def address_of(target: Any) -> Address:
     """Returns host and port of a server, of a pair, or of a text like `127.0.0.1:8888`.
 
     Raises:
+        TypeError: This is no address at all.
         ValueError: The text is not of that form, or the port is not a number from 1 to 65535.
     """
     if isinstance(target, str):
-        host, _, port = target.rpartition(":")
-        if not port.isdecimal():
+        name, _, number = target.rpartition(":")
+        if not number.isdecimal():
             raise ValueError(f"{target!r} is not of the form HOST:PORT, like 127.0.0.1:8888")
-        target = host.strip("[]"), int(port)
-    host, port = getattr(target, "server_address", target)[:2]
+        target = name.strip("[]"), int(number)
+    host, port = checked(getattr(target, "server_address", target))
     if not 0 < port <= 65535:
         raise ValueError(f"{port} is not a port: ports are numbers from 1 to 65535")
     # A server that listens on every address is reached on this one; and on Windows `localhost` costs two
     # seconds, because ::1 is tried first, where most servers do not listen.
-    return {"": LOOPBACK, "0.0.0.0": LOOPBACK, "localhost": LOOPBACK, "::": "::1"}.get(host, host), port
+    here = LOOPBACK[0]
+    return {"": here, "0.0.0.0": here, "localhost": here, "::": "::1"}.get(host, host), port
 
 
 def connect(target: Any, name: str | None = None, timeout: float = DEADLINE) -> "Client":
@@ -63,14 +64,15 @@ def connect(target: Any, name: str | None = None, timeout: float = DEADLINE) -> 
         ConnectionRefusedError: Nobody listens there.
         TimeoutError: No answer in time.
         OSError: There is no such host.
-        ValueError: This is not an address.
+        TypeError, ValueError: This is not an address.
     """
     cells.close_earlier()
     address = address_of(target)
     try:
         connection = socket.create_connection(address, timeout)
     except OSError as error:
-        reason = f"cannot connect to {address[0]}:{address[1]}: {error.strerror or error}"
+        nobody = "nobody listens there: " if isinstance(error, ConnectionRefusedError) else ""
+        reason = f"cannot connect to {address[0]}:{address[1]}: {nobody}{error.strerror or error}"
         raise (type(error)(error.errno, reason) if error.errno else type(error)(reason)) from None
     client = Client(connection, name or f"client {next(_numbers)}")
     cells.remember(client, Client.close)
@@ -108,6 +110,8 @@ class Client:
             TimeoutError: The buffers on the way are full. A part of the line may have been sent.
             ConnectionError: The server has gone, or this client has left.
         """
+        if not isinstance(text, str):
+            raise TypeError(f"send takes text, and {text!r} is none")
         self._must_be_open()
         self.socket.settimeout(timeout)
         self.socket.sendall(encode([text]))
@@ -124,11 +128,15 @@ class Client:
         while not self._lines:
             self._take_what_comes(max(0.0, deadline - time.monotonic()))
             if not self._lines and time.monotonic() >= deadline:
-                raise TimeoutError(f"no line came for {self.name} within {timeout:g} s")
+                rest = f", only {self._reader.rest[:40]!r} without a newline" if self._reader.rest else ""
+                raise TimeoutError(f"no line came for {self.name} within {timeout:g} s{rest}")
         return self._lines.popleft()
 
     def waits(self, seconds: float = 0.5) -> bool:
-        """Returns True when nothing arrives for so long. Blocks for as long; a line that arrives is kept."""
+        """Returns True when nothing arrives for so long. Blocks for as long.
+
+        A line that arrives is kept for `receive`. The end of the connection arrives, too: that is False.
+        """
         try:
             self._lines.appendleft(self.receive(seconds))
         except TimeoutError:

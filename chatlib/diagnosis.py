@@ -45,7 +45,7 @@ def doctor() -> Report:
 
 def _package(name: str) -> Finding:
     there = importlib.util.find_spec(name) is not None
-    return Finding(f"the package {name}", there, "start the notebooks with: python3 run.py lab")
+    return Finding(f"the package {name}", there, "use the Python of .venv, which python3 run.py lab makes")
 
 
 def _loopback() -> Finding:

@@ -48,6 +48,8 @@ class Outbox:
 
     def post(self, data: bytes) -> None:
         """Adds bytes to what is owed. Never waits; does nothing once the conversation has ended."""
+        if isinstance(data, str):
+            raise TypeError("a member is sent bytes: write member.post(chatlib.encode([text]))")
         with self._lock:
             if self.closed or self.ended or not data:
                 return

@@ -30,7 +30,7 @@ class Keyboard(Protocol):
 
 
 def chat(client: Client, keyboard: Keyboard, name: str | None = None) -> str:
-    """Talks until either side leaves, and says why it is over. Blocks.
+    """Talks until either side leaves; returns why the other side did, if it did. Blocks.
 
     Args:
         client: A connection.

@@ -24,6 +24,11 @@ class LineReader:
         self.overlong = False
         """True once a line has passed the limit. Nothing is read any more: where it ends is unknown."""
 
+    @property
+    def rest(self) -> bytes:
+        """What has come of the next line."""
+        return bytes(self._rest)
+
     def feed(self, data: bytes) -> list[str]:
         """Takes one chunk of the stream; returns the lines that it completed, without their newlines."""
         if self.overlong:

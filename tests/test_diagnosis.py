@@ -37,7 +37,7 @@ def test_a_package_that_is_missing_is_named_with_the_cure(monkeypatch: pytest.Mo
     monkeypatch.setattr(importlib.util, "find_spec", find_none)
     report = chatlib.doctor()
     assert not report.well
-    assert "MISSING the package anywidget: start the notebooks with: python3 run.py lab" in str(report)
+    assert "MISSING the package anywidget: use the Python of .venv" in str(report)
     assert str(report).endswith("Mend what is missing, then ask again.")
 
 

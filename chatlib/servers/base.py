@@ -14,15 +14,11 @@ from socket import AF_INET, AF_INET6, IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET, TCP
 from socket import socket as Socket
 from typing import Any, Self
 
+from chatlib.address import LOOPBACK, Address, checked
 from chatlib.outbox import OUTBOX_LIMIT, Flusher, Outbox
 from chatlib.services import Service, Shout
 from chatlib.wakeup import Wakeup
 from chatlib.wire import LINE_LIMIT, encode
-
-Address = tuple[str, int]
-
-LOOPBACK: Address = ("127.0.0.1", 0)
-"""This computer only, on any free port."""
 
 BACKLOG = 1024
 """Connections that the kernel holds ready until they are accepted: a crowd gets in without a delay."""
@@ -48,9 +44,9 @@ class Limits:
     line: int = LINE_LIMIT
     """Bytes in one line. A client that sends a longer one is told so and disconnected."""
     outbox: int = OUTBOX_LIMIT
-    """Bytes that may wait for one client. One that reads so slowly that more would wait is cut off."""
+    """Bytes that may wait for one client. One that reads too slowly for that is cut off."""
     clients: int = 10_000 if os.name == "posix" else 500
-    """Connections at once. One more is told so, and closed. (On Windows `select` takes 512 sockets at most.)"""
+    """Connections at once. One more is told so, and closed. (On Windows `select` takes only 512.)"""
     idle: float = 86_400.0
     """Seconds of silence after which a client counts as gone: more than 0, and at most 24 days, which is the
     longest that a socket can wait. On a `SyncServer` the others wait that long."""
@@ -70,6 +66,8 @@ def explaining(address: Address) -> Iterator[None]:
     except OSError as error:
         reason = f"cannot listen on {address[0]}:{address[1]}: {error.strerror}"
         raise type(error)(error.errno, reason) from None
+    except OverflowError:
+        raise OverflowError(f"{address[1]} is not a port: ports are numbers from 0 to 65535") from None
 
 
 def set_options(connection: Socket) -> None:
@@ -96,7 +94,7 @@ class Server:
     Raises:
         OSError: The address is not available: in use, not allowed, or no such host. The message says which.
         OverflowError: The port is not a number from 0 to 65535.
-        TypeError: The service is a class: `Broadcast` was written for `Broadcast()`.
+        TypeError: One of these is something else, say `Broadcast` for `Broadcast()`.
     """
 
     socket: Socket
@@ -110,10 +108,13 @@ class Server:
     def __init__(
         self, address: Address = LOOPBACK, service: Service | None = None, limits: Limits | None = None
     ) -> None:
-        if isinstance(service, type):
-            raise TypeError(f"a service is needed, not its class: write {service.__name__}()")
         self.service = Shout() if service is None else service
         self.limits = Limits() if limits is None else limits
+        if not isinstance(self.service, Service):
+            raise TypeError(f"{service!r} is not a service: write one like Shout(), with brackets")
+        if not isinstance(self.limits, Limits):
+            raise TypeError(f"{limits!r} is not what it takes: write Limits(idle=0.5), for example")
+        address = checked(address)
         self.flusher = Flusher()
         self.clients: dict[Socket, Outbox] = {}
         self._numbers = itertools.count(1)

@@ -6,6 +6,7 @@ import socketserver
 import time
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 
 from chatlib.outbox import Outbox
 from chatlib.servers.base import Server
@@ -14,6 +15,8 @@ from chatlib.wire import LineReader, encode
 
 CHUNK = 65_536
 """Bytes that one `recv` may bring."""
+
+CHATLIB = str(Path(__file__).parent.parent)
 
 GOODBYE = 1.0
 """Seconds for which a leaving client may keep us waiting before it takes more of what it is owed."""
@@ -81,7 +84,9 @@ def contained(service: Service, client: Outbox) -> Iterator[None]:
     try:
         yield
     except (Exception, SystemExit) as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
+        places = traceback.extract_tb(error.__traceback__)
+        own = [place for place in places if not place.filename.startswith(CHATLIB)]
+        place = (own or places)[-1]  # the line of the student's service, if it is one
         reason = f"{type(error).__name__}: {error} (line {place.lineno}, in {place.name})"
         service.journal.add("failed", client.name, reason)
         client.finish("its handler failed")

@@ -2,7 +2,8 @@
 
 import socketserver
 
-from chatlib.servers.base import Address, Server
+from chatlib.address import Address
+from chatlib.servers.base import Server
 from chatlib.servers.conversation import Conversation
 
 

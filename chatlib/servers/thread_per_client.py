@@ -3,7 +3,8 @@
 import socketserver
 from typing import Any
 
-from chatlib.servers.base import Address, Server
+from chatlib.address import Address
+from chatlib.servers.base import Server
 from chatlib.servers.conversation import Conversation
 
 
