@@ -14,14 +14,14 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PROGRAMS = re.findall(r"```python\n(.+?)```", README, re.DOTALL)
 PROMISED = re.compile(r"print\(.+\)  +# (.+)")
-CALLS = re.findall(r"^python -m chatlib (.+)$", README, re.MULTILINE)
+CALLS = re.findall(r"^\.venv/bin/python -m chatlib (.+)$", README, re.MULTILINE)
 
 
 def printed_by(program: str) -> list[str]:
     """Runs one of the programs; returns the lines that it prints."""
     printed, names = io.StringIO(), dict[str, object]()
     with contextlib.redirect_stdout(printed):
-        exec("import chatlib\n" + program, names)
+        exec(program, names)
     for client in names.values():
         if isinstance(client, chatlib.Client):
             client.close()
