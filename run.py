@@ -161,10 +161,17 @@ def make_venv() -> None:
 def discard_venv() -> None:
     """Remove .venv, renaming it first: it goes whole, or (in use on Windows) stays whole."""
     discarded = ROOT / ".venv.old"
-    shutil.rmtree(str(discarded), ignore_errors=True)
+    remove(discarded)
     if os.path.lexists(str(VENV)):
         VENV.replace(discarded)
-        shutil.rmtree(str(discarded), ignore_errors=True)
+        remove(discarded)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder, or the link to one on a larger disk."""
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
+    shutil.rmtree(str(folder), ignore_errors=True)
 
 
 def silence_news() -> None:

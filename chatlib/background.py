@@ -48,7 +48,7 @@ class Running:
     thread: threading.Thread
     """The one in `serve_forever`."""
     stopping: threading.Event
-    talking: dict[socket, threading.Thread]
+    talking: dict[Any, threading.Thread]
     """The connections of a stock server, and who serves each: it does not say so itself."""
 
 
@@ -161,7 +161,7 @@ def _follow(running: Running, server: Any) -> None:
             if not running.stopping.is_set():  # stop sets it, then looks who talks: one sees the other
                 finish_request(request, client_address)
         finally:
-            del running.talking[request]
+            running.talking.pop(request, None)
 
     server.finish_request = talk
     server.daemon_threads = True  # or Python would not exit before the last client has left
@@ -174,7 +174,8 @@ def _close_stock(running: Running) -> bool:
     ending = threading.Thread(target=_shutdown_and_close, args=(running.server,), daemon=True)
     ending.start()
     for connection in talking:
-        hang_up(connection)
+        if isinstance(connection, socket):  # by UDP there is no connection
+            hang_up(connection)
     threads = [running.thread, ending, *talking.values()]
     if threading.current_thread() in threads:
         return True  # one of its handlers asks: the server ends when that handler returns

@@ -2,9 +2,9 @@
 
 import argparse
 import contextlib
+import queue
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 from typing import NoReturn, cast
 
@@ -66,19 +66,24 @@ def _port(text: str) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    asked_to_stop = threading.Event()
+    # A SimpleQueue, because its `put` may be interrupted by itself: signals can come close together.
+    asked_to_stop: queue.SimpleQueue[int] = queue.SimpleQueue()
     # Both by hand: a program that a shell starts in the background would ignore SIGINT.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: asked_to_stop.set())
+        signal.signal(number, lambda number, _: asked_to_stop.put(number))
     address, service = (options.host, options.port), SERVICES[options.service]()
     with background.running(MODELS[options.model], address, service) as server:
         print("listening on {}:{}".format(*server.server_address[:2]), flush=True)
-        while not asked_to_stop.wait(0.5):  # with a limit: on Windows, Ctrl-C is only noticed in between
-            pass
+        while asked_to_stop.empty():
+            with contextlib.suppress(queue.Empty):  # the limit: on Windows, Ctrl-C is only noticed in between
+                asked_to_stop.get(timeout=0.5)
+                break
     return 0
 
 
 def _chat(options: argparse.Namespace) -> int:
+    if sys.stdin is None or sys.stdout is None:
+        raise ValueError("there is no terminal to chat in")
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # consoles lack letters
     keyboard = cast(Keyboard, sys.stdin.buffer.raw)  # type: ignore[union-attr] # typeshed forgets `raw`
     with connect(options.address, options.name) as client, contextlib.suppress(KeyboardInterrupt):

@@ -3,7 +3,7 @@
 import heapq
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from chatlib.wire import printable
@@ -38,6 +38,7 @@ class Journal:
 
     def __init__(self, remembered: int = REMEMBERED) -> None:
         # Apart from each other: however much is said, who came and left, and why, is not forgotten over it.
+        self._remembered = remembered
         self._said: deque[tuple[int, Entry]] = deque(maxlen=remembered)
         self._done: deque[tuple[int, Entry]] = deque(maxlen=remembered)
         self._changed = threading.Condition()
@@ -45,10 +46,17 @@ class Journal:
 
     def add(self, what: str, who: str, text: str = "") -> None:
         """Records one entry, with the name of the calling thread."""
-        entry = Entry(what, who, text[:TEXT_LIMIT], threading.current_thread().name)
+        self.add_all(what, who, [text])
+
+    def add_all(self, what: str, who: str, texts: Sequence[str]) -> None:
+        """Records an entry for each text. A flood costs no more than what is kept of it."""
+        thread = threading.current_thread().name
+        entries = self._said if what == "said" else self._done
         with self._changed:
-            self._added += 1
-            (self._said if what == "said" else self._done).append((self._added, entry))
+            self._added += len(texts)
+            kept = texts[-self._remembered :]
+            for number, text in enumerate(kept, self._added - len(kept) + 1):
+                entries.append((number, Entry(what, who, text[:TEXT_LIMIT], thread)))
             self._changed.notify_all()
 
     @property

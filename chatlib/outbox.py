@@ -12,8 +12,8 @@ from chatlib.wakeup import Wakeup
 OUTBOX_LIMIT = 1_048_576
 """Bytes that may wait for one client before it counts as a slow reader and is cut off."""
 
-# Waiting for one socket needs no descriptor of its own with these, so it also works when none is left.
-OneSocketSelector = getattr(selectors, "PollSelector", selectors.SelectSelector)
+# Unlike epoll and kqueue these need no descriptor of their own, so they also work when none is left.
+PlainSelector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
 class Outbox:
@@ -96,9 +96,11 @@ class Outbox:
 
         Blocks for as long as that takes.
         """
+        if not self._stalled:
+            leave = 0  # no thread has adopted us, perhaps there was none: nobody else sends the rest
         if len(self._owed) <= leave:
             return
-        with OneSocketSelector() as selector, contextlib.suppress(OSError, ValueError):  # closed meanwhile
+        with PlainSelector() as selector, contextlib.suppress(OSError, ValueError):  # closed meanwhile
             selector.register(self.sender, selectors.EVENT_WRITE)
             while len(self._owed) > leave and selector.select(patience):
                 self.resume()
@@ -191,7 +193,7 @@ class Flusher:
             self._thread.join(1.0)
 
     def _started(self) -> bool:
-        if self._thread:
+        if self._thread and self._thread.is_alive():
             return True
         try:
             wakeup = Wakeup()
@@ -207,7 +209,7 @@ class Flusher:
         return True
 
     def _run(self, wakeup: Wakeup) -> None:
-        with selectors.DefaultSelector() as selector, contextlib.closing(wakeup):
+        with contextlib.closing(wakeup), PlainSelector() as selector:
             selector.register(wakeup, selectors.EVENT_READ)
             while not self._closed:
                 self._update(selector)
@@ -222,7 +224,7 @@ class Flusher:
             outbox = self._adopted.popleft()
             with contextlib.suppress(KeyError, ValueError):  # a closed one may have had its descriptor
                 selector.unregister(outbox.sender)
-            with contextlib.suppress(KeyError, ValueError):  # closed meanwhile
+            with contextlib.suppress(KeyError, OSError, ValueError):  # closed meanwhile
                 selector.register(outbox.sender, selectors.EVENT_WRITE, outbox)
 
     def _resume_ready(self, selector: selectors.BaseSelector) -> None:

@@ -13,10 +13,17 @@ class Member(Protocol):
     name: str
 
     def post(self, data: bytes) -> None:
-        """Puts bytes into the client's outbox. Never waits."""
+        """Puts bytes into the client's outbox. Never waits.
+
+        They are sent when the service's method that posts them has returned. Who posts from elsewhere, from a
+        timer say, calls the server's `flusher.flush()` afterwards.
+        """
 
     def finish(self, why: str) -> None:
-        """Ends the conversation: nothing more is read, what is owed is still sent."""
+        """Ends the conversation: nothing more is heard, what is owed is sent, and the client sees the end.
+
+        It has left when it has closed its side, too, or speaks again.
+        """
 
 
 class Service:
@@ -47,8 +54,7 @@ class Service:
         if not lines:  # half a line has come
             return
         with self._lock:
-            for line in lines:
-                self.journal.add("said", member.name, line)
+            self.journal.add_all("said", member.name, lines)
             self.answer(member, lines)
 
     def left(self, member: Member, why: str = "") -> None:

@@ -128,3 +128,13 @@ def test_what_is_said_does_not_make_it_forget_who_left() -> None:
     journal.add("left", "client 2")
     assert [entry.what for entry in journal] == ["left", "said", "said", "said", "left"]
     assert journal.forgotten == 7
+
+
+def test_a_flood_of_lines_is_recorded_at_the_price_of_what_is_kept() -> None:
+    """Of 100,000 lines in one go the last are kept, numbered as if each had been added by itself."""
+    journal = Journal(remembered=5)
+    journal.add("came", "a")
+    journal.add_all("said", "a", [str(number) for number in range(100_000)])
+    journal.add("left", "a")
+    assert [entry.text for entry in journal] == ["", "99995", "99996", "99997", "99998", "99999", ""]
+    assert journal.forgotten == 99_995

@@ -508,3 +508,16 @@ def test_the_thread_goes_idle(flusher: Flusher, line: Connect) -> None:
     start = time.process_time()
     threading.Event().wait(0.2)
     assert time.process_time() - start < 0.1
+
+
+def test_what_no_thread_has_adopted_is_sent_by_who_drains(flusher: Flusher, line: Connect) -> None:
+    """Where no thread or descriptor is left for the flusher, draining sends all: nobody else would."""
+    with no_thread_starts("sends to slow readers"):
+        here = line()
+        here.outbox.post(bytes(BIG // 4))
+        flusher.flush()
+        reader = threading.Thread(target=read_exactly, args=(here.peer, BIG // 4))
+        reader.start()
+        here.outbox.drain(SOON, leave=BIG)
+        reader.join(SOON)
+    assert not reader.is_alive()

@@ -1,5 +1,6 @@
 """What every server survives: one suite for all ways to wait. (The numbers are those of the faults.)"""
 
+import asyncio
 import contextlib
 import errno
 import os
@@ -1015,3 +1016,33 @@ def test_clients_are_chatlibs_own(server: Server, connect: Connect) -> None:
     assert isinstance(client, Client)
     client.send("hello")
     assert client.receive(SOON) == "HELLO"
+
+
+class Stubborn(Exception):
+    """An exception that cannot even say what it is."""
+
+    def __str__(self) -> str:
+        raise ValueError
+
+
+@pytest.mark.parametrize("error", [Stubborn, asyncio.CancelledError, GeneratorExit])
+def test_no_exception_of_a_service_ends_the_server(
+    serve: Serve, model: Model, connect: Connect, error: type[BaseException]
+) -> None:
+    """However odd it is: that client only, and the journal says where (19, 20)."""
+
+    class Failing(chatlib.Shout):
+        def answer(self, member: chatlib.Member, lines: list[str]) -> None:
+            if lines == ["fail"]:
+                raise error
+            super().answer(member, lines)
+
+    server = serve(model, service=Failing())
+    first = connect(server)
+    first.send("fail")
+    assert server.service.journal.wait_for("failed", timeout=SOON)
+    first.close()
+    second = connect(server)
+    second.send("hello")
+    assert second.receive(SOON) == "HELLO"
+    assert error.__name__ in server.service.journal.find("failed")[0].text

@@ -273,3 +273,14 @@ def test_long_lines_and_names_of_many(room: Server, plug: Dial) -> None:
     members[-1].sendall(b"x" * 1000 + b"\n")
     expected = b"[m11] " + b"x" * 1000 + b"\n"
     assert read_exactly(members[-2], len(b"* m11 has entered the room\n") + len(expected)).endswith(expected)
+
+
+def test_a_service_that_forgets_to_set_itself_up_is_named_at_once() -> None:
+    """`super().__init__()` forgotten: the likeliest mistake; the server says so, and not its first client."""
+
+    class Counter(chatlib.Shout):
+        def __init__(self) -> None:
+            self.count = 0
+
+    with pytest.raises(TypeError, match=r"Counter.__init__ does not call super\(\).__init__\(\)"):
+        chatlib.SyncServer(service=Counter())

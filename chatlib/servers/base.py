@@ -71,7 +71,7 @@ def explaining(address: Address) -> Iterator[None]:
 
 
 def set_options(connection: Socket) -> None:
-    """Sends small lines at once, and notices within two minutes when a peer has vanished without a word."""
+    """Sends small lines at once, and notices within two minutes that a silent peer has vanished."""
     connection.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
     connection.setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1)
     for name, value in KEEPALIVE.items():
@@ -112,6 +112,8 @@ class Server:
         self.limits = Limits() if limits is None else limits
         if not isinstance(self.service, Service):
             raise TypeError(f"{service!r} is not a service: write one like Shout(), with brackets")
+        if not hasattr(self.service, "journal"):
+            raise TypeError(f"{type(service).__name__}.__init__ does not call super().__init__()")
         if not isinstance(self.limits, Limits):
             raise TypeError(f"{limits!r} is not what it takes: write Limits(idle=0.5), for example")
         address = checked(address)
@@ -163,9 +165,10 @@ class Server:
     def shutdown(self) -> None:
         """Ends `serve_forever` and every conversation, and joins their threads.
 
-        May be called at any time, also before serving began, and twice. Blocks for at most 2 s; a thread that
-        is still busy then (in a service that sleeps, say) is left behind. Called from one of the server's own
-        threads, it waits for nobody: the others may be waiting for that one.
+        May be called at any time, also before serving began, and twice; but not from the handler of a signal,
+        which may interrupt this very server while it holds its lock: set a flag there. Blocks for at most
+        2 s; a thread that is still busy then (in a service that sleeps, say) is left behind. Called from one
+        of the server's own threads, it waits for nobody: the others may be waiting for that one.
         """
         with self._lock:
             self._stopping = True
@@ -230,7 +233,7 @@ class Server:
             return
         try:
             self.process_request(connection, address)
-        except RuntimeError as error:  # no thread left for it
+        except Exception as error:  # no thread left for it, or too broken a service
             self._refuse(connection, name, str(error))
         except BaseException:  # Ctrl-C, where the server runs in the main thread
             self.shutdown_request(connection)

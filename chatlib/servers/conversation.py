@@ -48,8 +48,8 @@ def conversation(server: Server, connection: socket.socket) -> Iterator[Outbox]:
             service.joined(client)
         server.flusher.flush()
         yield client
-    except TimeoutError:
-        client.cut("it was silent for too long")
+    except TimeoutError as error:  # the limit on silence; or, with a number, the system's own deadline
+        client.cut(error.strerror or "it was silent for too long")
     except OSError as error:
         client.cut(error.strerror or "the connection broke")
     finally:
@@ -83,12 +83,14 @@ def contained(service: Service, client: Outbox) -> Iterator[None]:
     """Keeps a failure of the service with the client that it failed for."""
     try:
         yield
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         places = traceback.extract_tb(error.__traceback__)
         own = [place for place in places if not place.filename.startswith(CHATLIB)]
         place = (own or places)[-1]  # the line of the student's service, if it is one
-        reason = f"{type(error).__name__}: {error} (line {place.lineno}, in {place.name})"
-        service.journal.add("failed", client.name, reason)
+        reason = traceback.format_exception_only(error)[-1].strip()  # also where `str(error)` fails
+        service.journal.add("failed", client.name, f"{reason} (line {place.lineno}, in {place.name})")
         client.finish("its handler failed")
 
 
