@@ -15,6 +15,7 @@ Start a real TCP server in the background, connect real clients, and see who wai
 from chatlib.background import running, start, stop, stop_all
 from chatlib.client import Client, Disconnected, connect
 from chatlib.diagnosis import doctor
+from chatlib.film.film import Film, xray
 from chatlib.journal import Entry, Journal
 from chatlib.servers import MODELS, Limits, RawThreadServer, Server, SyncServer, ThreadingServer
 from chatlib.services import Broadcast, Chat, Member, Service, Shout
@@ -47,6 +48,9 @@ __all__ = [
     "Client",
     "Disconnected",
     "doctor",
+    # what every thread is waiting for
+    "xray",
+    "Film",
     # lines in a stream of bytes
     "LineReader",
     "encode",

@@ -1,4 +1,4 @@
-"""The commands: `python -m chatlib serve | chat | doctor`."""
+"""The commands: `python -m chatlib serve | chat | xray | doctor`."""
 
 import argparse
 import contextlib
@@ -6,11 +6,13 @@ import queue
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn, cast
 
 from chatlib import background
 from chatlib.client import connect
 from chatlib.diagnosis import doctor
+from chatlib.film.script import film_script
 from chatlib.servers import MODELS
 from chatlib.services import Broadcast, Chat, Service, Shout
 from chatlib.terminal import Keyboard, chat
@@ -40,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> Parser:
     parser = Parser(prog="chatlib", description="What it means for a server to wait.")
-    commands = parser.add_subparsers(required=True, metavar="serve | chat | doctor", dest="a command")
+    commands = parser.add_subparsers(required=True, metavar="serve | chat | xray | doctor", dest="a command")
 
     serve = commands.add_parser("serve", help="run a server until Ctrl-C")
     serve.set_defaults(command=_serve)
@@ -53,6 +55,13 @@ def _parser() -> Parser:
     talk.set_defaults(command=_chat)
     talk.add_argument("address", metavar="HOST:PORT")
     talk.add_argument("--name", help="your name, if the server asks for one")
+
+    film = commands.add_parser("xray", help="run a script and film what its threads wait for")
+    film.set_defaults(command=_xray)
+    film.add_argument("--live", action="store_true", help="print once a second who waits")
+    film.add_argument("--output", type=Path, default=Path("film.html"), help="default: film.html")
+    film.add_argument("script")
+    film.add_argument("arguments", nargs=argparse.REMAINDER, help="what the script is called with")
 
     look = commands.add_parser("doctor", help="say what is missing on this computer, and how to mend it")
     look.set_defaults(command=_doctor)
@@ -90,6 +99,10 @@ def _chat(options: argparse.Namespace) -> int:
         print("connected; Ctrl-C leaves", file=sys.stderr)
         print(chat(client, keyboard, options.name), file=sys.stderr)
     return 0
+
+
+def _xray(options: argparse.Namespace) -> int:
+    return film_script(options.script, options.arguments, options.output, options.live)
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -22,6 +22,11 @@ LINE_LIMIT = 1_048_576
 # SO_LINGER with a time of 0: close at once, discard what waits, send a reset. Windows has shorter numbers.
 _DISCARD = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
+names: dict[Any, str] = {}
+"""What the clients of this process are called, by their addresses: the last thousand that connected."""
+
+NAMES = 1000
+
 _numbers = itertools.count(1)
 
 
@@ -75,6 +80,9 @@ def connect(target: Any, name: str | None = None, timeout: float = DEADLINE) -> 
         reason = f"cannot connect to {address[0]}:{address[1]}: {nobody}{error.strerror or error}"
         raise (type(error)(error.errno, reason) if error.errno else type(error)(reason)) from None
     client = Client(connection, name or f"client {next(_numbers)}")
+    names[client.address] = client.name
+    if len(names) > NAMES:
+        names.pop(next(iter(names)), None)
     cells.remember(client, Client.close)
     return client
 

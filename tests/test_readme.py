@@ -37,7 +37,12 @@ def test_the_ten_lines_print_what_they_promise() -> None:
 
 def test_the_exercise_prints_what_it_promises() -> None:
     """A service of one's own takes five lines."""
-    assert printed_by(PROGRAMS[1]) == PROMISED.findall(PROGRAMS[1]) == ["olleh"]
+    assert printed_by(PROGRAMS[2]) == PROMISED.findall(PROGRAMS[2]) == ["olleh"]
+
+
+def test_the_film_shows_what_it_promises() -> None:
+    """Who waits, for whom: a fact, and not a matter of luck."""
+    assert printed_by(PROGRAMS[1]) == PROMISED.findall(PROGRAMS[1]) == ["the server waits in recv for alice"]
 
 
 @pytest.mark.parametrize("call", CALLS)

@@ -1,0 +1,1 @@
+"""The X-ray: what every thread is waiting for."""

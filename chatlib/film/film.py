@@ -1,0 +1,107 @@
+"""A film of what all threads of this process wait for."""
+
+import importlib
+import importlib.util
+import time
+import weakref
+from typing import Any, Self
+
+from chatlib import cells
+from chatlib.client import names
+from chatlib.film import drawing
+from chatlib.film.probe import unwatch, watch
+from chatlib.film.recorder import Recorder
+from chatlib.film.records import Message, Recording, Span, Waiting
+
+RING = 20_000
+"""Spans that a film keeps, if it is not told otherwise."""
+
+
+class Film:
+    """Watches every call of this process that may wait, from `start` to `stop`, or in a `with` block.
+
+    As the last expression of a notebook cell it is the live view; where there is no kernel, a picture; in a
+    terminal, the story.
+
+    Args:
+        limit: How many calls to keep. Older ones are let go, and the picture says how many.
+    """
+
+    def __init__(self, limit: int = RING) -> None:
+        self._recorder = Recorder(limit)
+        self._running = False
+        self._finished: Recording | None = None
+        # A film that nobody holds any more must not go on costing time.
+        self._forget = weakref.finalize(self, unwatch, self._recorder)
+
+    def start(self) -> Self:
+        """Begins to watch. In a notebook, ends the film that an earlier run of the same cell began."""
+        cells.close_earlier()
+        watch(self._recorder)
+        self._running = True
+        cells.remember(self, Film.stop)
+        return self
+
+    def stop(self) -> None:
+        """Ends it: everything is again as it was. Harmless when called twice."""
+        if self._running:
+            self._finished = self.recording()
+            self._running = False
+        unwatch(self._recorder)
+
+    @property
+    def running(self) -> bool:
+        """True from `start` to `stop`."""
+        return self._running
+
+    def recording(self) -> Recording:
+        """Returns all that is known now, as a frozen record."""
+        if self._finished:
+            return self._finished
+        spans, dropped = self._recorder.take(still=self._running)
+        return Recording(tuple(spans), dict(names), time.perf_counter(), dropped)
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """All calls, in the order in which they ended; those that are still open last."""
+        return self.recording().spans
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """What was sent, matched with the calls that received it."""
+        return self.recording().messages
+
+    def waiting(self) -> list[Waiting]:
+        """Says now which thread waits in which call, on whom, at which line, and for how long."""
+        return self.recording().waiting
+
+    def story(self) -> str:
+        """Tells the same as text: what each thread did, and what it still waits for. No times, no ports."""
+        return drawing.story(self.recording())
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return self.story()
+
+    def _repr_mimebundle_(self, **_: object) -> Any:
+        """What a notebook shows: the live view while it runs, if there is one; else picture and story."""
+        recording = self.recording()
+        still = {"image/svg+xml": drawing.svg(recording), "text/plain": drawing.story(recording)}
+        return self._live_view() or still
+
+    def _live_view(self) -> Any:
+        if not self._running or not importlib.util.find_spec("anywidget"):
+            return None
+        # By name: the views know the film, the film does not know the views.
+        views = importlib.import_module("chatlib.views.live")
+        return views.LiveFilm(self.recording, lambda: not self.running)._repr_mimebundle_()
+
+
+def xray(limit: int = RING) -> Film:
+    """Returns a film, to be used in a `with` block, or with `start` and `stop`."""
+    return Film(limit)

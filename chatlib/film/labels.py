@@ -1,0 +1,119 @@
+"""Labels that never overlap: each as long as there is room for, and none rather than one over another."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+from unicodedata import combining, east_asian_width
+
+FONT = 15
+SMALL = 13
+"""Sizes, in the picture's own units: pixels at its actual size."""
+
+INSIDE, ABOVE = 0, 1
+"""The rows of labels of a lane: on the bars, the first above them; and more above that."""
+
+_GAP = 9.0  # between a label and the next
+_LONG = 3  # texts from this one on say no more than how long, and at which line
+
+
+class Wish(NamedTuple):
+    """What should be written at a bar."""
+
+    texts: Sequence[str]
+    """From the shortest to the longest."""
+    begin: float
+    end: float
+    bold: bool
+
+
+class Label(NamedTuple):
+    """A text and where it stands."""
+
+    text: str
+    x: float
+    row: int
+    width: float
+
+
+class Row:
+    """A line of text that does not overlap itself."""
+
+    def __init__(self) -> None:
+        self._begins: list[float] = []
+        self._ends: list[float] = []
+
+    def is_free(self, begin: float, end: float) -> bool:
+        """Returns whether nothing stands there."""
+        after = bisect_left(self._begins, end)
+        return after == 0 or self._ends[after - 1] <= begin
+
+    def take(self, begin: float, end: float) -> None:
+        """Notes that something stands there."""
+        index = bisect_left(self._begins, begin)
+        self._begins.insert(index, begin)
+        self._ends.insert(index, end)
+
+    def give_back(self, begin: float, end: float) -> None:
+        """Undoes `take`."""
+        index = self._begins.index(begin)
+        del self._begins[index], self._ends[index]
+
+
+def width_of(text: str, size: float = FONT, bold: bool = False) -> float:
+    """Returns how wide a text is at most, whichever of the usual fonts shows it."""
+    return size * sum(map(_width, text)) * (1.14 if bold else 1.0)
+
+
+def _width(letter: str) -> float:
+    if letter in "iljI.,:;'|!()[]/ ft-":
+        return 0.43
+    if letter in "mwMW@%…—":
+        return 1.02
+    if letter.isascii():
+        return 0.86 if letter.isupper() else 0.7 if letter in "bdghnopqu" else 0.66
+    return 0.0 if combining(letter) else 1.25 if east_asian_width(letter) in "WF" else 0.95
+
+
+def place(
+    wishes: Sequence[Wish], flags: Iterable[float], rows: int, edges: tuple[float, float]
+) -> list[Label | None]:
+    """First gives each bar of a lane a short label, then lets them grow; whoever comes first chooses first.
+
+    Args:
+        wishes: The bars of one lane, the most important first.
+        flags: Where something else stands above the bars.
+        rows: How many rows above the bars there may be.
+        edges: Where the picture begins and ends.
+    """
+    shelves = [Row() for _ in range(rows + 1)]
+    for flag in flags:
+        if shelves[ABOVE].is_free(flag - 12, flag + 4):
+            shelves[ABOVE].take(flag - 12, flag + 4)
+    found: list[Label | None] = [None] * len(wishes)
+    reached = [-1] * len(wishes)
+    for level in [*range(5), *range(5)]:  # twice: who moved has perhaps left room behind
+        for number, wish in enumerate(wishes):
+            if reached[number] < level < len(wish.texts):
+                better = _grown(wish, level, shelves, found[number], edges)
+                if better:
+                    found[number], reached[number] = better, level
+    return found
+
+
+def _grown(
+    wish: Wish, level: int, shelves: Sequence[Row], now: Label | None, edges: tuple[float, float]
+) -> Label | None:
+    """Finds room for a longer text instead of the one that is there now; None if there is none."""
+    if now:
+        if level >= _LONG and now.row == INSIDE:
+            shelves = shelves[:ABOVE]  # it says the most important already; others need the room above
+        shelves[now.row].give_back(now.x, now.x + now.width)
+    width = width_of(wish.texts[level], bold=wish.bold) + _GAP
+    for row, shelf in enumerate(shelves):
+        x = wish.begin + 9 if row == INSIDE else max(edges[0], min(wish.begin, edges[1] - width))
+        if x + width <= (wish.end - 8 if row == INSIDE else edges[1]) and shelf.is_free(x, x + width):
+            shelf.take(x, x + width)
+            return Label(wish.texts[level], x, row, width)
+    if now:
+        shelves[now.row].take(now.x, now.x + now.width)
+    return None

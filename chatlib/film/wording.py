@@ -1,0 +1,205 @@
+"""A film in words: what to call a step, at full length and shorter, and the story of each thread."""
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from itertools import groupby, islice
+from typing import NamedTuple
+
+from chatlib.film.records import LEAVING, RECEIVING, SENDING, Place, Recording, Span
+from chatlib.wire import printable
+
+LONGEST = 160
+"""Characters of a name or a source line that are shown."""
+
+_AMOUNT = "\0"  # where bytes belong in a line; no name has it, as control characters are spelled out
+
+NOTHING_YET = "Nothing has happened yet."
+
+KIND = (
+    dict.fromkeys(SENDING | {"sendto", "sendfile"}, "send")
+    | dict.fromkeys(RECEIVING | {"recvfrom", "recvfrom_into"}, "recv")
+    | dict.fromkeys(LEAVING, "leave")
+    | dict.fromkeys(("accept", "connect", "select", "poll", "epoll", "kqueue"), "door")
+)
+
+_PREPOSITIONS = {
+    "recv": "from",
+    "send": "to",
+    "connect": "to",
+    "leave": "towards",
+    "accept": "",
+} | dict.fromkeys(("select", "poll", "epoll", "kqueue", "wait"), "for")
+_OUTCOMES = {
+    "end": "FIN",
+    "reset": "RST",
+    "timeout": "timed out",
+    "nothing": "nothing there",
+    "failed": "failed",
+}
+
+
+def clean(text: str) -> str:
+    """Returns text as it may be shown: control characters spelled out, and not without end."""
+    shown = printable(text[: LONGEST + 1])  # it may be megabytes
+    return shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + "…"
+
+
+def kind_of(span: Span) -> str:
+    """Returns `send`, `recv`, `leave`, `door` (awaits a connection) or `inside` (any other)."""
+    return KIND.get(span.call, "inside")
+
+
+def bytes_of(size: int) -> str:
+    """Returns `1 byte`, `14 bytes`, `65,536 bytes`."""
+    return "1 byte" if size == 1 else f"{size:,} bytes"
+
+
+def seconds_of(seconds: float) -> str:
+    """Returns `12.3 s`, `80 ms` or `20 µs`."""
+    if seconds >= 0.0995:
+        return f"{seconds:,.1f} s"
+    return f"{seconds * 1e3:.0f} ms" if seconds >= 0.9995e-3 else f"{max(seconds, 0) * 1e6:.0f} µs"
+
+
+def about(recording: Recording, span: Span) -> str:
+    """Returns what a call is about: a client, a connection, a thread, a lock; perhaps nothing."""
+    return clean(recording.object_of(span))
+
+
+def line_of(place: Place | None) -> str:
+    """Returns `line 7`."""
+    return f"line {place.line}" if place else ""
+
+
+def place_of(place: Place | None) -> str:
+    """Returns `line 7 in handle of server.py`. A notebook's cell has no file that would mean something."""
+    if not place:
+        return ""
+    name = place.file.replace("\\", "/").rsplit("/", 1)[-1]
+    inside = f" in {place.function}" if place.function and not place.function.startswith("<") else ""
+    script = f" of {name}" if name.endswith(".py") and "ipykernel" not in place.file else ""
+    return clean(f"{line_of(place)}{inside}{script}")
+
+
+def labels_of(recording: Recording, span: Span, seconds: float) -> list[str]:
+    """Returns what may be written at a span, from the shortest text to the longest: five."""
+    preposition = _PREPOSITIONS.get(span.call, _PREPOSITIONS.get(kind_of(span), ""))
+    towards = _joined(preposition, about(recording, span)) if about(recording, span) else ""
+    result = _OUTCOMES.get(span.outcome, "") if span.end is not None else ""
+    call = clean(span.call)
+    short = _joined(call, towards) + (f": {result}" if result else "")
+    amount = bytes_of(span.size) if span.size else ""
+    medium = _joined(call, amount, towards) + (f": {result}" if result else "")
+    lasted = seconds_of(seconds) if span.end is None or seconds >= 0.01 else ""
+    time = f"{lasted} so far" if lasted and span.end is None else lasted
+    longer = ", ".join(filter(None, (medium, time)))
+    full = ", ".join(filter(None, (medium, time, line_of(span.place))))
+    return [call, short, medium, longer, full]
+
+
+def full_text(recording: Recording, span: Span, seconds: float, repeats: int = 1) -> str:
+    """Returns all that is known of a span, on one line: its label, and how it ended."""
+    text = labels_of(recording, span, seconds)[-2 if span.place else -1]
+    lasted = f", {seconds_of(seconds)}" if seconds < 0.01 and span.end is not None else ""
+    often = f", {repeats:,} calls one after another" if repeats > 1 else ""
+    still = ", still waiting" if span.end is None else ""
+    return _joined(text + lasted + often + still + (f", {place_of(span.place)}" if span.place else ""))
+
+
+class _Line(NamedTuple):
+    """One line of the story, as yet without its bytes: consecutive lines add them up."""
+
+    text: str
+    size: int
+    open: bool
+
+
+def story(recording: Recording, most: int = 0) -> str:
+    """Tells what each thread did, in order, as text that is the same in each run of the same program.
+
+    Repeats of a step are one line: how many chunks a stream comes in, or how often somebody looked for a
+    connection, is chance. So no times and no ports either; those are in the picture.
+
+    Args:
+        recording: What has been seen.
+        most: Lines that are told of each thread, the latest ones; all of them, if not given.
+    """
+    if not recording.spans:
+        return NOTHING_YET
+    return "\n".join(told(recording, most))
+
+
+def told(recording: Recording, most: int = 0) -> Iterator[str]:
+    """Gives the lines of the story one by one."""
+    known: dict[Hashable, str] = {}
+    threads: dict[int, list[Span]] = {ident: [] for ident in recording.lanes}
+    for span in recording.spans:
+        threads[span.ident].append(span)
+    for ident, spans in threads.items():
+        yield clean(recording.lanes[ident])
+        spans.sort(key=lambda span: span.start, reverse=bool(most))
+        lines = _steps(_Line(_text(recording, span, known), span.size, span.end is None) for span in spans)
+        yield from reversed(list(_latest(lines, most, spans))) if most else lines
+
+
+def _latest(lines: Iterator[str], most: int, spans: Sequence[Span]) -> Iterator[str]:
+    yield from islice(lines, most)
+    if next(lines, None):
+        yield f"  … the latest of {len(spans):,} calls:"
+
+
+def _steps(lines: Iterable[_Line]) -> Iterator[str]:
+    for text, repeats in groupby(lines, key=lambda line: line.text):
+        same = list(repeats)
+        told = text.replace(_AMOUNT, bytes_of(sum(line.size for line in same)))
+        yield f"  {told}" + (" (still waiting)" if any(line.open for line in same) else "")
+
+
+def _text(recording: Recording, span: Span, known: dict[Hashable, str]) -> str:
+    """Words what a call did, and where; but only once, as most calls are like one before."""
+    sort = span.call, span.outcome, span.end is None, span.size > 0
+    key = *sort, span.subject, span.local, span.peer, span.place
+    if key not in known:
+        source = clean(span.place.source) if span.place else ""
+        where = f", {line_of(span.place)}" + (f": {source}" if source else "") if span.place else ""
+        known[key] = _verb(recording, span) + where
+    return known[key]
+
+
+def _verb(recording: Recording, span: Span) -> str:
+    """Says what a call did."""
+    name = about(recording, span)
+    call = clean(span.call)
+    preposition = _PREPOSITIONS.get(span.call, _PREPOSITIONS.get(kind_of(span), "for"))
+    towards = _joined(preposition, name) if name else ""
+    waits = _joined("waits in", call, f"for {name}" if name and kind_of(span) == "recv" else towards)
+    if span.end is None:
+        return waits
+    done = _DONE.get((kind_of(span), span.outcome)) or _DONE_CALLS.get((call, span.outcome))
+    if kind_of(span) in ("recv", "send") and span.size:
+        done = _DONE[kind_of(span), "done"]
+    if done:
+        return done.format(name=name or "somebody", call=call, amount=_AMOUNT)
+    if span.outcome == "failed":
+        return _joined("fails in", call, towards)
+    return waits + (" in vain" if span.outcome == "timeout" and span.peer else "")
+
+
+_DONE = {
+    ("recv", "done"): "receives {amount} from {name} ({call})",
+    ("recv", "end"): "learns that {name} has left ({call})",
+    ("recv", "reset"): "finds the connection to {name} reset ({call})",
+    ("recv", "nothing"): "finds nothing from {name} ({call})",
+    ("send", "done"): "sends {amount} to {name} ({call})",
+    ("send", "reset"): "cannot send to {name}, the connection is reset ({call})",
+    ("send", "nothing"): "cannot send to {name} now, the buffers are full ({call})",
+    ("leave", "done"): "hangs up on {name} ({call})",
+}
+_DONE_CALLS = {
+    ("accept", "done"): "accepts {name}",
+    ("connect", "done"): "connects to {name}",
+    ("connect", "failed"): "cannot connect to {name}",
+}
+
+
+def _joined(*words: str) -> str:
+    return " ".join(filter(None, words))

@@ -1,0 +1,1 @@
+"""What Jupyter shows, live. The only part of chatlib that needs ipywidgets and anywidget."""

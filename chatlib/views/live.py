@@ -1,0 +1,125 @@
+"""The live view of a film: one thread keeps its picture in the notebook up to date, busy cells or not."""
+
+import atexit
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from chatlib.film.drawing import story, svg
+from chatlib.film.records import Recording
+
+RATE = 15.0
+"""Updates a second, at most."""
+
+LATEST = 120
+"""Steps that the moving picture shows; older ones are folded. When the film has ended, it shows more."""
+
+LINES = 40
+"""Lines of the story that are told of each thread while the film runs."""
+
+_SHARE = 0.5  # of one processor, at most: drawing must not hold up the threads that are filmed
+_BYTES_PER_SECOND = 1_000_000.0
+_STATIC = Path(__file__).parent / "static"
+
+
+class LiveFilm(anywidget.AnyWidget):
+    """A film that moves, as the last expression of a cell.
+
+    The picture and the story are kept in the widget's state, so that a page that is loaded again has them at
+    once. Nothing that a browser sends is listened to.
+
+    Args:
+        take: Returns what has been seen so far. Called in a thread of its own, at most `RATE` times a second.
+        finished: Returns whether the film has ended: then `take` is called once more, and never again.
+    """
+
+    # As text: a path would be watched for changes by a signal that holds every view for ever.
+    _esm = (_STATIC / "film.js").read_text("utf-8")
+    _css = (_STATIC / "film.css").read_text("utf-8")
+    picture = traitlets.Unicode().tag(sync=True)
+    story = traitlets.Unicode().tag(sync=True)
+    finished = traitlets.Bool(False).tag(sync=True)
+
+    def __init__(self, take: Callable[[], Recording], finished: Callable[[], bool] = lambda: False) -> None:
+        self._ended = threading.Event()
+        first = take()
+        super().__init__(picture=svg(first, LATEST), story=story(first, LINES))
+        pump = _Pump(weakref.ref(self), take, finished, self._ended, first)
+        self._pump = threading.Thread(target=pump.run, name="draws the film", daemon=True)
+        self._pump.start()
+
+    def close(self) -> None:
+        """Takes the view out of the notebook, and ends its thread. Waits for nobody."""
+        self._ended.set()
+        super().close()
+
+    def wait(self, timeout: float) -> bool:
+        """Returns whether the last picture is there. Blocks for at most `timeout` seconds until it is."""
+        self._pump.join(timeout)
+        return not self._pump.is_alive()
+
+    def __repr__(self) -> str:
+        return str(self.story)
+
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Adds picture and text, for readers without a kernel, to what shows the widget."""
+        data, metadata = super()._repr_mimebundle_() or ({}, {})
+        return data | {"image/svg+xml": self.picture, "text/plain": self.story}, metadata
+
+
+class _Pump:
+    """What the thread of a view does: looks, draws, sends, pauses."""
+
+    def __init__(
+        self,
+        view: "weakref.ref[LiveFilm]",
+        take: Callable[[], Recording],
+        finished: Callable[[], bool],
+        ended: threading.Event,
+        shown: Recording,
+    ) -> None:
+        self._view = view  # weak: who forgets the view ends the thread
+        self._take, self._finished, self._ended = take, finished, ended
+        self._shown = shown
+
+    def run(self) -> None:
+        """Keeps the view up to date until the film has ended, or the view, or Python."""
+        atexit.register(self._ended.set)
+        try:
+            pause = 1 / RATE
+            while not self._ended.wait(pause):
+                begin = time.perf_counter()
+                last = self._finished()  # asked first: what happens after this is in no picture
+                size = self._update(last)
+                if last or size < 0:
+                    return
+                pause = max(1 / RATE, (time.perf_counter() - begin) / _SHARE, size / _BYTES_PER_SECOND)
+        finally:
+            atexit.unregister(self._ended.set)
+
+    def _update(self, last: bool) -> int:
+        """Sends what is new. Returns how many characters that were, less than none if nobody looks."""
+        recording = self._take()
+        if not last and not _moves(self._shown, recording):
+            return 0
+        picture = svg(recording) if last else svg(recording, LATEST)
+        told = story(recording) if last else story(recording, LINES)
+        self._shown = recording
+        view = self._view()
+        if view is None or view.comm is None:
+            return -1
+        with view.hold_sync():  # one message, not three
+            view.picture, view.story, view.finished = picture, told, last
+        return len(picture) + len(told)
+
+
+def _moves(before: Recording, now: Recording) -> bool:
+    """Whether the picture of a film has changed: something happened, or somebody still waits."""
+    waits = bool(now.spans) and now.spans[-1].end is None  # the open ones come last
+    return waits or (before.spans, before.names, before.dropped) != (now.spans, now.names, now.dropped)

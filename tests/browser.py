@@ -1,0 +1,135 @@
+"""A real JupyterLab and a real browser, for the tests of what a learner sees."""
+
+import contextlib
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import nbformat
+from faults import environment
+from playwright.sync_api import Browser, Page, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
+ARGUMENTS = [
+    "--no-sandbox",  # which a container does not let it have
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+]
+STARTS_WITHIN = 30.0
+"""Seconds that JupyterLab may take to answer."""
+
+
+class Lab(NamedTuple):
+    """A running JupyterLab."""
+
+    address: str
+    token: str
+    folder: Path
+
+    def page_of(self, notebook: str) -> str:
+        """Where a browser finds a notebook."""
+        return f"{self.address}lab/tree/{notebook}?token={self.token}"
+
+
+def executable() -> str | None:
+    """Returns the browser of this machine, if it has one that can be driven."""
+    return next((found for name in NAMES if (found := shutil.which(name))), None)
+
+
+def write_notebook(path: Path, cells: Sequence[str]) -> None:
+    """Makes a notebook of these code cells."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, path)
+
+
+@contextlib.contextmanager
+def lab(folder: Path) -> Iterator[Lab]:
+    """Runs JupyterLab with settings of its own in a folder; ends it, and its kernels, afterwards."""
+    token, port = secrets.token_hex(16), _free_port()
+    own = {name: str(folder / ".jupyter" / name) for name in ("CONFIG", "DATA", "RUNTIME")}
+    variables = environment() | {f"JUPYTER_{name}_DIR": path for name, path in own.items()}
+    variables["IPYTHONDIR"] = str(folder / ".ipython")
+    here = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
+    variables["PYTHONPATH"] = os.pathsep.join([*here, *filter(None, [variables.get("PYTHONPATH")])])
+    options = ["--no-browser", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"]
+    options += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder}", "--allow-root"]
+    _silence_news(folder / ".jupyter" / "CONFIG")
+    with (folder / "lab.log").open("w") as log:
+        command = [sys.executable, "-m", "jupyterlab", *options]
+        process = subprocess.Popen(command, env=variables, cwd=folder, stdout=log, stderr=log)
+    running = Lab(f"http://127.0.0.1:{port}/", token, folder)
+    try:
+        _wait_for(running, process)
+        yield running
+    finally:
+        _shut_down(running, process)
+
+
+@contextlib.contextmanager
+def chromium(program: str) -> Iterator[Browser]:
+    """Runs a browser without a window."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def open_notebook(page: Page, lab: Lab, notebook: str) -> None:
+    """Opens a notebook, and waits until its kernel is ready."""
+    page.goto(lab.page_of(notebook))
+    page.wait_for_selector(".jp-Notebook .jp-Cell")
+    page.get_by_text("| Idle").wait_for()  # in the status bar; before that, "Run All Cells" runs none
+
+
+def choose(page: Page, menu: str, entry: str) -> None:
+    """Chooses an entry of JupyterLab's menu bar."""
+    page.locator(".lm-MenuBar-itemLabel", has_text=menu).first.click()
+    page.locator(".lm-Menu-itemLabel").get_by_text(entry, exact=True).click()
+
+
+def _silence_news(settings: Path) -> None:
+    """JupyterLab would ask the network, and then its user."""
+    (settings / "labconfig").mkdir(parents=True)
+    disabled = '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}'
+    (settings / "labconfig" / "page_config.json").write_text(disabled)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(running: Lab, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + STARTS_WITHIN
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(f"{running.address}api?token={running.token}", timeout=5).close()
+            return
+        time.sleep(0.1)  # it says nowhere else that it is ready
+    raise RuntimeError("JupyterLab does not answer:\n" + (running.folder / "lab.log").read_text()[-3000:])
+
+
+def _shut_down(running: Lab, process: "subprocess.Popen[bytes]") -> None:
+    """Asks it to end, so that it ends its kernels, too."""
+    address = f"{running.address}api/shutdown?token={running.token}"
+    with contextlib.suppress(OSError, urllib.error.URLError):
+        urllib.request.urlopen(urllib.request.Request(address, method="POST"), timeout=5).close()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,379 @@
+"""The X-ray on programs that have never heard of chatlib."""
+
+import asyncio
+import contextlib
+import gc
+import queue
+import select
+import selectors
+import socket
+import socketserver
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+from faults import SOON, eventually
+
+import chatlib
+from chatlib.film.film import Film, xray
+from chatlib.film.records import Span, Waiting
+
+LOOPBACK = ("127.0.0.1", 0)
+
+
+class Echo(socketserver.BaseRequestHandler):
+    """The handler of a textbook."""
+
+    def handle(self) -> None:
+        while data := self.request.recv(1024):
+            self.request.sendall(data)
+
+
+@pytest.fixture
+def film() -> Iterator[Film]:
+    """A film that runs during the test."""
+    with xray() as film:
+        yield film
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Both ends of a connection."""
+    with (
+        socket.create_server(LOOPBACK) as listener,
+        socket.create_connection(listener.getsockname()) as here,
+        listener.accept()[0] as there,
+    ):
+        yield here, there
+
+
+def waits(film: Film, thread: str, call: str) -> Waiting:
+    """Returns what a thread waits for, as soon as it is in that call."""
+    found: list[Waiting] = []
+
+    def is_there() -> bool:
+        found[:] = [waiting for waiting in film.waiting() if (waiting.thread, waiting.call) == (thread, call)]
+        return bool(found)
+
+    assert eventually(is_there), film.waiting()
+    return found[0]
+
+
+@contextlib.contextmanager
+def another(target: Callable[..., object], *args: Any, name: str = "another") -> Iterator[threading.Thread]:
+    """Runs a function in a thread of its own, which must have ended soon after the block."""
+    thread = threading.Thread(target=target, args=args, name=name)
+    thread.start()
+    yield thread
+    thread.join(SOON)
+    assert not thread.is_alive()
+
+
+def calls(film: Film, name: str) -> list[Span]:
+    """Returns the calls of one kind that have returned."""
+    return [span for span in film.spans if span.call == name and span.end is not None]
+
+
+# Who waits, now
+
+
+def test_a_thread_in_recv(film: Film, pair: tuple[socket.socket, socket.socket]) -> None:
+    """The thread, the call, the line of the program, and for how long."""
+    here, there = pair
+    with another(here.recv, 10):
+        waiting = waits(film, "another", "recv")
+        there.sendall(b"x")
+    assert waiting.place
+    assert waiting.seconds >= 0
+
+
+def test_the_peer_of_a_connection_has_its_name(film: Film) -> None:
+    """A client that `connect` made is called by its name, in the lane of the thread that serves it, too."""
+    with (
+        chatlib.running(socketserver.ThreadingTCPServer, LOOPBACK, Echo) as server,
+        chatlib.connect(server, "alice") as alice,
+    ):
+        alice.send("hi")
+        assert alice.receive(SOON) == "hi"
+        waiting = waits(film, "serves alice", "recv")
+    assert waiting.on == "alice"
+    assert waiting.place
+    assert waiting.place.source == "while data := self.request.recv(1024):"
+
+
+def test_one_server_thread_serves_one_and_another_lies_untouched(film: Film) -> None:
+    """The picture of lesson 02: the server is in recv from A, and B's bytes have been taken by nobody."""
+    with (
+        chatlib.running(socketserver.TCPServer, LOOPBACK, Echo) as server,
+        chatlib.connect(server, "A"),
+        chatlib.connect(server, "B") as b,
+    ):
+        b.send("B was quick")
+        assert waits(film, "the server", "recv").on == "A"
+        untaken = [message for message in film.messages if message.received is None]
+        assert [message.size for message in untaken] == [len(b"B was quick\n")]
+
+
+@pytest.mark.parametrize("model", [socketserver.TCPServer, socketserver.ThreadingTCPServer])
+def test_an_idle_server_waits_for_a_connection(film: Film, model: type[socketserver.TCPServer]) -> None:
+    """It is in select, not in accept; what it waits for is said all the same."""
+    with chatlib.running(model, LOOPBACK, Echo):
+        assert waits(film, "the server", "select").on == "a connection"
+
+
+def test_a_selector_with_several_sockets(film: Film, pair: tuple[socket.socket, socket.socket]) -> None:
+    """A program with an event loop of its own waits for any of them."""
+    here, there = pair
+    with selectors.DefaultSelector() as selector, socket.create_server(LOOPBACK) as listener:
+        for end in (listener, here, there):
+            selector.register(end, selectors.EVENT_READ)
+        with another(selector.select):
+            assert waits(film, "another", "select").on == "a connection or any of 2 sockets"
+            there.sendall(b"x")
+
+
+def test_select_itself(film: Film, pair: tuple[socket.socket, socket.socket]) -> None:
+    """The function, by way of its module."""
+    here, there = pair
+    with another(lambda: select.select([here, there], [], [], SOON)):
+        assert waits(film, "another", "select").on == "any of 2 sockets"
+        there.sendall(b"x")
+
+
+def test_a_reader_made_by_makefile(film: Film, pair: tuple[socket.socket, socket.socket]) -> None:
+    """`rfile` reads by `recv_into`."""
+    here, there = pair
+    with here.makefile("rb") as reader, another(reader.readline):
+        waiting = waits(film, "another", "recv_into")
+        there.sendall(b"line\n")
+    assert waiting.on == "the server"
+
+
+def test_a_send_that_blocks(film: Film, pair: tuple[socket.socket, socket.socket]) -> None:
+    """Nobody reads: the sleeper of lesson 06."""
+    here, there = pair
+
+    def send() -> None:
+        with contextlib.suppress(OSError):
+            here.sendall(bytes(20_000_000))
+
+    with another(send):
+        waits(film, "another", "sendall")
+        there.close()
+    assert [span.outcome for span in calls(film, "sendall")] == ["reset"]
+
+
+def test_a_lock_and_who_holds_it(film: Film) -> None:
+    """A lock that was made while the film runs knows its holder."""
+    lock = threading.Lock()
+
+    def use() -> None:
+        with lock:
+            pass
+
+    with contextlib.ExitStack() as stack, lock:
+        stack.enter_context(another(use))
+        assert waits(film, "another", "acquire").on == "the lock that the main program holds"
+    assert not lock.locked()
+
+
+def test_the_other_waits(film: Film) -> None:
+    """Joins, events, queues, sleeps."""
+    event, items = threading.Event(), queue.Queue[int]()
+    with (
+        another(event.wait, name="first") as first,
+        another(items.get, name="second"),
+        another(first.join, name="third"),
+    ):
+        assert waits(film, "first", "wait").on == "an event"
+        assert waits(film, "second", "get").on == "an item in a queue"
+        assert waits(film, "third", "join").on == "the thread first"
+        items.put(1)
+        event.set()
+    time.sleep(0.001)
+    assert [span.subject for span in calls(film, "sleep")] == ["0.001 s"]
+
+
+def test_tasks_of_an_event_loop(film: Film) -> None:
+    """The loop's thread waits in select; each task says what it awaits, and at which line."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.readline())
+        writer.close()
+
+    async def main() -> None:
+        server = await asyncio.start_server(serve, *LOOPBACK)
+        addresses.put(server.sockets[0].getsockname())
+        async with server:
+            await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(None, over.wait, SOON), SOON)
+
+    addresses, over = queue.Queue[Any](), threading.Event()
+    with another(asyncio.run, main(), name="the loop"):
+        with socket.create_connection(addresses.get(timeout=SOON)) as client:
+            waiting = waits(film, "task serve", "await")
+            assert waits(film, "the loop", "select").on.startswith("any of")
+            client.sendall(b"line\n")
+            assert client.recv(10) == b"line\n"
+        over.set()
+    assert waiting.on == "StreamReader.readline"
+    assert waiting.place
+    assert waiting.place.source == "writer.write(await reader.readline())"
+
+
+class Page(BaseHTTPRequestHandler):
+    """One page of `http.server`."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"hello")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_http_server(film: Film) -> None:
+    """Python's own web server, while a browser has connected and not asked yet."""
+    with (
+        chatlib.running(HTTPServer, LOOPBACK, Page) as server,
+        chatlib.connect(server, "browser") as browser,
+    ):
+        assert waits(film, "the server", "recv_into").on == "browser"
+        browser.send("GET / HTTP/1.0\r\n\r")
+        assert browser.receive(SOON).startswith("HTTP/1.0 200")
+    assert [message.received.thread for message in film.messages if message.received][0] == "the server"
+
+
+# What has happened
+
+
+def test_a_split_line_and_joined_lines(film: Film, pair: tuple[socket.socket, socket.socket]) -> None:
+    """Three sends into one receive are three messages; one send into two receives are two."""
+    here, there = pair
+    for part in (b"a", b"bb", b"ccc"):
+        here.sendall(part)
+    assert eventually(lambda: len(there.recv(10, socket.MSG_PEEK)) == 6)
+    assert there.recv(10) == b"abbccc"
+    here.sendall(b"dddd")
+    assert there.recv(3) + there.recv(3) == b"dddd"
+    sizes = [
+        (message.sent.size, message.size, message.received.size)
+        for message in film.messages
+        if message.received
+    ]
+    assert sizes == [(1, 1, 6), (2, 2, 6), (3, 3, 6), (4, 3, 3), (4, 1, 1)]
+
+
+def test_ends_look_different(film: Film) -> None:
+    """A polite end, a reset, a deadline and a socket that does not wait have outcomes of their own."""
+    with chatlib.running(socketserver.ThreadingTCPServer, LOOPBACK, Echo) as server:
+        polite, rude = chatlib.connect(server, "polite"), chatlib.connect(server, "rude")
+        waits(film, "serves rude", "recv")
+        waits(film, "serves polite", "recv")
+        assert rude.waits(0.01)
+        polite.close()
+        with contextlib.suppress(OSError):
+            rude.reset()
+        assert eventually(lambda: {"end", "reset"} <= {span.outcome for span in calls(film, "recv")})
+    assert {"timeout", "nothing"} & {span.outcome for span in calls(film, "recv")}
+
+
+# Nothing remains
+
+
+def everything() -> dict[Any, Any]:
+    """Returns what the classes that are patched consist of."""
+    owners: list[Any] = [
+        socket.socket,
+        threading.Thread,
+        threading.Event,
+        threading.Condition,
+        queue.Queue,
+        select,
+        time,
+    ]
+    owners += [kind for kind in vars(selectors).values() if isinstance(kind, type)]
+    found = {(owner.__name__, name): value for owner in owners for name, value in vars(owner).items()}
+    return found | {"Lock": threading.Lock, "RLock": threading.RLock}
+
+
+def test_afterwards_all_is_as_before() -> None:
+    """Every class and module, exactly: also after an exception, a nested use, a forgotten film."""
+    before = everything()
+    with contextlib.suppress(ZeroDivisionError), xray():
+        assert everything() != before
+        raise ZeroDivisionError
+    assert everything() == before
+    with xray() as outer:
+        with xray() as inner:
+            pass
+        inner.stop()
+        assert everything() != before
+        outer.stop()
+    assert everything() == before
+    xray().start()
+    gc.collect()
+    assert everything() == before
+
+
+def test_two_films_at_once_see_the_same(pair: tuple[socket.socket, socket.socket]) -> None:
+    """Each has a ring of its own."""
+    here, there = pair
+    with xray() as outer:
+        here.sendall(b"one")
+        with xray() as inner:
+            here.sendall(b"two")
+        there.recv(10)
+    assert [span.call for span in outer.spans] == ["sendall", "sendall", "recv"]
+    assert [span.call for span in inner.spans] == ["sendall"]
+
+
+def test_a_film_that_has_ended_does_not_change(pair: tuple[socket.socket, socket.socket]) -> None:
+    """It is a record of its time: also what was open at its end stays so."""
+    here, there = pair
+    film = xray().start()
+    with another(here.recv, 10):
+        waits(film, "another", "recv")
+        film.stop()
+        there.sendall(b"x")
+    assert [waiting.call for waiting in film.waiting()] == ["recv"]
+
+
+def test_the_ring_is_bounded(pair: tuple[socket.socket, socket.socket]) -> None:
+    """Older calls are let go, and counted; offsets go on."""
+    here, _ = pair
+    with xray(limit=10) as film:
+        for _ in range(25):
+            here.sendall(b"ab")
+    assert (len(film.spans), film.recording().dropped) == (10, 15)
+    assert [span.offset for span in film.spans] == list(range(30, 50, 2))
+
+
+@pytest.mark.slow
+def test_no_record_is_lost_or_torn_with_many_threads() -> None:
+    """64 threads, 100,000 calls: each is there, whole, and every byte is in one message."""
+    threads, rounds = 64, 800
+    with xray(limit=200_000) as film, socket.create_server(LOOPBACK, backlog=threads) as listener:
+
+        def talk() -> None:
+            with socket.create_connection(listener.getsockname()) as here:
+                for _ in range(rounds):
+                    here.sendall(b"abc")
+                here.shutdown(socket.SHUT_WR)
+
+        def listen(there: socket.socket) -> None:
+            with there:
+                while there.recv(3):
+                    pass
+
+        with contextlib.ExitStack() as stack:
+            for _ in range(threads):
+                stack.enter_context(another(talk))
+                stack.enter_context(another(listen, listener.accept()[0]))
+    assert len(calls(film, "sendall")) == threads * rounds
+    assert sorted(span.number for span in film.spans) == list(range(1, len(film.spans) + 1))
+    assert sum(message.size for message in film.messages) == 3 * threads * rounds
+    assert all(message.received for message in film.messages)

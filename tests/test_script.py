@@ -1,0 +1,129 @@
+"""`python -m chatlib xray`: a script that has never heard of us, filmed by a real process."""
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from faults import SOON
+
+TEXTBOOK = """
+from socket import *
+import sys, threading
+
+server = socket()
+server.bind(("127.0.0.1", 0))
+server.listen()
+print(server.getsockname()[1], flush=True)
+clients = []
+
+def serve(client):
+    while message := client.recv(1024):
+        for other in clients:
+            if other is not client:
+                other.sendall(message)
+
+while True:
+    client, _ = server.accept()
+    clients.append(client)
+    threading.Thread(target=serve, args=(client,), daemon=True).start()
+"""
+
+
+@contextmanager
+def xray(
+    script: Path, *arguments: str, options: tuple[str, ...] = ()
+) -> Iterator["subprocess.Popen[str]"]:
+    """Runs the command in the script's folder; ends it, if the test has not."""
+    command = [sys.executable, "-m", "chatlib", "xray", *options, script.name, *arguments]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=script.parent) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def dial(port: int) -> socket.socket:
+    """Connects to a port of this computer."""
+    return socket.create_connection(("127.0.0.1", port), SOON)
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    """A file to write a script into."""
+    return tmp_path / "script.py"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals between processes")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_textbook_chat_is_filmed_until_ctrl_c(script: Path, number: signal.Signals) -> None:
+    """The page names call, peer and line of the thread that waits; it refers to nothing outside itself."""
+    script.write_text(TEXTBOOK)
+    with xray(script) as process:
+        assert process.stdout
+        port = int(process.stdout.readline())
+        with dial(port) as one, dial(port) as two:
+            two.sendall(b"hello")  # who came last speaks: so both have been accepted
+            assert one.recv(5) == b"hello"
+            process.send_signal(number)
+            _, said = process.communicate(timeout=SOON)
+    assert (process.returncode, said) == (0, "the film is in film.html\n")
+    page = (script.parent / "film.html").read_text("utf-8")
+    assert "while message := client.recv(1024):" in page
+    assert "client, _ = server.accept()" in page
+    assert "src=" not in page
+    assert "href=" not in page
+
+
+def test_a_script_keeps_its_arguments_and_its_status(script: Path) -> None:
+    """It sees what it was called with, and its exit status is that of the command."""
+    script.write_text("import sys; print(sys.argv, __name__); sys.exit(int(sys.argv[2]))")
+    with xray(script, "--live", "7") as process:
+        printed, _ = process.communicate(timeout=SOON)
+    assert printed == "['script.py', '--live', '7'] __main__\n"
+    assert process.returncode == 7
+
+
+def test_a_script_that_fails_shows_its_own_error(script: Path) -> None:
+    """Its traceback, status 1, and the film all the same."""
+    script.write_text("1 / 0")
+    with xray(script, options=("--output", "other.html")) as process:
+        _, said = process.communicate(timeout=SOON)
+    assert process.returncode == 1
+    assert "ZeroDivisionError: division by zero" in said
+    assert (script.parent / "other.html").exists()
+
+
+def test_a_script_ends_when_its_last_thread_does(script: Path) -> None:
+    """As Python has it: threads that are no daemons are waited for; `--live` says meanwhile who waits."""
+    script.write_text(
+        "import threading, time\n"
+        "def nap():\n    time.sleep(1.2)\n    print('rested')\n"
+        "threading.Thread(target=nap, name='sleeper').start()\n"
+    )
+    with xray(script, options=("--live",)) as process:
+        printed, said = process.communicate(timeout=SOON)
+    assert printed == "rested\n"
+    assert "sleeper: sleep 1.2 s" in said
+
+
+def test_a_script_may_say_why_it_ends(script: Path) -> None:
+    """`sys.exit` with a text prints it, and the status is 1."""
+    script.write_text("import sys; sys.exit('no more')")
+    with xray(script) as process:
+        _, said = process.communicate(timeout=SOON)
+    assert process.returncode == 1
+    assert said.startswith("no more\n")
+
+
+def test_no_such_script_is_one_clear_line(script: Path) -> None:
+    """Status 2, and the line names it."""
+    with xray(script) as process:
+        _, said = process.communicate(timeout=SOON)
+    assert process.returncode == 2
+    assert said == "chatlib: there is no script script.py\n"
