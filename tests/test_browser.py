@@ -61,7 +61,7 @@ def keep_picture(page: "Page", name: str, folder: Path) -> None:
 
 def steps_shown(view: "Locator") -> int:
     """How many bars the picture has."""
-    return view.locator(".cf-step").count()
+    return int(view.locator(".cf-step").count())
 
 
 def wait_for_more_than(page: "Page", steps: int) -> None:
