@@ -62,12 +62,9 @@ def main(arguments: List[str]) -> int:
 
 def lab(arguments: List[str]) -> List[str]:
     """JupyterLab over the whole project, opened at the first lesson; Ctrl-C ends it without a question."""
-    options = [
-        "--ServerApp.root_dir=" + str(ROOT),
-        "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb",
-        "--allow-root",  # in a container everybody is root; and only this computer can connect
-        "-y",
-    ]
+    page = "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb"
+    # In a container everybody is root; and only this computer can connect.
+    options = ["--ServerApp.root_dir=" + str(ROOT), page, "--allow-root", "-y"]
     return ["-m", "jupyterlab", *options, *arguments]
 
 
@@ -98,9 +95,6 @@ def environment() -> Dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in foreign}
     path = str(PYTHON.parent) + os.pathsep + kept.get("PATH", os.defpath)
     return {**kept, "VIRTUAL_ENV": str(VENV), "PATH": path}
-
-
-# Set-up
 
 
 def check_python(version: Tuple[int, ...]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import gc
 import os
 import random
 import selectors
@@ -585,7 +586,7 @@ def test_two_thousand_short_visits_leave_nothing_behind(model: Model, serve: Ser
     assert eventually(lambda: not server.clients)
     assert not server.service.members
     assert eventually(lambda: [thread.name for thread in server.threads] == ["the server"])
-    assert not linux or eventually(lambda: open_descriptors() == descriptors)
+    assert not linux or eventually(lambda: open_descriptors() <= descriptors)
 
 
 # Mistakes in a service (faults 19, 20)
@@ -858,16 +859,19 @@ def test_a_port_can_be_bound_again_at_once(serve: Serve, model: Model, connect: 
 def nothing_stays_open() -> Iterator[None]:
     """What fails inside leaves no descriptor behind (where that can be seen)."""
     linux = sys.platform.startswith("linux")
+    gc.collect()
     before = open_descriptors() if linux else 0
     yield
-    assert not linux or open_descriptors() == before
+    # Not `==`: what an earlier test has let go of may be closed only now.
+    assert not linux or eventually(lambda: open_descriptors() <= before)
 
 
-def test_a_port_in_use_is_named(server: Server, model: Model) -> None:
+def test_a_port_in_use_is_named(model: Model) -> None:
     """The error says which host and port it was (29)."""
-    host, port = server.server_address
-    with nothing_stays_open(), pytest.raises(OSError, match=f"cannot listen on {host}:{port}: ") as caught:
-        model(server.server_address)
+    with model() as taken:  # not started: a thread that begins to serve opens descriptors of its own
+        told = "cannot listen on {}:{}: ".format(*taken.server_address)
+        with nothing_stays_open(), pytest.raises(OSError, match=told) as caught:
+            model(taken.server_address)
     assert caught.value.errno == errno.EADDRINUSE
 
 
