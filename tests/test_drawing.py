@@ -78,7 +78,7 @@ def recordings(draw: st.DrawFn) -> Recording:
 
 
 @given(recordings())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_any_film_gives_one_line_of_well_formed_svg(recording: Recording) -> None:
     """Whatever is in the records: the picture is XML on one line, without scripts, references and ids."""
     picture = svg(recording)
@@ -93,7 +93,7 @@ def test_any_film_gives_one_line_of_well_formed_svg(recording: Recording) -> Non
 
 
 @given(recordings())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_labels_never_overlap(recording: Recording) -> None:
     """No two labels of a row of a lane share any room, and none begins left of the lanes."""
     picture = plan(recording, fold(recording), arrows_of(recording))
@@ -109,7 +109,7 @@ def test_labels_never_overlap(recording: Recording) -> None:
 
 
 @given(recordings())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_equal_recordings_give_equal_pictures(recording: Recording) -> None:
     """Nothing but the records decides what is drawn and told."""
     again = Recording(tuple(recording.spans), dict(recording.names), recording.now, recording.dropped)
@@ -128,7 +128,7 @@ def test_time_runs_to_the_right(times: list[float]) -> None:
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=8), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_every_byte_has_one_arrow(sends: list[int], data: st.DataObject) -> None:
     """However the stream is cut up: an arrow for each message, and their bytes are all that was sent."""
     script, clock = Script(), 0.0

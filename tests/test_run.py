@@ -149,14 +149,12 @@ def test_exit_code_of_pytest_is_passed_on(project: Path) -> None:
 
 @pytest.mark.slow
 @posix_only
-def test_two_runs_mend_a_broken_python_together(project: Path) -> None:
-    """When the Python in .venv does not start, one of two runs makes .venv anew and the other waits."""
+def test_two_runs_mend_a_moved_folder_together(project: Path) -> None:
+    """In a folder that was moved, one of two runs makes .venv anew, with scripts that name the new place."""
     assert run(project, "test", "--version")[0] == 0
-    python = project / ".venv" / "bin" / "python"
-    python.unlink()
-    python.write_bytes(b"not a program")
+    moved = project.rename(project.with_name("moved"))
     with contextlib.ExitStack() as stack:
-        runs = [stack.enter_context(begin(project, "test", "--version")) for _ in range(2)]
+        runs = [stack.enter_context(begin(moved, "test", "--version")) for _ in range(2)]
         for process in runs:
             stack.enter_context(killed_after(DEADLINE, process))
         outputs = [process.communicate()[0] for process in runs]
@@ -164,17 +162,24 @@ def test_two_runs_mend_a_broken_python_together(project: Path) -> None:
     assert all(output.splitlines()[-1].startswith("pytest ") for output in outputs)
     assert sum("this happens once" in output for output in outputs) == 1
     assert sum("waiting for it" in output for output in outputs) == 1
-
-
-@pytest.mark.slow
-def test_a_moved_folder_mends_itself(project: Path) -> None:
-    """In a folder that was moved, .venv is made anew, and its scripts name the new place."""
-    assert run(project, "test", "--version")[0] == 0
-    moved = project.rename(project.with_name("moved"))
-    code, output, _ = run(moved, "test", "--version")
-    assert code == 0 and "this happens once" in output
     [script] = [path for path in (moved / ".venv").glob("*/pytest*") if path.is_file()]
     assert os.fsencode(moved) in script.read_bytes()
+
+
+def test_a_python_that_does_not_start_is_noticed(project: Path) -> None:
+    """A .venv whose Python is broken is not ready, so that the next run makes it anew."""
+    assert run(project, "test", "--version")[0] == 0
+    assert is_ready(project)
+    python = project / ".venv" / "bin" / "python"
+    python.unlink()
+    python.write_bytes(b"not a program")
+    assert not is_ready(project)
+
+
+def is_ready(folder: Path) -> bool:
+    """Asks the run.py of a folder, and the Python that made its .venv, whether that is ready."""
+    command = [getattr(sys, "_base_executable", sys.executable), "-c", "import run; print(run.is_ready())"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60).stdout == "True\n"
 
 
 # What it says
