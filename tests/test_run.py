@@ -149,6 +149,26 @@ def test_exit_code_of_pytest_is_passed_on(project: Path) -> None:
 
 @pytest.mark.slow
 @posix_only
+@pytest.mark.slow
+@posix_only
+def test_a_python_that_does_not_start_is_noticed(project: Path) -> None:
+    """A .venv whose Python is broken is not ready, so that the next run makes it anew."""
+    assert run(project, "test", "--version")[0] == 0
+    assert is_ready(project)
+    python = project / ".venv" / "bin" / "python"
+    whole = python.rename(python.with_name("whole"))
+    python.write_bytes(b"not a program")
+    assert not is_ready(project)
+    whole.replace(python)
+    assert is_ready(project)
+
+
+def is_ready(folder: Path) -> bool:
+    """Asks the run.py of a folder, and the Python that made its .venv, whether that is ready."""
+    command = [getattr(sys, "_base_executable", sys.executable), "-c", "import run; print(run.is_ready())"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60).stdout == "True\n"
+
+
 def test_two_runs_mend_a_moved_folder_together(project: Path) -> None:
     """In a folder that was moved, one of two runs makes .venv anew, with scripts that name the new place."""
     assert run(project, "test", "--version")[0] == 0
@@ -164,22 +184,6 @@ def test_two_runs_mend_a_moved_folder_together(project: Path) -> None:
     assert sum("waiting for it" in output for output in outputs) == 1
     [script] = [path for path in (moved / ".venv").glob("*/pytest*") if path.is_file()]
     assert os.fsencode(moved) in script.read_bytes()
-
-
-def test_a_python_that_does_not_start_is_noticed(project: Path) -> None:
-    """A .venv whose Python is broken is not ready, so that the next run makes it anew."""
-    assert run(project, "test", "--version")[0] == 0
-    assert is_ready(project)
-    python = project / ".venv" / "bin" / "python"
-    python.unlink()
-    python.write_bytes(b"not a program")
-    assert not is_ready(project)
-
-
-def is_ready(folder: Path) -> bool:
-    """Asks the run.py of a folder, and the Python that made its .venv, whether that is ready."""
-    command = [getattr(sys, "_base_executable", sys.executable), "-c", "import run; print(run.is_ready())"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60).stdout == "True\n"
 
 
 # What it says
