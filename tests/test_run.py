@@ -149,8 +149,6 @@ def test_exit_code_of_pytest_is_passed_on(project: Path) -> None:
 
 @pytest.mark.slow
 @posix_only
-@pytest.mark.slow
-@posix_only
 def test_a_python_that_does_not_start_is_noticed(project: Path) -> None:
     """A .venv whose Python is broken is not ready, so that the next run makes it anew."""
     assert run(project, "test", "--version")[0] == 0
@@ -169,6 +167,8 @@ def is_ready(folder: Path) -> bool:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60).stdout == "True\n"
 
 
+@pytest.mark.slow
+@posix_only
 def test_two_runs_mend_a_moved_folder_together(project: Path) -> None:
     """In a folder that was moved, one of two runs makes .venv anew, with scripts that name the new place."""
     assert run(project, "test", "--version")[0] == 0
