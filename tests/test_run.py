@@ -175,7 +175,7 @@ def is_ready(folder: Path) -> bool:
 
 @pytest.mark.slow
 def test_a_moved_folder_is_noticed(project: Path) -> None:
-    """Scripts in .venv hold its place: in a folder that was moved it is not ready; back in its place, it is."""
+    """Scripts in .venv hold its place: in a moved folder it is not ready; back in its place, it is."""
     assert run(project, "test", "--version")[0] == 0
     moved = project.rename(project.with_name("moved"))
     assert not is_ready(moved)
