@@ -4,7 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Iterator
 from typing import NamedTuple
 
-from chatlib.film.records import Address, Message, Recording, Span
+from chatlib.address import Address
+from chatlib.film.records import Message, Recording, Span
 from chatlib.film.wording import bytes_of, clean, kind_of
 
 Way = tuple[Address | None, Address | None]

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-Address = tuple[str, int]
+from chatlib.address import Address
+
 Ends = tuple[Address | None, Address | None]
 
 SENDING = frozenset({"send", "sendall", "sendmsg"})
 RECEIVING = frozenset({"recv", "recv_into", "recvmsg"})
-LEAVING = frozenset({"close", "shutdown", "detach"})
+LEAVING = frozenset({"close", "shutdown"})
 
 
 class Place(NamedTuple):
