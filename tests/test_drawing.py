@@ -282,15 +282,15 @@ def test_no_film_yet() -> None:
 def test_the_story_of_a_server_that_serves_one_at_a_time() -> None:
     """Who did what, in each lane's order, without times, ports and counts of chance."""
     assert story(one_at_a_time()).splitlines() == [
-        "the server",
-        "  waits in select for a connection",
-        "  accepts A",
-        "  waits in recv for A, line 9: while data := self.request.recv(1024): (still waiting)",
         "the notebook",
         "  connects to the server, line 1: a = connect(server)",
         "  connects to the server, line 2: b = connect(server)",
         '  sends 12 bytes to the server (sendall), line 3: b.send("quick")',
         "  waits in recv for the server in vain, line 4: print(b.waits(0.5))",
+        "the server",
+        "  waits in select for a connection",
+        "  accepts A",
+        "  waits in recv for A, line 9: while data := self.request.recv(1024): (still waiting)",
     ]
 
 

@@ -1,23 +1,32 @@
 """The X-ray on programs that have never heard of chatlib."""
 
+import _socket
+import array
 import asyncio
+import collections
 import contextlib
 import gc
+import itertools
 import queue
 import select
 import selectors
 import socket
 import socketserver
+import sys
 import threading
 import time
+import types
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
 from faults import SOON, eventually
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import chatlib
+from chatlib.film.arrows import arrows_of
 from chatlib.film.film import Film, xray
 from chatlib.film.records import Span, Waiting
 
@@ -213,14 +222,32 @@ def test_tasks_of_an_event_loop(film: Film) -> None:
     addresses, over = queue.Queue[Any](), threading.Event()
     with another(asyncio.run, main(), name="the loop"):
         with socket.create_connection(addresses.get(timeout=SOON)) as client:
-            waiting = waits(film, "task serve", "await")
-            assert waits(film, "the loop", "select").on.startswith("any of")
+            waiting = waits(film, "task serve for peer 1", "await")
+            assert waits(film, "the loop", "select").on == "a connection or a socket"
             client.sendall(b"line\n")
             assert client.recv(10) == b"line\n"
         over.set()
-    assert waiting.on == "StreamReader.readline"
+    assert waiting.on == "StreamReader.readline for peer 1"
     assert waiting.place
     assert waiting.place.source == "writer.write(await reader.readline())"
+    ended = [(span.thread, span.subject) for span in film.spans if span.call == "await" and span.end]
+    assert ("task serve", "StreamReader.readline") in ended
+
+
+def test_what_a_task_awaited_is_forgotten_with_its_loop(film: Film) -> None:
+    """No task that is over is said to wait, and the next film begins with none."""
+
+    async def nap() -> None:
+        await asyncio.sleep(0.001)
+
+    with another(asyncio.run, nap(), name="the loop"):
+        pass
+    naps = [span for span in film.spans if span.thread == "task nap"]
+    assert [(span.subject, span.end is None) for span in naps] == [("sleep", False)]
+    assert film.waiting() == []
+    film.stop()
+    with xray() as later:
+        assert later.spans == ()
 
 
 class Page(BaseHTTPRequestHandler):
@@ -409,3 +436,259 @@ def test_no_record_is_lost_or_torn_with_many_threads() -> None:
     assert sorted(span.number for span in film.spans) == list(range(1, len(film.spans) + 1))
     assert sum(message.size for message in film.messages) == 3 * threads * rounds
     assert all(message.received for message in film.messages)
+
+
+# What could be missed, or be mistaken
+
+
+def test_a_connection_that_is_older_than_the_film(pair: tuple[socket.socket, socket.socket]) -> None:
+    """Bytes that lay there before belong to no send that was seen; later ones go where they went."""
+    here, there = pair
+    here.sendall(b"before")
+    with xray() as film:
+        here.sendall(b"after")
+        assert eventually(lambda: len(there.recv(20, socket.MSG_PEEK)) == 11)
+        assert (there.recv(6), there.recv(20)) == (b"before", b"after")
+    found = [
+        (message.size, message.received.offset if message.received else None) for message in film.messages
+    ]
+    assert found == [(5, 0)]
+
+
+def test_a_call_that_was_not_seen(pair: tuple[socket.socket, socket.socket]) -> None:
+    """What it took, as one does that was under way when the film began, is not given to the next call."""
+    here, there = pair
+    with xray() as film:
+        here.sendall(b"unseen")
+        assert _socket.socket.recv(there, 20) == b"unseen"  # by C itself
+        here.sendall(b"seen")
+        assert there.recv(20) == b"seen"
+    assert [(message.size, message.received is not None) for message in film.messages] == [
+        (6, False),
+        (4, True),
+    ]
+
+
+def test_looking_takes_no_bytes(film: Film, pair: tuple[socket.socket, socket.socket]) -> None:
+    """MSG_PEEK leaves them where they are, however it is given; a buffer of 2 bytes is no such flag."""
+    here, there = pair
+    here.sendall(b"abcd")
+    buffer = bytearray(2)
+    there.recv_into(buffer, flags=socket.MSG_PEEK)
+    there.recv_into(buffer, 2, socket.MSG_PEEK)
+    there.recv_into(buffer, 2)
+    there.recvfrom(2)
+    assert [(span.call, span.size) for span in film.spans if span.call.startswith("recv")] == [
+        ("recv_into", 0),
+        ("recv_into", 0),
+        ("recv_into", 2),
+        ("recvfrom", 2),
+    ]
+
+
+def test_both_ends_of_a_pair_of_sockets(film: Film) -> None:
+    """They have no addresses, and are called by what they are to each other."""
+    here, there = socket.socketpair()
+    with here, there:
+        with another(there.recv, 10):
+            assert waits(film, "another", "recv").on == "the other end"
+            here.sendall(b"ping")
+        there.sendall(b"pong")
+        assert here.recv(10) == b"pong"
+    assert [message.received.size for message in film.messages if message.received] == [4, 4]
+
+
+def test_sockets_without_a_peer_are_seen_to_wait(film: Film) -> None:
+    """A datagram socket hears anybody."""
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver,
+        socket.socket(type=socket.SOCK_DGRAM) as sender,
+    ):
+        receiver.bind(LOOPBACK)
+        with another(receiver.recvfrom, 10):
+            assert waits(film, "another", "recvfrom").place
+            sender.sendto(b"datagram", receiver.getsockname())
+
+
+def test_functions_that_a_program_has_imported_by_name() -> None:
+    """`from time import sleep`, before the film, in a module of the user's; afterwards it is as before."""
+    program = types.ModuleType("program")
+    program.__file__ = __file__
+    exec("from time import sleep\nfrom select import select\nsleeps = [sleep]", vars(program))
+    before = dict(vars(program))
+    sys.modules["program"] = program
+    try:
+        with xray() as film:
+            vars(program)["sleep"](0.001)
+            vars(program)["select"] = None  # the program's own affair
+    finally:
+        del sys.modules["program"]
+    assert [span.call for span in film.spans] == ["sleep"]
+    assert vars(program) == before | {"select": None}
+
+
+@pytest.mark.skipif(not hasattr(select, "poll"), reason="Windows has no poll")
+@pytest.mark.parametrize("kind", ["poll", "epoll"])
+def test_a_poll_object(film: Film, pair: tuple[socket.socket, socket.socket], kind: str) -> None:
+    """An event loop by hand, without `selectors`."""
+    if not hasattr(select, kind):
+        pytest.skip(f"this system has no {kind}")
+    here, there = pair
+    poller = getattr(select, kind)()
+    poller.register(here, select.POLLIN)
+    with another(poller.poll):
+        assert waits(film, "another", "poll").on == "any of its sockets"
+        there.sendall(b"x")
+    poller.unregister(here)
+    getattr(poller, "close", lambda: None)()
+
+
+def test_an_item_is_an_item(film: Film) -> None:
+    """Nothing that a queue hands out is compared with anything, or taken for a time that is up."""
+
+    class Touchy:
+        def __eq__(self, other: object) -> bool:
+            raise AssertionError("compared")
+
+    items = queue.Queue[object]()
+    item: object
+    for item in (0, [], Touchy()):
+        items.put(item)
+        items.get(timeout=SOON)
+    assert [span.outcome for span in calls(film, "get")] == ["done"] * 3
+
+
+def test_wrong_arguments_fail_as_they_do_without_a_film() -> None:
+    """The error is Python's, not ours."""
+
+    def errors() -> list[str]:
+        found = []
+        wrong: list[Callable[[], object]] = [
+            lambda: time.sleep("long"),  # type: ignore[arg-type]
+            lambda: time.sleep(),  # type: ignore[call-arg]
+            lambda: select.select(1, [], []),  # type: ignore[arg-type]
+            lambda: threading.Lock().acquire(False, 5),
+            lambda: socket.socketpair("no such family"),  # type: ignore[arg-type]
+        ]
+        for call in wrong:
+            with pytest.raises((TypeError, ValueError)) as caught:
+                call()
+            found.append(f"{caught.type.__name__}: {caught.value}")
+        return found
+
+    before = errors()
+    with xray():
+        assert errors() == before
+
+
+def test_a_lock_of_a_condition_can_be_waited_for(film: Film) -> None:
+    """Conditions, semaphores and queues are made of locks, and work as ever."""
+    condition, ready = threading.Condition(), list[bool]()
+
+    def wait() -> None:
+        with condition:
+            condition.wait_for(lambda: ready, SOON)
+
+    with another(wait):
+        assert waits(film, "another", "wait").on == "a condition"
+        with condition:
+            ready.append(True)
+            condition.notify()
+    lock = threading.RLock()
+    with lock, lock:
+        assert not threading.Thread(target=lock.acquire).daemon
+
+
+def test_lanes_are_in_the_order_in_which_threads_were_started(film: Film) -> None:
+    """Not in that of their first calls, which may be chance; the main thread comes first."""
+    first_may = threading.Event()
+
+    def nap() -> None:
+        first_may.wait(SOON)
+        time.sleep(0.001)
+
+    with (
+        another(nap, name="first"),
+        another(time.sleep, 0.001, name="second"),
+    ):
+        waits(film, "first", "wait")
+        assert eventually(lambda: calls(film, "sleep"))
+        first_may.set()
+    time.sleep(0.001)
+    assert list(film.recording().lanes.values()) == ["the main program", "first", "second"]
+
+
+SENDERS: list[Callable[[socket.socket, bytes], int]] = [
+    lambda end, data: end.send(data),
+    lambda end, data: _all(end, data),
+    lambda end, data: _all(end, memoryview(array.array("B", data))),
+]
+RECEIVERS: list[Callable[[socket.socket, int], bytes]] = [
+    lambda end, size: end.recv(size),
+    lambda end, size: end.recvfrom(size)[0],
+    lambda end, size: _into(end.recv_into, size),
+    lambda end, size: _into(end.recvfrom_into, size),
+]
+if hasattr(socket.socket, "sendmsg"):
+    SENDERS.append(lambda end, data: end.sendmsg([data[:3], data[3:]]))
+    RECEIVERS.append(lambda end, size: end.recvmsg(size)[0])
+    RECEIVERS.append(lambda end, size: _into(lambda buffer: end.recvmsg_into([buffer])[0], size))
+
+
+def _all(end: socket.socket, data: bytes | memoryview) -> int:
+    end.sendall(data)
+    return len(data)
+
+
+def _into(receive: Callable[[bytearray], Any], size: int) -> bytes:
+    buffer = bytearray(size)
+    received = receive(buffer)
+    return bytes(buffer[: received[0] if isinstance(received, tuple) else received])
+
+
+steps = st.tuples(st.booleans(), st.booleans(), st.integers(0, 5), st.integers(1, 40))
+
+
+@given(st.lists(steps, max_size=30), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_every_byte_that_was_sent_is_drawn_once(talk: list[tuple[bool, bool, int, int]], named: bool) -> None:
+    """However a conversation is cut up, by whatever calls: each message has the bytes of both its calls."""
+    counter, contents = itertools.cycle(range(251)), dict[tuple[str, int], bytes]()
+    with contextlib.ExitStack() as stack:
+        film = stack.enter_context(xray())
+        here, there = map(stack.enter_context, _connected() if named else socket.socketpair())
+        owed = {here: 0, there: 0}
+        for forth, sends, how, size in talk:
+            source, target = (here, there) if forth else (there, here)
+            if sends:
+                data = bytes(itertools.islice(counter, size))
+                assert SENDERS[how % len(SENDERS)](source, data) == size
+                owed[target] += size
+            elif owed[target]:
+                data = RECEIVERS[how % len(RECEIVERS)](target, size)
+                owed[target] -= len(data)
+            else:
+                continue
+            contents["sent" if sends else "received", film.spans[-1].number] = data
+    drawn = collections.Counter(message.sent.number for message in film.messages)
+    for message in film.messages:
+        drawn[message.sent.number] += message.size - 1
+        if message.received:
+            ahead = message.received.offset - message.sent.offset
+            sent, received = (
+                contents["sent", message.sent.number],
+                contents["received", message.received.number],
+            )
+            common = slice(max(0, ahead), max(0, ahead) + message.size)
+            assert sent[common] == received[max(0, -ahead) :][: message.size]
+    assert drawn == {number: len(data) for (kind, number), data in contents.items() if kind == "sent"}
+    unread = sum(message.size for message in film.messages if not message.received)
+    assert unread == sum(owed.values())
+    arrows = [arrow for arrow in arrows_of(film.recording()) if arrow.kind not in ("end", "reset")]
+    assert sum(arrow.size for arrow in arrows) == sum(drawn.values())
+
+
+def _connected() -> tuple[socket.socket, socket.socket]:
+    with socket.create_server(LOOPBACK) as listener:
+        here = socket.create_connection(listener.getsockname(), SOON)
+        return here, listener.accept()[0]

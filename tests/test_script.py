@@ -35,9 +35,7 @@ while True:
 
 
 @contextmanager
-def xray(
-    script: Path, *arguments: str, options: tuple[str, ...] = ()
-) -> Iterator["subprocess.Popen[str]"]:
+def xray(script: Path, *arguments: str, options: tuple[str, ...] = ()) -> Iterator["subprocess.Popen[str]"]:
     """Runs the command in the script's folder; ends it, if the test has not."""
     command = [sys.executable, "-m", "chatlib", "xray", *options, script.name, *arguments]
     pipe = subprocess.PIPE

@@ -39,7 +39,7 @@ class Fold(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A span, or several that are one wait: who polls asks again and again."""
+    """A span, or several that are one: who polls asks again and again."""
 
     span: Span
     """The last of them."""
@@ -138,7 +138,8 @@ def steps_of(recording: Recording) -> list[Step]:
 
 
 def _goes_on(earlier: Span, later: Span) -> bool:
-    in_vain = earlier.outcome in ("timeout", "nothing") and not earlier.size and kind_of(earlier) != "send"
+    outcomes = ("timeout", "nothing", "end")  # who is told of an end, and asks again, polls as well
+    in_vain = earlier.outcome in outcomes and not earlier.size and kind_of(earlier) != "send"
     if not in_vain or earlier.end is None or not 0 <= later.start - earlier.end < _POLL_PAUSE:
         return False
     return (earlier.call, earlier.subject, earlier.local, earlier.peer, earlier.place) == (

@@ -15,6 +15,10 @@ _WATCHERS = tuple(str(Path(_CHATLIB, name)) for name in ("views", "film/film.py"
 
 
 _START = threading.Thread.start.__code__
+_PLUMBING = ("socket.py", "selectors.py", "threading.py", "queue.py")
+_SELF_PIPE = frozenset(
+    {"socketpair", "_make_self_pipe", "_read_from_self", "_write_to_self", "_close_self_pipe"}
+)
 
 
 @functools.cache
@@ -35,22 +39,23 @@ def origin(file: str) -> str:
 def find(frame: FrameType | None) -> tuple[str, int, str] | None:
     """Returns file, line and function of the call; None if it is the business of an installed package only.
 
-    None as well for the wait in `Thread.start` for the new thread to run: nobody means that by waiting.
+    None as well for what nobody means by waiting: that `Thread.start` waits for the new thread to run, and
+    how an event loop wakes itself up.
 
     Where no program of the user's is involved, as in a server's own thread, the nearest line of chatlib, or
-    of Python's library.
+    of Python's library: of a module that says what it is for, if there is one.
     """
     nearest, ours = None, None
     while frame:
         file = frame.f_code.co_filename
-        if frame.f_code is _START:
-            return None
         whose = origin(file)
+        if frame.f_code is _START or (whose == "library" and frame.f_code.co_name in _SELF_PIPE):
+            return None
         if whose == "user":
             return file, frame.f_lineno, frame.f_code.co_name
         if whose == "foreign":
             return None
-        if nearest is None:
+        if nearest is None or (nearest[0].endswith(_PLUMBING) and not file.endswith(_PLUMBING)):
             nearest = file, frame.f_lineno, frame.f_code.co_name
         if ours is None and whose == "chatlib":
             ours = file, frame.f_lineno, frame.f_code.co_name

@@ -1,24 +1,47 @@
 """Who is in which call now, and the last calls that have returned. Any thread may report."""
 
+import itertools
 import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Hashable
 from dataclasses import dataclass
 from threading import get_ident
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from chatlib.film.places import describe, find
 from chatlib.film.records import SENDING, Ends, Span
-from chatlib.film.tasks import tasks_of
 
 NOWHERE: Ends = (None, None)
 
 recorders: list["Recorder"] = []
 """Those that are told of each call."""
 
-_under_way: dict[int, "Call"] = {}  # by thread
+under_way: dict[Hashable, "Call"] = {}
+"""The calls that have not returned, by the ident of their thread, or by the task of an event loop."""
+
+_numbers: WeakKeyDictionary["Waiter", int] = WeakKeyDictionary()
+_counter = itertools.count(1)
+_numbering = threading.Lock()
+
+
+class Waiter(Protocol):
+    """Who can wait: a thread, or a task of an event loop."""
+
+    name: str
+
+    def is_alive(self) -> bool:
+        """Whether it has not ended."""
+
+
+class _Own(threading.local):
+    waiter: tuple[Waiter, int] | None = None
+
+
+_own = _Own()
 
 
 @dataclass(slots=True)
@@ -28,10 +51,11 @@ class Call:
     name: str
     subject: str
     ends: Ends
-    thread: threading.Thread
+    who: Waiter
+    ident: int
     start: float
     place: tuple[str, int, str]
-    caller: FrameType | None
+    caller: FrameType | None = None
     """Until it returns: afterwards the frame would keep all its variables alive."""
 
 
@@ -44,7 +68,7 @@ class Recorder:
 
     def __init__(self, limit: int) -> None:
         self._ring: deque[tuple[Any, ...]] = deque(maxlen=limit)
-        self._passed: dict[tuple[Ends, bool], int] = {}  # bytes, by connection and direction
+        self._passed: dict[tuple[Ends, bool], int] = {}  # bytes, by connection and whether they were sent
         self._lock = threading.Lock()
         self._number = 0
 
@@ -52,20 +76,35 @@ class Recorder:
         """Adds a call that has returned."""
         way = (call.ends, call.name in SENDING)
         with self._lock:
+            if call.name in ("accept", "connect"):
+                self._passed.setdefault((call.ends, False), 0)
             offset = self._passed.get(way, 0)
             if size:
                 self._passed[way] = offset + size
             self._number += 1
             self._ring.append((self._number, call, end, size, offset, outcome))
 
+    def expects(self, ends: Ends) -> bool:
+        """Returns whether it knows how many bytes have been received by this end of a connection."""
+        return (ends, False) in self._passed
+
+    def align(self, ends: Ends, pending: int) -> None:
+        """Takes in how many bytes lie unread at an end that has received before the film began.
+
+        Bytes that were sent before count from less than 0. Those that were taken unseen, by a call that was
+        under way when the film began, are left out.
+        """
+        with self._lock:
+            sent = self._passed.get((ends[::-1], True), 0)
+            self._passed.setdefault((ends, False), sent - pending)
+
     def take(self, still: bool = True) -> tuple[list[Span], int]:
         """Returns the spans, those `still` open last, and how many older ones the ring has let go."""
         with self._lock:
             ring, last = list(self._ring), self._number
         spans = [_span(*entry) for entry in ring]
-        for call in list(_under_way.values()) if still else ():
-            spans.append(_span(last + 1, call, None, 0, 0, ""))
-            spans.extend(tasks_of(call.caller, last + 1, call.start))
+        calls = list(under_way.values()) if still else []
+        spans += [_span(last + 1, call, None, 0, 0, "") for call in calls if call.who.is_alive()]
         return spans, last - len(ring)
 
 
@@ -75,25 +114,50 @@ def enter(name: str, ends: Ends = NOWHERE, subject: str = "") -> Call | None:
     Returns None, and notes nothing, if nobody watches, or if it is a part of another call, or if it is the
     business of an installed package only, such as those that run a notebook.
     """
-    ident = get_ident()
-    if not recorders or (ident in _under_way and _is_inside(_under_way[ident])):
+    key = get_ident()
+    if not recorders or (key in under_way and _is_inside(under_way[key])):
         return None
     caller = sys._getframe(2)
     place = find(caller)
     if place is None:
         return None
-    call = Call(name, subject, ends, threading.current_thread(), time.perf_counter(), place, caller)
-    _under_way[ident] = call
+    who, ident = _own.waiter or _introduce()
+    call = Call(name, subject, ends, who, ident, time.perf_counter(), place, caller)
+    under_way[key] = call
     return call
 
 
 def leave(call: Call, size: int = 0, outcome: str = "done") -> None:
     """Notes that the call returns now."""
     now = time.perf_counter()
-    _under_way.pop(get_ident(), None)
+    under_way.pop(get_ident(), None)
+    conclude(call, now, size, outcome)
+
+
+def conclude(call: Call, end: float, size: int = 0, outcome: str = "done") -> None:
+    """Tells everybody who watches that a call is over."""
     call.caller = None
     for recorder in recorders:
-        recorder.note(call, now, size, outcome)
+        recorder.note(call, end, size, outcome)
+
+
+def _introduce() -> tuple[Waiter, int]:
+    who = threading.current_thread()
+    _own.waiter = who, number_of(who)
+    return _own.waiter
+
+
+def number_of(who: Waiter) -> int:
+    """Returns the same number each time, the smaller the earlier a thread was started.
+
+    Python lists threads in that order. All that are alive are numbered together, so it does not matter which
+    of them is the first to be seen in a call.
+    """
+    with _numbering:
+        for one in (*threading.enumerate(), who):
+            if one not in _numbers:
+                _numbers[one] = next(_counter)
+        return _numbers[who]
 
 
 def _is_inside(call: Call) -> bool:
@@ -105,8 +169,8 @@ def _is_inside(call: Call) -> bool:
 
 
 def _span(number: int, call: Call, end: float | None, size: int, offset: int, outcome: str) -> Span:
-    who, (local, peer) = call.thread, call.ends
+    local, peer = call.ends
     return Span(
-        number, who.name, id(who), call.name, call.subject, local, peer, call.start, end, size, offset,
-        outcome, describe(call.place),
+        number, call.who.name, call.ident, call.name, call.subject, local, peer, call.start, end, size,
+        offset, outcome, describe(call.place),
     )  # fmt: skip

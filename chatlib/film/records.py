@@ -1,5 +1,6 @@
 """What has been seen, as frozen records, and pure functions over them."""
 
+import re
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,9 +11,12 @@ from chatlib.address import Address
 
 Ends = tuple[Address | None, Address | None]
 
-SENDING = frozenset({"send", "sendall", "sendmsg"})
-RECEIVING = frozenset({"recv", "recv_into", "recvmsg"})
+SENDING = frozenset({"send", "sendall", "sendmsg", "sendto", "sendfile"})
+RECEIVING = frozenset({"recv", "recv_into", "recvmsg", "recvmsg_into", "recvfrom", "recvfrom_into"})
 LEAVING = frozenset({"close", "shutdown"})
+
+PAIR = "socketpair"
+"""The host of both ends of a `socketpair`, which have no addresses of their own."""
 
 
 class Place(NamedTuple):
@@ -33,7 +37,7 @@ class Span(NamedTuple):
     thread: str
     """The thread's name."""
     ident: int
-    """Tells threads with the same name apart. (Not the system's number: that is given out again.)"""
+    """Tells threads with the same name apart; the smaller, the earlier it was started."""
     call: str
     """`recv`, `sendall`, `accept`, `select`, `sleep`, `join` ..."""
     subject: str
@@ -51,7 +55,8 @@ class Span(NamedTuple):
     offset: int
     """Bytes that had gone the same way before, since the film began."""
     outcome: str
-    """`done`, `end` (the other side left), `reset`, `timeout`, `nothing` (would have waited), `failed`."""
+    """`done`, `end` (the other side left), `reset`, `timeout`, `nothing` (would have waited), `interrupted`
+    (by Ctrl-C), `failed`; empty while it is open."""
     place: Place | None
 
 
@@ -110,6 +115,8 @@ class Recording:
 
     def name_of(self, address: Address) -> str:
         """Returns what to call one end of a connection. Never a port: those differ from run to run."""
+        if address[0] == PAIR:
+            return "the other end"
         if address in self.listeners:
             several = len(self.listeners) > 1
             return f"server {self.listeners.index(address) + 1}" if several else "the server"
@@ -117,11 +124,14 @@ class Recording:
 
     @cached_property
     def lanes(self) -> dict[int, str]:
-        """Threads by ident, in order of appearance, and what to call each: the same in each run."""
+        """Threads by ident, and what to call each: the main thread first, the others in order of their start.
+
+        Not in order of appearance: which of two threads makes its first call first may be chance.
+        """
         labels: dict[int, str] = {}
-        for span in sorted(self.spans, key=lambda span: span.start):
-            if span.ident not in labels:
-                labels[span.ident] = _unique(self._label(span.ident, span.thread), labels.values())
+        threads = {span.ident: span.thread for span in self.spans}
+        for ident in sorted(threads, key=lambda ident: (threads[ident] != "MainThread", ident)):
+            labels[ident] = _unique(self._label(ident, threads[ident]), labels.values())
         return labels
 
     @cached_property
@@ -132,12 +142,20 @@ class Recording:
     def _label(self, ident: int, thread: str) -> str:
         if thread == "MainThread":
             return "the notebook" if _in_notebook(self.spans) else "the main program"
+        if thread.startswith("task "):
+            return thread + "".join(f" for {name}" for name in self._heard_by(ident, "await"))
         if not thread.startswith(("Thread-", "serves client")):
             return thread
-        heard = {
-            span.peer for span in self.spans if span.ident == ident and span.call in RECEIVING and span.peer
-        }
-        return f"serves {self.name_of(heard.pop())}" if len(heard) == 1 else "a thread"
+        serves = [f"serves {name}" for name in self._heard_by(ident, *RECEIVING)]
+        listens = [self.name_of(span.local) for span in self.spans if _accepts(span, ident) and span.local]
+        function = re.findall(r"\((\w+)\)$", thread)  # Thread-1 (serve)
+        return next(iter((*serves, *listens[:1], *(f"thread {name}" for name in function))), "a thread")
+
+    def _heard_by(self, ident: int, *calls: str) -> list[str]:
+        """Returns the client whom a thread listens to, if that is one and the same all the time."""
+        own = (span.peer for span in self.spans if span.ident == ident and span.call in calls)
+        heard = {peer for peer in own if peer and peer not in self.listeners}
+        return [self.name_of(peer) for peer in heard] if len(heard) == 1 else []
 
     @property
     def waiting(self) -> list[Waiting]:
@@ -154,7 +172,8 @@ class Recording:
     def object_of(self, span: Span) -> str:
         """Returns what a call is about: a client's name, `a connection`, a thread, a lock."""
         if span.peer:
-            return self.name_of(span.peer)
+            name = self.name_of(span.peer)
+            return f"{span.subject} for {name}" if span.subject else name
         if span.call == "accept":
             return "a connection"
         quoted = (name for name in self._labels if name in span.subject)
@@ -193,6 +212,10 @@ def _match_one_way(sent: Sequence[Span], received: Sequence[Span]) -> Iterator[M
                 first = None
             yield Message(span, first, upto - at)
             at = upto
+
+
+def _accepts(span: Span, ident: int) -> bool:
+    return span.ident == ident and span.call == "accept"
 
 
 def _unique(label: str, taken: Iterable[str]) -> str:

@@ -1,34 +1,121 @@
-"""The tasks of an event loop. Its thread only shows that it waits in `select`; they know for what."""
+"""The tasks of an event loop. Its thread only shows that it waits in `select`; they know for what.
+
+Whenever the loop goes to sleep, each of its tasks is suspended in an `await`: then they are looked at.
+"""
 
 import sys
-from collections.abc import Iterator
+import time
+import weakref
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
-from chatlib.film.places import describe, origin
-from chatlib.film.records import Span
+from chatlib.film.places import origin
+from chatlib.film.recorder import NOWHERE, Call, conclude, number_of, under_way
+from chatlib.film.records import Ends
+
+MOST = 200
+"""Tasks of one loop that are looked at, the oldest: to look at all would hold up a loop of thousands."""
 
 
-def tasks_of(caller: FrameType | None, number: int, start: float) -> Iterator[Span]:
-    """Gives an open span for each task of the loop that called `select`; none if that was no loop."""
+class Task:
+    """A task, as somebody who waits; does not keep it alive."""
+
+    def __init__(self, task: Any) -> None:
+        self._task = weakref.ref(task)
+        name, code = task.get_name(), getattr(task.get_coro(), "cr_code", None)
+        own = code.co_name if code and name.startswith("Task-") else name
+        # a cell that awaits something is run by a task of the notebook's machinery
+        self.name = "the notebook's cell" if code and origin(code.co_filename) == "foreign" else f"task {own}"
+
+    def is_alive(self) -> bool:
+        """Whether it is not done."""
+        task = self._task()
+        return task is not None and not task.done()
+
+
+class Await(NamedTuple):
+    """What a task waits for."""
+
+    subject: str
+    ends: Ends
+    place: tuple[str, int, str]
+
+
+_known: weakref.WeakKeyDictionary[Any, Task] = weakref.WeakKeyDictionary()
+_suspended: weakref.WeakKeyDictionary[Any, dict[Task, tuple[Await, Call]]] = weakref.WeakKeyDictionary()
+"""By loop: its tasks, and what each was seen to await."""
+
+
+def look(caller: FrameType | None) -> None:
+    """Notes what each task of the loop that is about to call `select` awaits, and what it no longer does."""
     asyncio = sys.modules.get("asyncio")
     if asyncio is None or caller is None or caller.f_code.co_name != "_run_once":
         return
-    loop = caller.f_locals.get("self")
-    for task in sorted(asyncio.all_tasks(loop), key=id):
-        frame, awaited = _deepest(task.get_coro())
-        if frame:
-            place = describe((frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name))
-            name = f"task {task.get_coro().__name__}"
-            yield Span(number, name, id(task), "await", awaited, None, None, start, None, 0, 0, "", place)
+    loop, now = caller.f_locals["self"], time.perf_counter()
+    tasks = sorted(asyncio.all_tasks(loop), key=_age)
+    awaits = {_known.setdefault(task, Task(task)): _await_of(task) for task in tasks[:MOST]}
+    before = _suspended.setdefault(loop, {})
+    for who, (what, call) in list(before.items()):
+        if awaits.get(who) != what:
+            del before[who], under_way[who]
+            conclude(call, now)
+    for who, found in awaits.items():
+        if found and who not in before:
+            before[who] = (
+                found,
+                Call("await", found.subject, found.ends, who, number_of(who), now, found.place),
+            )
+            under_way[who] = before[who][1]
 
 
-def _deepest(coroutine: Any) -> tuple[FrameType | None, str]:
-    """Returns the innermost frame of the user's code in a chain of awaits, and what it awaits."""
-    found, awaited = None, ""
-    while frame := getattr(coroutine, "cr_frame", None):
-        inner = coroutine.cr_await
-        if origin(frame.f_code.co_filename) == "user" or found is None:
-            found, awaited = frame, getattr(inner, "__qualname__", type(inner).__name__)
+def forget() -> None:
+    """Nobody watches any more: so what the tasks await is not known from here on."""
+    for who in [who for who in under_way if isinstance(who, Task)]:
+        del under_way[who]
+    _suspended.clear()
+
+
+def _age(task: Any) -> tuple[int, str]:
+    """Sorts tasks in the order in which they were made, as far as their names tell."""
+    name = task.get_name()
+    number = name.removeprefix("Task-")
+    return (int(number) if number.isdecimal() else sys.maxsize), name
+
+
+def _await_of(task: Any) -> Await | None:
+    """Returns what a task awaits in the innermost line that is the user's own, or chatlib's, if any is."""
+    coroutine, place, subject, ends = task.get_coro(), None, "", NOWHERE
+    while frame := _frame_of(coroutine):
+        inner = _awaited_by(coroutine)
+        if origin(frame.f_code.co_filename) in ("user", "chatlib"):
+            place = frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name
+            subject, ends = getattr(inner, "__qualname__", "") or _kind_of(inner), NOWHERE
+        elif place:
+            ends = _ends_of(frame)
         coroutine = inner
-    return found, awaited
+    return Await(subject, ends, place) if place and subject else None
+
+
+def _frame_of(coroutine: Any) -> FrameType | None:
+    names = ("cr_frame", "gi_frame", "ag_frame")
+    return next((frame for name in names if (frame := getattr(coroutine, name, None))), None)
+
+
+def _awaited_by(coroutine: Any) -> Any:
+    names = ("cr_await", "gi_yieldfrom", "ag_await")
+    return next((inner for name in names if (inner := getattr(coroutine, name, None))), None)
+
+
+def _kind_of(awaited: Any) -> str:
+    kind = type(awaited).__name__
+    return "" if awaited is None else "a future" if kind == "FutureIter" else kind
+
+
+def _ends_of(frame: FrameType) -> Ends:
+    """Returns the connection of a stream in whose method a task is suspended."""
+    stream = frame.f_locals.get("self")
+    transport = getattr(stream, "_transport", None) or getattr(stream, "transport", None)
+    if transport is None or not hasattr(transport, "get_extra_info"):
+        return NOWHERE
+    here, there = (transport.get_extra_info(name) for name in ("sockname", "peername"))
+    return (here[:2], there[:2]) if isinstance(here, tuple) and isinstance(there, tuple) else NOWHERE

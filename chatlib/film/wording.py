@@ -4,6 +4,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from typing import NamedTuple
 
+from chatlib.film.places import origin
 from chatlib.film.records import LEAVING, RECEIVING, SENDING, Place, Recording, Span
 from chatlib.wire import printable
 
@@ -15,8 +16,8 @@ _AMOUNT = "\0"  # where bytes belong in a line; no name has it, as control chara
 NOTHING_YET = "Nothing has happened yet."
 
 KIND = (
-    dict.fromkeys(SENDING | {"sendto", "sendfile"}, "send")
-    | dict.fromkeys(RECEIVING | {"recvfrom", "recvfrom_into"}, "recv")
+    dict.fromkeys(SENDING, "send")
+    | dict.fromkeys(RECEIVING, "recv")
     | dict.fromkeys(LEAVING, "leave")
     | dict.fromkeys(("accept", "connect", "select", "poll", "epoll", "kqueue"), "door")
 )
@@ -25,6 +26,7 @@ _PREPOSITIONS = {
     "recv": "from",
     "send": "to",
     "connect": "to",
+    "await": "",
     "leave": "towards",
     "accept": "",
 } | dict.fromkeys(("select", "poll", "epoll", "kqueue", "wait"), "for")
@@ -33,6 +35,7 @@ _OUTCOMES = {
     "reset": "RST",
     "timeout": "timed out",
     "nothing": "nothing there",
+    "interrupted": "interrupted",
     "failed": "failed",
 }
 
@@ -45,6 +48,8 @@ def clean(text: str) -> str:
 
 def kind_of(span: Span) -> str:
     """Returns `send`, `recv`, `leave`, `door` (awaits a connection) or `inside` (any other)."""
+    if span.call == "await" and span.peer:
+        return "send" if "drain" in span.subject else "recv"
     return KIND.get(span.call, "inside")
 
 
@@ -66,18 +71,22 @@ def about(recording: Recording, span: Span) -> str:
 
 
 def line_of(place: Place | None) -> str:
-    """Returns `line 7`."""
-    return f"line {place.line}" if place else ""
+    """Returns `line 7`, if it is a line of the user's: those of Python's library differ between versions."""
+    return f"line {place.line}" if place and origin(place.file) == "user" else ""
 
 
 def place_of(place: Place | None) -> str:
     """Returns `line 7 in handle of server.py`. A notebook's cell has no file that would mean something."""
     if not place:
         return ""
-    name = place.file.replace("\\", "/").rsplit("/", 1)[-1]
+    name = _name_of(place)
     inside = f" in {place.function}" if place.function and not place.function.startswith("<") else ""
     script = f" of {name}" if name.endswith(".py") and "ipykernel" not in place.file else ""
-    return clean(f"{line_of(place)}{inside}{script}")
+    return clean(f"line {place.line}{inside}{script}")
+
+
+def _name_of(place: Place) -> str:
+    return place.file.replace("\\", "/").rsplit("/", 1)[-1]
 
 
 def labels_of(recording: Recording, span: Span, seconds: float) -> list[str]:
@@ -130,6 +139,8 @@ def story(recording: Recording, most: int = 0) -> str:
 
 def told(recording: Recording, most: int = 0) -> Iterator[str]:
     """Gives the lines of the story one by one."""
+    if recording.dropped:
+        yield f"… {recording.dropped:,} earlier calls, which the film has let go of …"
     known: dict[Hashable, str] = {}
     threads: dict[int, list[Span]] = {ident: [] for ident in recording.lanes}
     for span in recording.spans:
@@ -159,10 +170,13 @@ def _text(recording: Recording, span: Span, known: dict[Hashable, str]) -> str:
     sort = span.call, span.outcome, span.end is None, span.size > 0
     key = *sort, span.subject, span.local, span.peer, span.place
     if key not in known:
-        source = clean(span.place.source) if span.place else ""
-        where = f", {line_of(span.place)}" + (f": {source}" if source else "") if span.place else ""
-        known[key] = _verb(recording, span) + where
+        known[key] = _verb(recording, span) + (_where(span.place) if span.place else "")
     return known[key]
+
+
+def _where(place: Place) -> str:
+    source = clean(place.source)
+    return f", {line_of(place) or clean(_name_of(place))}" + (f": {source}" if source else "")
 
 
 def _verb(recording: Recording, span: Span) -> str:
@@ -171,16 +185,17 @@ def _verb(recording: Recording, span: Span) -> str:
     call = clean(span.call)
     preposition = _PREPOSITIONS.get(span.call, _PREPOSITIONS.get(kind_of(span), "for"))
     towards = _joined(preposition, name) if name else ""
-    waits = _joined("waits in", call, f"for {name}" if name and kind_of(span) == "recv" else towards)
-    if span.end is None:
+    listens = name and (call in RECEIVING or call == "accept")
+    waits = _joined("waits in", call, f"for {name}" if listens else towards)
+    if span.end is None or call == "await":
         return waits
     done = _DONE.get((kind_of(span), span.outcome)) or _DONE_CALLS.get((call, span.outcome))
     if kind_of(span) in ("recv", "send") and span.size:
         done = _DONE[kind_of(span), "done"]
     if done:
         return done.format(name=name or "somebody", call=call, amount=_AMOUNT)
-    if span.outcome == "failed":
-        return _joined("fails in", call, towards)
+    if span.outcome in _VERBS:
+        return _joined(_VERBS[span.outcome], call, towards)
     return waits + (" in vain" if span.outcome == "timeout" and span.peer else "")
 
 
@@ -194,7 +209,9 @@ _DONE = {
     ("send", "nothing"): "cannot send to {name} now, the buffers are full ({call})",
     ("leave", "done"): "hangs up on {name} ({call})",
 }
+_VERBS = {"failed": "fails in", "interrupted": "is interrupted in"}
 _DONE_CALLS = {
+    ("accept", "nothing"): "finds nobody else who would connect ({call})",
     ("accept", "done"): "accepts {name}",
     ("connect", "done"): "connects to {name}",
     ("connect", "failed"): "cannot connect to {name}",

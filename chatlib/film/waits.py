@@ -1,0 +1,184 @@
+"""The calls that wait, but not in a socket: selectors, locks, queues, joins, events, sleeps."""
+
+import functools
+import queue
+import select
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from chatlib.film import tasks
+from chatlib.film.places import origin
+from chatlib.film.recorder import Call, enter, leave, recorders
+from chatlib.film.sockets import ends_of
+
+
+def watched_wait(name: str, subject: Callable[..., str], original: Any) -> Any:
+    """Stands in for a function that waits.
+
+    Args:
+        name: What to call it.
+        subject: Returns what it waits for, from its arguments.
+        original: The function.
+    """
+
+    @functools.wraps(original)
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        call = enter(name, subject=_said(subject, args)) if recorders else None
+        return original(*args, **kwargs) if call is None else _followed(call, original, args, kwargs)
+
+    return watched
+
+
+def watched_select(original: Any) -> Any:
+    """Stands in for the `select` of a selector: where an event loop waits, its tasks are looked at, too."""
+
+    @functools.wraps(original)
+    def watched(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if recorders:
+            tasks.look(sys._getframe(1))
+        call = enter("select", subject=_said(_sockets_of, (self,))) if recorders else None
+        args = (self, *args)
+        return original(*args, **kwargs) if call is None else _followed(call, original, args, kwargs)
+
+    return watched
+
+
+def _followed(call: Call, original: Any, args: Any, kwargs: Any) -> Any:
+    outcome = "failed"
+    try:
+        result = original(*args, **kwargs)
+        outcome = "timeout" if _is_in_vain(call.name, result) else "done"
+        return result
+    except (queue.Empty, queue.Full):
+        outcome = "timeout"
+        raise
+    except KeyboardInterrupt:
+        outcome = "interrupted"
+        raise
+    finally:
+        leave(call, outcome=outcome)
+
+
+def _is_in_vain(name: str, result: Any) -> bool:
+    """Whether the time was up. What `get` returns is an item of the program's, and may be anything."""
+    return result is False or (name in ("select", "poll") and result in ([], ([], [], [])))
+
+
+def _said(subject: Callable[..., str], args: Any) -> str:
+    """A call with wrong arguments must fail as it does without us."""
+    try:
+        return subject(*args)
+    except Exception:
+        return ""
+
+
+def _sockets_of(selector: Any) -> str:
+    """Says what a selector waits for. A server registers itself, an event loop the bare descriptors."""
+    listens, count = False, 0
+    for key in (selector.get_map() or {}).values():
+        file = getattr(key.fileobj, "socket", key.fileobj)
+        callback = _callback_of(key.data)
+        is_listener = isinstance(file, socket.socket) and not ends_of(file)[1]
+        listens |= is_listener or callback == "_accept_connection"
+        count += not is_listener and callback not in ("_accept_connection", "_read_from_self")
+    return " or ".join(["a connection"] * listens + [_any_of(count)] * (count > 0)) or "an event"
+
+
+def _callback_of(data: Any) -> str:
+    """Returns what an event loop calls when a socket can be read."""
+    handle = data[0] if isinstance(data, tuple) and data else None
+    return getattr(getattr(handle, "_callback", None), "__name__", "")
+
+
+def _any_of(count: int) -> str:
+    return "a socket" if count == 1 else f"any of {count} sockets"
+
+
+WAITS: list[tuple[Any, str, Callable[..., str]]] = [
+    (select, "select", lambda *lists: _any_of(sum(map(len, lists[:3])))),
+    (time, "sleep", lambda seconds: f"{seconds:g} s"),
+    (threading.Thread, "join", lambda thread, *_: f"the thread {thread.name!r}"),
+    (threading.Event, "wait", lambda *_: "an event"),
+    (threading.Condition, "wait", lambda *_: "a condition"),
+    (threading.Semaphore, "acquire", lambda *_: "a semaphore"),
+    (threading.Barrier, "wait", lambda *_: "a barrier"),
+    (queue.Queue, "get", lambda *_: "an item in a queue"),
+    (queue.Queue, "put", lambda *_: "room in a queue"),
+    (queue.Queue, "join", lambda *_: "a queue to be worked off"),
+]
+"""Where, which method or function, and what it waits for."""
+
+
+def _watched_poll(original: Any) -> Any:
+    """Stands in for `select.poll` and its like, whose objects are of C."""
+
+    class WatchedPoll:
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            self._poll = original(*args, **kwargs)
+            self.poll = watched_wait("poll", lambda *_: "any of its sockets", self._poll.poll)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._poll, name)
+
+        def __enter__(self) -> Any:
+            self._poll.__enter__()
+            return self
+
+        def __exit__(self, *error: Any) -> None:
+            self._poll.__exit__(*error)
+
+    return WatchedPoll
+
+
+def _watched_lock(original: Any) -> Any:
+    """Stands in for `Lock` and `RLock`: its locks know who holds them."""
+
+    class WatchedLock:
+        def __init__(self) -> None:
+            self._lock = original()
+            self._holder = 0
+
+        def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+            if blocking:
+                taken = self._lock.acquire(False) or self._wait(timeout)
+            else:
+                taken = self._lock.acquire(False, timeout)
+            if taken:  # not current_thread(): in a thread that has just begun, that waits for a lock
+                self._holder = threading.get_ident()
+            return bool(taken)
+
+        __enter__ = acquire
+
+        def __exit__(self, *_: object) -> None:
+            self._lock.release()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._lock, name)
+
+        def _wait(self, timeout: float) -> bool:
+            if origin(sys._getframe(2).f_code.co_filename) == "library":  # a part of something larger
+                return bool(self._lock.acquire(True, timeout))
+            holders = (thread.name for thread in threading.enumerate() if thread.ident == self._holder)
+            call = enter("acquire", subject=f"the lock that {next(holders, 'somebody')!r} holds")
+            taken = False
+            try:
+                taken = bool(self._lock.acquire(True, timeout))
+                return taken
+            finally:
+                if call:
+                    leave(call, outcome="done" if taken else "timeout")
+
+    return WatchedLock
+
+
+FACTORIES: list[tuple[Any, str, Callable[[Any], Any]]] = [
+    (select, "poll", _watched_poll),
+    (select, "epoll", _watched_poll),
+    (threading, "Lock", _watched_lock),
+    (threading, "RLock", _watched_lock),
+]
+"""Where, which function that makes objects of C, and what to put in its place."""
