@@ -26,7 +26,10 @@ def origin(file: str) -> str:
     """Returns whose code this is: `user`, `chatlib`, `library` (Python's own) or `foreign` (installed)."""
     if file.startswith("<"):
         return "user" if file in ("<stdin>", "<string>") else "library"
-    path = str(Path(file).resolve())
+    try:
+        path = str(Path(file).resolve())
+    except (OSError, RuntimeError, ValueError):  # code may be given any name
+        return "user"
     if path.startswith(_WATCHERS):
         return "foreign"  # who films is not filmed
     if path.startswith(_CHATLIB):
