@@ -312,32 +312,18 @@ def test_ends_look_different(film: Film) -> None:
 
 
 def test_a_film_that_has_ended_is_a_picture_and_a_story(pair: tuple[socket.socket, socket.socket]) -> None:
-    """Both, for whatever reads the notebook; in a terminal the story."""
+    """Both, for whatever reads the notebook, and a page to explore; in a terminal the story."""
     here, there = pair
     with xray() as film:
         here.sendall(b"hello")
         there.recv(10)
     shown = film._repr_mimebundle_()
-    assert set(shown) == {"image/svg+xml", "text/plain"}
+    assert set(shown) == {"text/html", "image/svg+xml", "text/plain"}
     assert shown["image/svg+xml"].startswith("<svg")
     assert "\n" not in shown["image/svg+xml"]
     assert shown["text/plain"] == film.story() == repr(film)
     assert "sends 5 bytes" in film.story()
     assert "receives 5 bytes" in film.story()
-
-
-def test_a_film_that_runs_is_a_view_that_moves(film: Film, pair: tuple[socket.socket, socket.socket]) -> None:
-    """Where anywidget is installed; and it is not filmed itself."""
-    pytest.importorskip("anywidget", reason="the live view needs anywidget")
-    here, there = pair
-    with another(here.recv, 10):
-        waits(film, "another", "recv")
-        data, _ = film._repr_mimebundle_()
-        there.sendall(b"x")
-    assert {"application/vnd.jupyter.widget-view+json", "image/svg+xml", "text/plain"} <= set(data)
-    assert "draws the film" not in [span.thread for span in film.spans]
-    film.stop()
-    assert not film.running
 
 
 # Nothing remains

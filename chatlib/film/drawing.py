@@ -13,13 +13,13 @@ from chatlib.film import shapes
 from chatlib.film.arrows import Arrow, arrows_of, text_of, unread_labels
 from chatlib.film.labels import ABOVE, FONT, INSIDE, SMALL, Row, width_of
 from chatlib.film.layout import BAR, MOST, NAME, ROW, Plan, Step, fold, older, plan
-from chatlib.film.page import page_of
+from chatlib.film.page import fragment_of, page_of
 from chatlib.film.records import Recording
 from chatlib.film.shapes import length, path, text, titled
 from chatlib.film.style import STYLE
 from chatlib.film.wording import NOTHING_YET, clean, full_text, kind_of, place_of, story, told
 
-__all__ = ["page", "story", "svg"]
+__all__ = ["bundle", "page", "story", "svg"]
 
 LEGEND = 1000.0
 """How wide the legend may be: less than the window, so that it can be read whole."""
@@ -74,6 +74,12 @@ def svg(recording: Recording, most: int = MOST) -> str:
 def page(recording: Recording, title: str) -> str:
     """Returns an HTML file with the picture and the story, complete in itself: nothing is fetched."""
     return page_of(svg(recording), story(recording), title)
+
+
+def bundle(recording: Recording) -> dict[str, str]:
+    """Returns a film that has ended for a notebook: as HTML to explore, as a picture, and as text."""
+    picture, told = svg(recording), story(recording)
+    return {"text/html": fragment_of(picture, told), "image/svg+xml": picture, "text/plain": told}
 
 
 def _root(recording: Recording, picture: Plan, inside: str, height: float) -> str:

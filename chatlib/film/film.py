@@ -4,7 +4,7 @@ import importlib
 import importlib.util
 import time
 import weakref
-from typing import Any, Self
+from typing import Self
 
 from chatlib import cells
 from chatlib.client import names
@@ -88,18 +88,17 @@ class Film:
     def __repr__(self) -> str:
         return self.story()
 
-    def _repr_mimebundle_(self, **_: object) -> Any:
-        """What a notebook shows: the live view while it runs, if there is one; else picture and story."""
-        recording = self.recording()
-        still = {"image/svg+xml": drawing.svg(recording), "text/plain": drawing.story(recording)}
-        return self._live_view() or still
-
-    def _live_view(self) -> Any:
-        if not self._running or not importlib.util.find_spec("anywidget"):
-            return None
+    def _ipython_display_(self) -> None:
+        """Shows the live view, while it runs."""
+        if not self._running or not cells.running_cell() or not importlib.util.find_spec("anywidget"):
+            raise NotImplementedError  # then IPython asks for the bundle
         # By name: the views know the film, the film does not know the views.
         views = importlib.import_module("chatlib.views.live")
-        return views.LiveFilm(self.recording, lambda: not self.running)._repr_mimebundle_()
+        views.LiveFilm(self.recording, lambda: not self.running).show()
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """What a notebook shows otherwise: something to explore, a picture, the story."""
+        return drawing.bundle(self.recording())
 
 
 def xray(limit: int = RING) -> Film:

@@ -1,40 +1,35 @@
-"""A film as one HTML file: picture, story, and the line of the program that belongs to each bar."""
+"""A film that stands by itself: picture, story, and what belongs to the bar that one points at."""
 
 from html import escape
+from pathlib import Path
+from urllib.parse import quote
 
 from chatlib.film.wording import clean
 
-_STYLE = (
+_STATIC = Path(__file__).parent / "static"
+SCRIPT = (_STATIC / "film.js").read_text("utf-8")
+STYLE = (_STATIC / "film.css").read_text("utf-8")
+"""The view of a film, as a module that a widget of Jupyter can be made of, and what it looks like."""
+
+_PAGE_STYLE = (
     ":root{color-scheme:light dark}"
     "body{font:17px/1.5 system-ui,sans-serif;margin:1.5rem;background:#fff;color:#111}"
-    "figure{margin:0;overflow-x:auto}#step{min-height:4.5em;margin:.5rem 0}code,pre{font-size:15px}"
-    "pre{overflow-x:auto}@media(prefers-color-scheme:dark){body{background:#111;color:#fff}}"
+    "@media(prefers-color-scheme:dark){body{background:#111;color:#fff}}"
 )
 
-# Text goes in as text only: nothing that came from a network is ever read as HTML.
-_SCRIPT = """
-const steps = [...document.querySelectorAll(".cf-step")].sort((a, b) => left(a) - left(b));
-const [said, source] = document.querySelectorAll("#step > *");
-function left(step) { return step.querySelector(".cf-bar").getBBox().x; }
-function show(step) {
-  said.textContent = step.dataset.text;
-  source.textContent = step.dataset.source ?? "";
+# The view takes the place of the still picture and its story, which are there where no scripts are run.
+_SHOW = """
+const root = document.currentScript?.previousElementSibling;
+const still = root?.querySelector("svg, img");
+if (still) {
+  const [, data] = still.localName === "img" ? still.src.split(",", 2) : [];
+  const picture = data ? decodeURIComponent(data) : new XMLSerializer().serializeToString(still);
+  const state = { picture, story: root.querySelector("pre").textContent, finished: true };
+  const { open } = root.querySelector("details");
+  root.replaceChildren();
+  view.render({ model: { get: (name) => state[name], on() {}, off() {} }, el: root });
+  root.querySelector("details").open = open;
 }
-function move(event) {
-  const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-  if (!by) return;
-  event.preventDefault();
-  const at = steps.indexOf(document.activeElement);
-  steps[at < 0 ? (by > 0 ? 0 : steps.length - 1) : at + by]?.focus();
-}
-for (const step of steps) {
-  step.setAttribute("tabindex", "-1");
-  step.setAttribute("role", "img");
-  step.setAttribute("aria-label", `${step.dataset.text} ${step.dataset.source ?? ""}`);
-  for (const event of ["mouseenter", "focus"]) step.addEventListener(event, () => show(step));
-}
-document.querySelector("figure > svg").setAttribute("role", "group");
-document.querySelector("figure").addEventListener("keydown", move);
 """
 
 
@@ -52,11 +47,26 @@ def page_of(picture: str, story: str, title: str) -> str:
         '<meta name="viewport" content="width=device-width">\n'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n"
-        f"<title>{safe}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{safe}</h1>\n"
-        "<p>Point at a bar to see its line of the program, or click into the picture and press the left and "
-        "right arrow keys.</p>\n"
-        f'<figure tabindex="0" aria-label="The picture">{picture}</figure>\n'
-        '<div id="step" aria-live="polite"><div></div><code></code></div>\n'
-        f"<h2>The same as text</h2>\n<pre>{escape(story)}</pre>\n"
-        f"<script>{_SCRIPT}</script>\n</body>\n</html>\n"
+        f"<title>{safe}</title>\n<style>{_PAGE_STYLE}</style>\n</head>\n<body>\n<h1>{safe}</h1>\n"
+        f"{_part(picture, story, ' open')}\n</body>\n</html>\n"
+    )
+
+
+def fragment_of(picture: str, story: str) -> str:
+    """Returns a part of an HTML page, for a notebook. Where no scripts are run, it is an image and a text.
+
+    Args:
+        picture: The SVG. It becomes an image, which notebooks also show if they do not trust their author.
+        story: The same as text.
+    """
+    image = f'<img src="data:image/svg+xml,{quote(picture)}" alt="{escape(story)}">'
+    return _part(image, story)
+
+
+def _part(still: str, story: str, attribute: str = "") -> str:
+    told = f"<details{attribute}><summary>The same as text</summary><pre>{escape(story)}</pre></details>"
+    script = SCRIPT.replace("export default", "const view =") + _SHOW
+    return (
+        f"<style>{STYLE}</style>\n<div>{still}{told}</div>"
+        f'<script>(() => {{\n"use strict";\n{script}}})();</script>'
     )

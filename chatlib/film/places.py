@@ -11,7 +11,10 @@ from chatlib.film.records import Place
 
 _LIBRARY = str(Path(os.__file__).resolve().parent)
 _CHATLIB = str(Path(__file__).resolve().parent.parent)
-_WATCHERS = tuple(str(Path(_CHATLIB, name)) for name in ("views", "film/film.py", "film/script.py"))
+# Who films is not filmed; nor is how a server of ours wakes itself up.
+_BEHIND = tuple(
+    str(Path(_CHATLIB, name)) for name in ("views", "film/film.py", "film/script.py", "wakeup.py")
+)
 
 
 _START = threading.Thread.start.__code__
@@ -30,8 +33,8 @@ def origin(file: str) -> str:
         path = str(Path(file).resolve())
     except (OSError, RuntimeError, ValueError):  # code may be given any name
         return "user"
-    if path.startswith(_WATCHERS):
-        return "foreign"  # who films is not filmed
+    if path.startswith(_BEHIND):
+        return "foreign"
     if path.startswith(_CHATLIB):
         return "chatlib"
     if {"site-packages", "dist-packages"} & set(Path(path).parts):

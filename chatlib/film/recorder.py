@@ -108,8 +108,8 @@ class Recorder:
         return spans, last - len(ring)
 
 
-def enter(name: str, ends: Ends = NOWHERE, subject: str = "") -> Call | None:
-    """Notes that this thread goes into a call, made by the caller of our caller.
+def enter(name: str, ends: Ends = NOWHERE, subject: str = "", depth: int = 2) -> Call | None:
+    """Notes that this thread goes into a call, made by the caller of our caller, or at a greater depth.
 
     Returns None, and notes nothing, if nobody watches, or if it is a part of another call, or if it is the
     business of an installed package only, such as those that run a notebook.
@@ -117,7 +117,7 @@ def enter(name: str, ends: Ends = NOWHERE, subject: str = "") -> Call | None:
     key = get_ident()
     if not recorders or (key in under_way and _is_inside(under_way[key])):
         return None
-    caller = sys._getframe(2)
+    caller = sys._getframe(depth)
     place = find(caller)
     if place is None:
         return None

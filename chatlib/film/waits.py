@@ -1,8 +1,10 @@
 """The calls that wait, but not in a socket: selectors, locks, queues, joins, events, sleeps."""
 
+import collections
 import functools
 import queue
 import select
+import selectors
 import socket
 import sys
 import threading
@@ -13,7 +15,7 @@ from typing import Any
 from chatlib.film import tasks
 from chatlib.film.places import origin
 from chatlib.film.recorder import Call, enter, leave, recorders
-from chatlib.film.sockets import ends_of
+from chatlib.wakeup import Wakeup
 
 
 def watched_wait(name: str, subject: Callable[..., str], original: Any) -> Any:
@@ -78,20 +80,20 @@ def _said(subject: Callable[..., str], args: Any) -> str:
 
 def _sockets_of(selector: Any) -> str:
     """Says what a selector waits for. A server registers itself, an event loop the bare descriptors."""
-    listens, count = False, 0
-    for key in (selector.get_map() or {}).values():
-        file = getattr(key.fileobj, "socket", key.fileobj)
-        callback = _callback_of(key.data)
-        is_listener = isinstance(file, socket.socket) and not ends_of(file)[1]
-        listens |= is_listener or callback == "_accept_connection"
-        count += not is_listener and callback not in ("_accept_connection", "_read_from_self")
+    kinds = collections.Counter(_kind_of(key) for key in (selector.get_map() or {}).values())
+    listens, count = kinds["listener"] > 0, kinds["connection"]
     return " or ".join(["a connection"] * listens + [_any_of(count)] * (count > 0)) or "an event"
 
 
-def _callback_of(data: Any) -> str:
-    """Returns what an event loop calls when a socket can be read."""
-    handle = data[0] if isinstance(data, tuple) and data else None
-    return getattr(getattr(handle, "_callback", None), "__name__", "")
+def _kind_of(key: selectors.SelectorKey) -> str:
+    """Returns `listener`, `connection`, or `wakeup` for what only ends the wait."""
+    handle = key.data[0] if isinstance(key.data, tuple) and key.data else None  # of an event loop
+    callback = getattr(getattr(handle, "_callback", None), "__name__", "")
+    if callback == "_read_from_self" or isinstance(key.fileobj, Wakeup):
+        return "wakeup"
+    file = getattr(key.fileobj, "socket", key.fileobj)
+    is_listener = isinstance(file, socket.socket) and file.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    return "listener" if is_listener or callback == "_accept_connection" else "connection"
 
 
 def _any_of(count: int) -> str:
@@ -160,10 +162,10 @@ def _watched_lock(original: Any) -> Any:
             return getattr(self._lock, name)
 
         def _wait(self, timeout: float) -> bool:
-            if origin(sys._getframe(2).f_code.co_filename) == "library":  # a part of something larger
+            if origin(sys._getframe(2).f_code.co_filename) != "user":  # a part of something larger
                 return bool(self._lock.acquire(True, timeout))
             holders = (thread.name for thread in threading.enumerate() if thread.ident == self._holder)
-            call = enter("acquire", subject=f"the lock that {next(holders, 'somebody')!r} holds")
+            call = enter("acquire", subject=f"the lock that {next(holders, 'somebody')!r} holds", depth=3)
             taken = False
             try:
                 taken = bool(self._lock.acquire(True, timeout))

@@ -5,13 +5,14 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets
+from IPython.display import display
 
-from chatlib.film.drawing import story, svg
+from chatlib.film.drawing import bundle, story, svg
+from chatlib.film.page import SCRIPT, STYLE
 from chatlib.film.records import Recording
 
 RATE = 15.0
@@ -25,7 +26,6 @@ LINES = 40
 
 _SHARE = 0.5  # of one processor, at most: drawing must not hold up the threads that are filmed
 _BYTES_PER_SECOND = 1_000_000.0
-_STATIC = Path(__file__).parent / "static"
 
 
 class LiveFilm(anywidget.AnyWidget):
@@ -39,15 +39,14 @@ class LiveFilm(anywidget.AnyWidget):
         finished: Returns whether the film has ended: then `take` is called once more, and never again.
     """
 
-    # As text: a path would be watched for changes by a signal that holds every view for ever.
-    _esm = (_STATIC / "film.js").read_text("utf-8")
-    _css = (_STATIC / "film.css").read_text("utf-8")
+    _esm, _css = SCRIPT, STYLE
     picture = traitlets.Unicode().tag(sync=True)
     story = traitlets.Unicode().tag(sync=True)
     finished = traitlets.Bool(False).tag(sync=True)
 
     def __init__(self, take: Callable[[], Recording], finished: Callable[[], bool] = lambda: False) -> None:
         self._ended = threading.Event()
+        self._shown: list[Any] = []
         first = take()
         super().__init__(picture=svg(first, LATEST), story=story(first, LINES))
         pump = _Pump(weakref.ref(self), take, finished, self._ended, first)
@@ -63,6 +62,18 @@ class LiveFilm(anywidget.AnyWidget):
         """Returns whether the last picture is there. Blocks for at most `timeout` seconds until it is."""
         self._pump.join(timeout)
         return not self._pump.is_alive()
+
+    def show(self) -> None:
+        """Shows it below the running cell. When the film has ended, the picture that is left takes its place.
+
+        A saved notebook is then complete without its kernel, which alone knows what a widget consists of.
+        """
+        self._shown.append(display(self, display_id=True))  # type: ignore[no-untyped-call]
+
+    def leave(self, recording: Recording) -> None:
+        """Puts the picture of a film that has ended where the view was shown."""
+        for shown in self._shown:
+            shown.update(bundle(recording), raw=True)
 
     def __repr__(self) -> str:
         return str(self.story)
@@ -116,6 +127,8 @@ class _Pump:
             return -1
         with view.hold_sync():  # one message, not three
             view.picture, view.story, view.finished = picture, told, last
+        if last:
+            view.leave(recording)
         return len(picture) + len(told)
 
 

@@ -89,8 +89,10 @@ class View {
   }
 
   tell() {
-    this.frame.dataset.finished = this.model.get("finished");
-    this.state.textContent = this.paused ? "paused" : this.model.get("finished") ? "the film has ended" : "live";
+    const finished = this.model.get("finished");
+    this.frame.dataset.finished = finished;
+    this.pause.hidden = finished && !this.paused;
+    this.state.textContent = this.paused ? "paused" : finished ? "the film has ended" : "live";
   }
 
   togglePause() {
