@@ -1,6 +1,7 @@
 """A real JupyterLab and a real browser, for the tests of what a learner sees."""
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -38,8 +39,9 @@ class Lab(NamedTuple):
     folder: Path
 
     def page_of(self, notebook: str) -> str:
-        """Where a browser finds a notebook."""
-        return f"{self.address}lab/tree/{notebook}?token={self.token}"
+        """Where a browser finds a notebook: each in a workspace of its own, with no other open."""
+        workspace = notebook.removesuffix(".ipynb")
+        return f"{self.address}lab/workspaces/{workspace}/tree/{notebook}?token={self.token}"
 
 
 def executable() -> str | None:
@@ -65,7 +67,7 @@ def lab(folder: Path) -> Iterator[Lab]:
     variables["PYTHONPATH"] = os.pathsep.join([*here, *filter(None, [variables.get("PYTHONPATH")])])
     options = ["--no-browser", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"]
     options += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder}", "--allow-root"]
-    _silence_news(folder / ".jupyter" / "CONFIG")
+    _write_settings(folder / ".jupyter" / "CONFIG" / "labconfig")
     with (folder / "lab.log").open("w") as log:
         command = [sys.executable, "-m", "jupyterlab", *options]
         process = subprocess.Popen(command, env=variables, cwd=folder, stdout=log, stderr=log)
@@ -101,11 +103,20 @@ def choose(page: Page, menu: str, entry: str) -> None:
     page.locator(".lm-Menu-itemLabel").get_by_text(entry, exact=True).click()
 
 
-def _silence_news(settings: Path) -> None:
-    """JupyterLab would ask the network, and then its user."""
-    (settings / "labconfig").mkdir(parents=True)
-    disabled = '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}'
-    (settings / "labconfig" / "page_config.json").write_text(disabled)
+def restart_kernel(page: Page) -> None:
+    """Gives the open notebook a new kernel."""
+    choose(page, "Kernel", "Restart Kernel…")
+    page.locator(".jp-Dialog-button.jp-mod-warn").click()
+    page.get_by_text("| Idle").wait_for()
+
+
+def _write_settings(folder: Path) -> None:
+    """No news, which JupyterLab would ask its user about; and all cells, not only those in sight."""
+    folder.mkdir(parents=True)
+    disabled = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
+    (folder / "page_config.json").write_text(json.dumps(disabled))
+    settings = {"@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"}}
+    (folder / "default_setting_overrides.json").write_text(json.dumps(settings))
 
 
 def _free_port() -> int:

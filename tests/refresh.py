@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
@@ -15,6 +16,17 @@ METADATA = {
 }
 
 
+class Runner(NotebookClient):
+    """Keeps what a cell showed first, as nbval compares it: a live view is later replaced."""
+
+    def process_message(
+        self, msg: dict[str, Any], cell: NotebookNode, cell_index: int
+    ) -> NotebookNode | None:
+        """Takes one message of the kernel."""
+        later = msg["msg_type"] == "update_display_data"
+        return None if later else super().process_message(msg, cell, cell_index)
+
+
 def main(names: list[str]) -> None:
     """Refreshes the lessons whose file names contain one of `names`; all of them, if there is none."""
     for path in sorted(LESSONS.glob("*.ipynb")):
@@ -26,7 +38,7 @@ def main(names: list[str]) -> None:
 def refresh(path: Path) -> None:
     """Runs one lesson from top to bottom. If a cell fails, raises and leaves the file as it was."""
     lesson = nbformat.read(path, as_version=4)
-    client = NotebookClient(
+    client = Runner(
         lesson,
         timeout=CELL_TIMEOUT,
         record_timing=False,
@@ -46,6 +58,10 @@ def tidy(lesson: NotebookNode) -> NotebookNode:
         cell.id = f"cell-{number:02}"
         cell.metadata = nbformat.from_dict({})
         cell.source = cell.source.strip()
+        for output in cell.get("outputs", ()):
+            output.get("data", {}).pop(
+                "application/vnd.jupyter.widget-view+json", None
+            )  # nothing without a kernel
     return lesson
 
 

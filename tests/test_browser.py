@@ -1,7 +1,11 @@
-"""The live view in a real JupyterLab and a real browser: what a learner sees, and can do."""
+"""The X-ray and the lessons in a real JupyterLab and a real browser: what a learner sees, and can do.
+
+What was seen is kept as pictures: in the folder that CHATLIB_PICTURES names, or else a temporary one.
+"""
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +15,15 @@ import pytest
 
 if TYPE_CHECKING:
     from browser import Lab
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 pytest.importorskip("anywidget", reason="the live view needs anywidget, which is not installed")
 pytest.importorskip("jupyterlab", reason="JupyterLab is not installed")
 pytest.importorskip("playwright.sync_api", reason="playwright, which drives a browser, is not installed")
 
 import browser  # noqa: E402
+from films import HOSTILE  # noqa: E402
+from refresh import LESSONS  # noqa: E402
 
 PROGRAM = browser.executable()
 pytestmark = [
@@ -25,83 +31,114 @@ pytestmark = [
     pytest.mark.skipif(not PROGRAM, reason=f"there is no browser; looked for {', '.join(browser.NAMES)}"),
 ]
 
-CELLS = [
-    "import time, films\nfrom chatlib.views.live import LiveFilm\n"
-    "program = films.Program(films.HOSTILE)\nview = LiveFilm(program.take, program.finished)\nview",
-    "time.sleep(4)",
-    "program.stop()",
-]
-PATIENCE = 20_000.0  # milliseconds
+CHAT = f"""
+import time
+
+server = chatlib.start(chatlib.ThreadingServer, service=chatlib.Broadcast())
+alice = chatlib.connect(server, name={HOSTILE!r})
+bob = chatlib.connect(server, name="bob")
+server.service.journal.wait_for("came", count=2)
+for number in range(30):
+    alice.send("<img src=x onerror=alert(1)>")
+    bob.receive()
+    time.sleep(0.1)
+"""
+CELLS = ["import chatlib\n\nfilm = chatlib.xray().start()\nfilm", CHAT, "film.stop()\nchatlib.stop_all()"]
+PATIENCE = 30_000.0  # milliseconds
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator["Lab"]:
-    """JupyterLab with one notebook, which makes up a chat and shows it."""
-    browser.write_notebook(tmp_path / "film.ipynb", CELLS)
-    with browser.lab(tmp_path) as running:
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Lab"]:
+    """JupyterLab over copies of the lessons, and a notebook that films a chat."""
+    folder = tmp_path_factory.mktemp("lab")
+    browser.write_notebook(folder / "film.ipynb", CELLS)
+    for lesson in LESSONS.glob("*.ipynb"):
+        shutil.copy(lesson, folder)
+    with browser.lab(folder) as running:
         yield running
 
 
-@pytest.fixture
-def page(tmp_path: Path) -> Iterator["Page"]:
-    """A page of a browser. What it shows at the end is kept, above all when a test has failed."""
+@pytest.fixture(scope="module")
+def chromium() -> Iterator["Browser"]:
+    """A browser."""
     with browser.chromium(PROGRAM or "") as program:
-        page = program.new_page(viewport={"width": 1400, "height": 900})
-        page.set_default_timeout(PATIENCE)
-        yield page
-        keep_picture(page, "at_the_end", tmp_path)
+        yield program
 
 
-def keep_picture(page: "Page", name: str, folder: Path) -> None:
-    """Keeps what the page looks like: in the folder that CHATLIB_PICTURES names, or else a temporary one."""
-    kept = Path(os.environ.get("CHATLIB_PICTURES", folder / "pictures"))
-    kept.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=kept / f"{name}.png")
-
-
-def steps_shown(view: "Locator") -> int:
-    """How many bars the picture has."""
-    return int(view.locator(".cf-step").count())
-
-
-def wait_for_more_than(page: "Page", steps: int) -> None:
-    """Waits until the picture has moved."""
-    page.wait_for_function(f"document.querySelectorAll('.chatfilm-view .cf-step').length > {steps}")
-
-
-def test_the_live_view_in_jupyterlab(lab: "Lab", page: "Page", tmp_path: Path) -> None:
-    """It appears, moves while a cell is busy, shows hostile text as text, obeys keys, survives a reload."""
+@pytest.fixture
+def page(chromium: "Browser", tmp_path: Path, request: pytest.FixtureRequest) -> Iterator["Page"]:
+    """A page of it, in which no script may fail."""
     complaints: list[str] = []
+    page = chromium.new_page(viewport={"width": 1400, "height": 900})
+    page.set_default_timeout(PATIENCE)
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    browser.open_notebook(page, lab, "film.ipynb")
-    browser.choose(page, "Run", "Run All Cells")
-    view = page.locator(".chatfilm-view")
-    view.locator("svg.chatfilm").wait_for()
-    assert_it_moves_while_a_cell_is_busy(page, view)
-    keep_picture(page, "live_view", tmp_path)
-    assert_hostile_text_is_text(page, view)
-    assert_keys_work(page, view)
-    page.wait_for_selector(".chatfilm-view[data-finished='true']")
-    keep_picture(page, "ended_view", tmp_path)
-    assert_a_reload_restores_it(page, view, lab)
-    keep_picture(page, "reloaded_view", tmp_path)
+    yield page
+    page.screenshot(path=pictures(tmp_path) / f"{request.node.name}_at_the_end.png")
+    page.close()
     assert not complaints
 
 
+def pictures(folder: Path) -> Path:
+    """Where pictures are kept."""
+    kept = Path(os.environ.get("CHATLIB_PICTURES", folder / "pictures"))
+    kept.mkdir(parents=True, exist_ok=True)
+    return kept
+
+
+def wait_until_run(page: "Page", cells: int) -> None:
+    """Waits until so many cells have a number."""
+    page.wait_for_function(
+        "cells => [...document.querySelectorAll('.jp-InputPrompt')]"
+        ".filter(prompt => /\\[\\d+\\]/.test(prompt.innerText)).length >= cells",
+        arg=cells,
+    )
+
+
+# The live view
+
+
+def test_a_film_from_its_first_cell_to_a_new_kernel(lab: "Lab", page: "Page", tmp_path: Path) -> None:
+    """It appears, moves while a cell is busy, obeys keys, and survives a reload and the kernel's end."""
+    browser.open_notebook(page, lab, "film.ipynb")
+    view = page.locator(".chatfilm-view")
+    page.locator(".jp-Cell").first.click()
+    page.keyboard.press("Shift+Enter")
+    view.locator("svg.chatfilm").wait_for()
+    assert "Nothing has happened yet." in (view.locator("svg").text_content() or "")
+    page.keyboard.press("Shift+Enter")
+    assert_it_moves_while_a_cell_is_busy(page, view)
+    view.screenshot(path=pictures(tmp_path) / "live_view.png")
+    assert_hostile_text_is_text(page, view)
+    wait_until_run(page, 2)
+    assert_it_says_who_waits(view)
+    assert_keys_work(page, view)
+    assert_a_reload_restores_it(page, view)
+    browser.choose(page, "Run", "Run All Cells")
+    page.wait_for_selector(".chatfilm-view[data-finished='true']")
+    assert_it_is_left_without_its_kernel(page, view, lab)
+
+
 def assert_it_moves_while_a_cell_is_busy(page: "Page", view: "Locator") -> None:
-    """The second cell sleeps, and bars are added all the same."""
-    page.wait_for_function("document.querySelectorAll('.jp-Cell')[1].innerText.includes('[*]')")
-    wait_for_more_than(page, steps_shown(view))
-    wait_for_more_than(page, steps_shown(view))
+    """The second cell chats, and bars are added while it does."""
+    more = "steps => document.querySelectorAll('.chatfilm-view .cf-step').length > steps + 8"
+    page.wait_for_function(more, arg=0)
+    page.wait_for_function(more, arg=view.locator(".cf-step").count())
     assert "[*]" in page.locator(".jp-Cell").nth(1).inner_text()
-    assert view.locator(".cf-open").count() >= 1
 
 
 def assert_hostile_text_is_text(page: "Page", view: "Locator") -> None:
-    """A client's name that would be markup is read, and nothing of it is run."""
+    """A name and a line of a chat that would be markup are read, and nothing of them is run."""
     assert page.locator(".jp-OutputArea .chatfilm-view img").count() == 0
     assert "owned" not in page.title()
     assert "<img src=x" in (view.locator("svg.chatfilm").text_content() or "")
+    assert "<img src=x onerror=alert(1)>" in (view.locator("pre").text_content() or "")
+
+
+def assert_it_says_who_waits(view: "Locator") -> None:
+    """Each thread of the server is in a call that has not returned."""
+    loud = [label.text_content() or "" for label in view.locator(".cf-strong").all()]
+    assert any("select for a connection" in label for label in loud), loud
+    assert any("recv from bob" in label for label in loud), loud
 
 
 def assert_keys_work(page: "Page", view: "Locator") -> None:
@@ -110,9 +147,11 @@ def assert_keys_work(page: "Page", view: "Locator") -> None:
     view.locator(".reel").focus()
     page.keyboard.press("p")
     assert view.get_by_role("button", name="Continue (P)").get_attribute("aria-pressed") == "true"
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowRight")
-    assert "while data := self.request.recv(1024):" in view.locator(".detail").inner_text()
+    said = set[str]()
+    for _ in range(40):
+        page.keyboard.press("ArrowLeft")
+        said.add(view.locator(".detail code").inner_text())
+    assert {'alice.send("<img src=x onerror=alert(1)>")', "bob.receive()", "time.sleep(0.1)"} <= said
     page.keyboard.press("f")
     assert "fit" in (view.locator(".reel").get_attribute("class") or "").split()
     page.keyboard.press("a")
@@ -121,17 +160,61 @@ def assert_keys_work(page: "Page", view: "Locator") -> None:
     assert view.locator(".cf-step:focus").count() == 1
 
 
-def assert_a_reload_restores_it(page: "Page", view: "Locator", lab: "Lab") -> None:
-    """The picture comes back from the kernel; what was saved has picture and story, and no widget's state."""
-    told = view.locator("pre").text_content()
+def assert_a_reload_restores_it(page: "Page", view: "Locator") -> None:
+    """The kernel has gone on filming, and still does."""
     browser.choose(page, "File", "Save Notebook")
     page.wait_for_selector(".jp-mod-current:not(.jp-mod-dirty)")
     page.reload()
-    view.locator("svg.chatfilm").wait_for()
-    assert view.locator("pre").text_content() == told
+    view.locator(".cf-open").first.wait_for()
+    assert view.locator(".state").text_content() == "live"
+
+
+def assert_it_is_left_without_its_kernel(page: "Page", view: "Locator", lab: "Lab") -> None:
+    """What was saved has the whole film and no widget; with a new kernel it can still be explored."""
+    told = view.locator("pre").text_content()
+    browser.choose(page, "File", "Save Notebook")
+    page.wait_for_selector(".jp-mod-current:not(.jp-mod-dirty)")
     saved = nbformat.read(lab.folder / "film.ipynb", as_version=4)
     data = saved.cells[0].outputs[0].data
+    assert set(data) == {"text/html", "image/svg+xml", "text/plain"}
     assert data["image/svg+xml"].startswith("<svg")
-    assert data["text/plain"].startswith("the server")
+    assert data["text/plain"] == told
     assert "widgets" not in saved.metadata
     assert not re.search("127.0.0.1|0x[0-9a-f]{6}", data["text/plain"])
+    browser.restart_kernel(page)
+    page.reload()
+    view.locator("svg.chatfilm").wait_for()
+    assert view.locator("pre").text_content() == told
+    page.locator(".chatfilm-view .reel").focus()
+    page.keyboard.press("ArrowRight")
+    assert view.locator(".detail").inner_text().strip() != ""
+    assert "model not found" not in page.locator(".jp-Notebook").inner_text()
+
+
+# The lessons
+
+
+@pytest.mark.parametrize("lesson", sorted(path.stem for path in LESSONS.glob("*.ipynb")))
+def test_a_lesson_is_run_from_top_to_bottom(lab: "Lab", page: "Page", tmp_path: Path, lesson: str) -> None:
+    """Every cell runs, nothing fails, and each film is there: alive, and then as the picture that is left."""
+    saved = nbformat.read(LESSONS / f"{lesson}.ipynb", as_version=4)
+    code = [cell for cell in saved.cells if cell.cell_type == "code"]
+    films = [out for cell in code for out in cell.outputs if "image/svg+xml" in out.get("data", {})]
+    browser.open_notebook(page, lab, f"{lesson}.ipynb")
+    browser.choose(page, "Run", "Run All Cells")
+    wait_until_run(page, len(code))
+    views = page.locator(".chatfilm-view[data-finished='true']")
+    views.nth(len(films) - 1).locator("svg.chatfilm").wait_for()
+    assert views.count() == len(films) >= 1
+    for mime in ("error", "stderr"):
+        assert page.locator(f"[data-mime-type='application/vnd.jupyter.{mime}']").count() == 0
+    for number in range(len(films)):
+        views.nth(number).screenshot(path=pictures(tmp_path) / f"{lesson}_film_{number + 1}.png")
+
+
+def test_an_untrusted_lesson_shows_its_pictures(lab: "Lab", page: "Page") -> None:
+    """Before anything is run, what stands in the file is shown as far as JupyterLab trusts it."""
+    shutil.copy(LESSONS / "02_one_at_a_time.ipynb", lab.folder / "fresh.ipynb")
+    browser.open_notebook(page, lab, "fresh.ipynb")
+    page.get_by_text("waits in recv for A").first.wait_for()
+    assert "model not found" not in page.locator(".jp-Notebook").inner_text()

@@ -453,6 +453,7 @@ def test_a_call_that_was_not_seen(pair: tuple[socket.socket, socket.socket]) -> 
         (6, False),
         (4, True),
     ]
+    assert [arrow.kind for arrow in arrows_of(film.recording())] == ["away", "bytes"]
 
 
 def test_looking_takes_no_bytes(film: Film, pair: tuple[socket.socket, socket.socket]) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Container, Iterator
 from typing import NamedTuple
 
 from chatlib.address import Address
-from chatlib.film.records import Message, Recording, Span
-from chatlib.film.wording import bytes_of, clean, kind_of
+from chatlib.film.records import RECEIVING, Message, Recording, Span
+from chatlib.film.wording import bytes_of, clean
 
 Way = tuple[Address | None, Address | None]
 
@@ -74,9 +74,10 @@ def _undelivered(message: Message, upto: int, taken: dict[Way, int], homes: dict
 
 
 def _taken(recording: Recording) -> dict[Way, int]:
+    """Returns how many bytes of each way have been taken, by calls that were seen or not."""
     taken: dict[Way, int] = defaultdict(int)
     for span in recording.spans:
-        if kind_of(span) == "recv" and span.size:
+        if span.call in RECEIVING:
             way = span.peer, span.local
             taken[way] = max(taken[way], span.offset + span.size)
     return taken

@@ -142,8 +142,10 @@ def _goes_on(earlier: Span, later: Span) -> bool:
     in_vain = earlier.outcome in outcomes and not earlier.size and kind_of(earlier) != "send"
     if not in_vain or earlier.end is None or not 0 <= later.start - earlier.end < _POLL_PAUSE:
         return False
-    return (earlier.call, earlier.subject, earlier.local, earlier.peer, earlier.place) == (
-        (later.call, later.subject, later.local, later.peer, later.place)
+    if earlier.peer not in (later.peer, None):  # a listener does not know who will come
+        return False
+    return (earlier.call, earlier.subject, earlier.local, earlier.place) == (
+        (later.call, later.subject, later.local, later.place)
     )
 
 

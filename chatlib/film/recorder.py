@@ -74,7 +74,7 @@ class Recorder:
 
     def note(self, call: Call, end: float, size: int, outcome: str) -> None:
         """Adds a call that has returned."""
-        way = (call.ends, call.name in SENDING)
+        way = _way_of(call)
         with self._lock:
             if call.name in ("accept", "connect"):
                 self._passed.setdefault((call.ends, False), 0)
@@ -101,11 +101,16 @@ class Recorder:
     def take(self, still: bool = True) -> tuple[list[Span], int]:
         """Returns the spans, those `still` open last, and how many older ones the ring has let go."""
         with self._lock:
-            ring, last = list(self._ring), self._number
+            ring, last, passed = list(self._ring), self._number, dict(self._passed)
         spans = [_span(*entry) for entry in ring]
-        calls = list(under_way.values()) if still else []
-        spans += [_span(last + 1, call, None, 0, 0, "") for call in calls if call.who.is_alive()]
+        for call in list(under_way.values()) if still else ():
+            if call.who.is_alive():
+                spans.append(_span(last + 1, call, None, 0, passed.get(_way_of(call), 0), ""))
         return spans, last - len(ring)
+
+
+def _way_of(call: Call) -> tuple[Ends, bool]:
+    return call.ends, call.name in SENDING
 
 
 def enter(name: str, ends: Ends = NOWHERE, subject: str = "", depth: int = 2) -> Call | None:

@@ -154,7 +154,7 @@ class Recording:
     def _heard_by(self, ident: int, *calls: str) -> list[str]:
         """Returns the client whom a thread listens to, if that is one and the same all the time."""
         own = (span.peer for span in self.spans if span.ident == ident and span.call in calls)
-        heard = {peer for peer in own if peer and peer not in self.listeners}
+        heard = {peer for peer in own if peer and peer[0] != PAIR and peer not in self.listeners}
         return [self.name_of(peer) for peer in heard] if len(heard) == 1 else []
 
     @property

@@ -147,9 +147,23 @@ def told(recording: Recording, most: int = 0) -> Iterator[str]:
         threads[span.ident].append(span)
     for ident, spans in threads.items():
         yield clean(recording.lanes[ident])
-        spans.sort(key=lambda span: span.start, reverse=bool(most))
-        lines = _steps(_Line(_text(recording, span, known), span.size, span.end is None) for span in spans)
+        spans.sort(key=lambda span: span.start)
+        steps = list(_without_polling(spans))
+        lines = _steps(
+            _Line(_text(recording, span, known), span.size, span.end is None)
+            for span in (reversed(steps) if most else steps)
+        )
         yield from reversed(list(_latest(lines, most, spans))) if most else lines
+
+
+def _without_polling(spans: Sequence[Span]) -> Iterator[Span]:
+    """Leaves out waits for a connection that were in vain and went on at once: how many is chance."""
+    *polled, last = spans
+    for span, later in zip(polled, spans[1:], strict=True):
+        in_vain = span.outcome in ("timeout", "nothing") and not span.peer
+        if not in_vain or (span.call, span.place) != (later.call, later.place):
+            yield span
+    yield last
 
 
 def _latest(lines: Iterator[str], most: int, spans: Sequence[Span]) -> Iterator[str]:
