@@ -7,6 +7,7 @@ import collections
 import contextlib
 import gc
 import itertools
+import linecache
 import queue
 import select
 import selectors
@@ -16,6 +17,7 @@ import sys
 import threading
 import time
 import types
+import unittest.mock
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -28,7 +30,9 @@ from hypothesis import strategies as st
 import chatlib
 from chatlib.film.arrows import arrows_of
 from chatlib.film.film import Film, xray
+from chatlib.film.probe import unwatch
 from chatlib.film.records import Span, Waiting
+from chatlib.film.waits import watched_select
 
 LOOPBACK = ("127.0.0.1", 0)
 
@@ -679,3 +683,114 @@ def _connected() -> tuple[socket.socket, socket.socket]:
     with socket.create_server(LOOPBACK) as listener:
         here = socket.create_connection(listener.getsockname(), SOON)
         return here, listener.accept()[0]
+
+
+# Calls that were made before the film began
+
+
+def test_who_waits_already_is_seen(pair: tuple[socket.socket, socket.socket]) -> None:
+    """Each in its call, for its peer, at its line; until it goes on."""
+    here, there = pair
+    event, items, began = threading.Event(), queue.Queue[int](), threading.Barrier(7)
+
+    def receive() -> None:
+        began.wait(SOON)
+        there.recv(10)
+        event.wait(SOON)
+
+    def read_line(end: socket.socket) -> None:
+        with end.makefile("rb") as reader:
+            began.wait(SOON)
+            reader.readline()
+
+    def accept(listener: socket.socket) -> None:
+        began.wait(SOON)
+        listener.accept()[0].close()
+
+    def get() -> None:
+        began.wait(SOON)
+        items.get(timeout=SOON)
+
+    def nap() -> None:
+        began.wait(SOON)
+        time.sleep(0.5)
+
+    def choose(selector: selectors.BaseSelector) -> None:
+        began.wait(SOON)
+        selector.select(SOON)
+
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(LOOPBACK))
+        left, right = map(stack.enter_context, socket.socketpair())
+        selector = stack.enter_context(selectors.DefaultSelector())
+        selector.register(here, selectors.EVENT_READ)
+        tasks: list[Callable[[], None]] = [receive, get, nap]
+        threads = [stack.enter_context(another(task, name=task.__name__)) for task in tasks]
+        threads.append(stack.enter_context(another(read_line, right, name="read_line")))
+        threads.append(stack.enter_context(another(accept, listener, name="accept")))
+        threads.append(stack.enter_context(another(choose, selector, name="choose")))
+        began.wait(SOON)
+        assert eventually(lambda: all(_is_in_its_call(thread) for thread in threads))
+        with xray() as film:
+            seen = {waiting.thread: waiting for waiting in film.waiting()}
+            here.sendall(b"go on")
+            waits(film, "receive", "wait")
+            assert waits(film, "receive", "wait").on == "an event"
+            there.sendall(b"and you")
+            left.sendall(b"line\n")
+            items.put(1)
+            event.set()
+            socket.create_connection(listener.getsockname(), SOON).close()
+    assert {name: (waiting.call, waiting.on) for name, waiting in seen.items()} == {
+        "receive": ("recv", "peer 1"),
+        "get": ("get", "an item in a queue"),
+        "nap": ("sleep", "0.5 s"),
+        "read_line": ("recv_into", "a socket"),
+        "accept": ("accept", "a connection"),
+        "choose": ("select", "a socket"),
+    }
+    assert seen["receive"].place
+    assert seen["receive"].place.source == "there.recv(10)"
+    ended = [(span.call, span.outcome) for span in film.spans if span.thread == "receive"]
+    assert ended[0] == ("recv", "unseen")
+
+
+def _is_in_its_call(thread: threading.Thread) -> bool:
+    frame = sys._current_frames().get(thread.ident or 0)
+    while frame and frame.f_code.co_filename != __file__:
+        frame = frame.f_back
+    return frame is not None and "began" not in linecache.getline(__file__, frame.f_lineno)
+
+
+def test_what_cannot_be_told_is_left_out() -> None:
+    """A thread that computes, or waits in what nobody knows, is not said to wait for anything."""
+    over, inside = threading.Event(), threading.Event()
+
+    def compute() -> None:
+        inside.set()
+        while not over.is_set():
+            sum(range(100))
+
+    with another(compute):
+        assert inside.wait(SOON)
+        for _ in range(20):
+            with xray() as film:
+                assert film.waiting() == []
+        over.set()
+
+
+def test_a_film_that_is_collected_while_another_begins() -> None:
+    """Its end does not wait for the beginning of the other, nor undo it."""
+    before = everything()
+    forgotten = xray().start()
+    forgotten.itself = forgotten  # type: ignore[attr-defined]  # only the collector can free it
+    unwatch(forgotten._recorder)
+    del forgotten
+
+    def wrap(original: Any) -> Any:
+        gc.collect()
+        return watched_select(original)
+
+    with unittest.mock.patch("chatlib.film.probe.watched_select", wrap), xray():
+        assert everything() != before
+    assert everything() == before

@@ -12,11 +12,9 @@ from chatlib.film.records import Place
 _LIBRARY = str(Path(os.__file__).resolve().parent)
 _CHATLIB = str(Path(__file__).resolve().parent.parent)
 # Who films is not filmed; nor is how a server of ours wakes itself up.
-_BEHIND = tuple(
-    str(Path(_CHATLIB, name)) for name in ("views", "film/film.py", "film/script.py", "wakeup.py")
-)
-
-
+_UNFILMED = ("views", "film/film.py", "film/script.py", "wakeup.py")
+_BEHIND = tuple(str(Path(_CHATLIB, name)) for name in _UNFILMED)
+_BETWEEN = tuple(str(Path(_CHATLIB, "film", name)) for name in ("sockets.py", "waits.py"))
 _START = threading.Thread.start.__code__
 _PLUMBING = ("socket.py", "selectors.py", "threading.py", "queue.py")
 _SELF_PIPE = frozenset(
@@ -26,7 +24,10 @@ _SELF_PIPE = frozenset(
 
 @functools.cache
 def origin(file: str) -> str:
-    """Returns whose code this is: `user`, `chatlib`, `library` (Python's own) or `foreign` (installed)."""
+    """Returns whose code this is: `user`, `chatlib`, `library` (Python's own) or `foreign` (installed).
+
+    What stands between a program and a call that is filmed is `film`.
+    """
     if file.startswith("<"):
         return "user" if file in ("<stdin>", "<string>") else "library"
     try:
@@ -35,6 +36,8 @@ def origin(file: str) -> str:
         return "user"
     if path.startswith(_BEHIND):
         return "foreign"
+    if path.startswith(_BETWEEN):
+        return "film"
     if path.startswith(_CHATLIB):
         return "chatlib"
     if {"site-packages", "dist-packages"} & set(Path(path).parts):
@@ -61,7 +64,8 @@ def find(frame: FrameType | None) -> tuple[str, int, str] | None:
             return file, frame.f_lineno, frame.f_code.co_name
         if whose == "foreign":
             return None
-        if nearest is None or (nearest[0].endswith(_PLUMBING) and not file.endswith(_PLUMBING)):
+        weak = nearest is None or (nearest[0].endswith(_PLUMBING) and not file.endswith(_PLUMBING))
+        if weak and whose != "film":
             nearest = file, frame.f_lineno, frame.f_code.co_name
         if ours is None and whose == "chatlib":
             ours = file, frame.f_lineno, frame.f_code.co_name

@@ -19,21 +19,23 @@ from types import ModuleType
 from typing import Any
 
 from chatlib.film import tasks
+from chatlib.film.earlier import note_earlier
 from chatlib.film.places import origin
-from chatlib.film.recorder import Recorder, recorders
+from chatlib.film.recorder import Recorder, forget_earlier, recorders
 from chatlib.film.sockets import METHODS, watched_method, watched_pair
 from chatlib.film.waits import FACTORIES, WAITS, watched_select, watched_wait
 
 _undo: list[Callable[[], None]] = []
-_patching = threading.Lock()
+_patching = threading.RLock()  # a film that is forgotten may be collected while another one begins
 
 
 def watch(recorder: Recorder) -> None:
     """Begins to tell this recorder of each call."""
     with _patching:
-        if not recorders:
-            _patch()
         recorders.append(recorder)
+        if len(recorders) == 1:
+            _patch()
+            note_earlier()
 
 
 def unwatch(recorder: Recorder) -> None:
@@ -45,6 +47,7 @@ def unwatch(recorder: Recorder) -> None:
             while _undo:
                 _undo.pop()()
             tasks.forget()
+            forget_earlier()
 
 
 def _patch() -> None:

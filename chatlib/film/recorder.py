@@ -57,6 +57,8 @@ class Call:
     place: tuple[str, int, str]
     caller: FrameType | None = None
     """Until it returns: afterwards the frame would keep all its variables alive."""
+    at: tuple[FrameType, int] | None = None
+    """Where its thread is, if nobody will say when it returns: it began before anybody watched."""
 
 
 class Recorder:
@@ -100,6 +102,7 @@ class Recorder:
 
     def take(self, still: bool = True) -> tuple[list[Span], int]:
         """Returns the spans, those `still` open last, and how many older ones the ring has let go."""
+        _conclude_earlier()
         with self._lock:
             ring, last, passed = list(self._ring), self._number, dict(self._passed)
         spans = [_span(*entry) for entry in ring]
@@ -126,6 +129,8 @@ def enter(name: str, ends: Ends = NOWHERE, subject: str = "", depth: int = 2) ->
     place = find(caller)
     if place is None:
         return None
+    if key in under_way:
+        _conclude_unseen(key)
     who, ident = _own.waiter or _introduce()
     call = Call(name, subject, ends, who, ident, time.perf_counter(), place, caller)
     under_way[key] = call
@@ -144,6 +149,29 @@ def conclude(call: Call, end: float, size: int = 0, outcome: str = "done") -> No
     call.caller = None
     for recorder in recorders:
         recorder.note(call, end, size, outcome)
+
+
+def _conclude_earlier() -> None:
+    """Ends the calls that began before anybody watched, and from which their threads have returned."""
+    earlier = [(key, call.at) for key, call in list(under_way.items()) if call.at]
+    frames = sys._current_frames() if earlier else {}
+    for key, at in earlier:
+        frame = frames.get(key)  # type: ignore[call-overload]
+        if frame is None or (frame, frame.f_lasti) != at:
+            _conclude_unseen(key)
+
+
+def _conclude_unseen(key: Hashable) -> None:
+    """Ends a call whose return nobody has seen."""
+    if (call := under_way.pop(key, None)) and call.at:
+        call.at = None
+        conclude(call, time.perf_counter(), outcome="unseen")
+
+
+def forget_earlier() -> None:
+    """Nobody watches any more: nobody will look whether those calls are over."""
+    for key in [key for key, call in list(under_way.items()) if call.at]:
+        under_way.pop(key, None)
 
 
 def _introduce() -> tuple[Waiter, int]:

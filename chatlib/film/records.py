@@ -56,7 +56,8 @@ class Span(NamedTuple):
     """Bytes that had gone the same way before, since the film began."""
     outcome: str
     """`done`, `end` (the other side left), `reset`, `timeout`, `nothing` (would have waited), `interrupted`
-    (by Ctrl-C), `failed`; empty while it is open."""
+    (by Ctrl-C), `failed`, `unseen` (it began before the film, which does not know its end); empty while it is
+    open."""
     place: Place | None
 
 
@@ -135,6 +136,13 @@ class Recording:
         return labels
 
     @cached_property
+    def _by_thread(self) -> dict[int, list[Span]]:
+        spans: dict[int, list[Span]] = defaultdict(list)
+        for span in self.spans:
+            spans[span.ident].append(span)
+        return dict(spans)
+
+    @cached_property
     def _labels(self) -> dict[str, str]:
         main = {repr("MainThread"): self._label(0, "MainThread")}  # also where it has done nothing yet
         return main | {repr(span.thread): self.lanes[span.ident] for span in self.spans}
@@ -142,18 +150,21 @@ class Recording:
     def _label(self, ident: int, thread: str) -> str:
         if thread == "MainThread":
             return "the notebook" if _in_notebook(self.spans) else "the main program"
+        accepts = [span.local for span in self._by_thread.get(ident, ()) if span.call == "accept"]
+        listens = [self.name_of(local) for local in accepts if local]
+        if thread == "the server":  # as `chatlib.start` has it; which, if there are several?
+            return next(iter(listens), thread)
         if thread.startswith("task "):
             return thread + "".join(f" for {name}" for name in self._heard_by(ident, "await"))
         if not thread.startswith(("Thread-", "serves client")):
             return thread
         serves = [f"serves {name}" for name in self._heard_by(ident, *RECEIVING)]
-        listens = [self.name_of(span.local) for span in self.spans if _accepts(span, ident) and span.local]
         function = re.findall(r"\((\w+)\)$", thread)  # Thread-1 (serve)
         return next(iter((*serves, *listens[:1], *(f"thread {name}" for name in function))), "a thread")
 
     def _heard_by(self, ident: int, *calls: str) -> list[str]:
         """Returns the client whom a thread listens to, if that is one and the same all the time."""
-        own = (span.peer for span in self.spans if span.ident == ident and span.call in calls)
+        own = (span.peer for span in self._by_thread.get(ident, ()) if span.call in calls)
         heard = {peer for peer in own if peer and peer[0] != PAIR and peer not in self.listeners}
         return [self.name_of(peer) for peer in heard] if len(heard) == 1 else []
 
@@ -212,10 +223,6 @@ def _match_one_way(sent: Sequence[Span], received: Sequence[Span]) -> Iterator[M
                 first = None
             yield Message(span, first, upto - at)
             at = upto
-
-
-def _accepts(span: Span, ident: int) -> bool:
-    return span.ident == ident and span.call == "accept"
 
 
 def _unique(label: str, taken: Iterable[str]) -> str:

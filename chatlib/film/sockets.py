@@ -48,7 +48,7 @@ def watched_method(name: str, original: Any) -> Any:
         ends = ends_of(self) if recorders else None
         if ends is None or (leaves and not ends[1]):
             return original(self, *args, **kwargs)
-        call = enter(name, ends, "" if ends[0] else "a socket")
+        call = enter(name, ends, subject_of(ends))
         if call is None:
             return original(self, *args, **kwargs)
         if receives:
@@ -94,6 +94,11 @@ def ends_of(connection: socket.socket) -> Ends:
             return ends
     _ends[connection] = ends
     return ends
+
+
+def subject_of(ends: Ends) -> str:
+    """Returns what a call waits for, if that is not said by the ends of a connection."""
+    return "" if ends[0] else "a socket"
 
 
 def _align(connection: socket.socket, ends: Ends) -> None:

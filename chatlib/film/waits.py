@@ -42,7 +42,7 @@ def watched_select(original: Any) -> Any:
     def watched(self: Any, *args: Any, **kwargs: Any) -> Any:
         if recorders:
             tasks.look(sys._getframe(1))
-        call = enter("select", subject=_said(_sockets_of, (self,))) if recorders else None
+        call = enter("select", subject=_said(sockets_of, (self,))) if recorders else None
         args = (self, *args)
         return original(*args, **kwargs) if call is None else _followed(call, original, args, kwargs)
 
@@ -78,7 +78,7 @@ def _said(subject: Callable[..., str], args: Any) -> str:
         return ""
 
 
-def _sockets_of(selector: Any) -> str:
+def sockets_of(selector: Any) -> str:
     """Says what a selector waits for. A server registers itself, an event loop the bare descriptors."""
     kinds = collections.Counter(_kind_of(key) for key in (selector.get_map() or {}).values())
     listens, count = kinds["listener"] > 0, kinds["connection"]

@@ -72,7 +72,7 @@ class View {
     this.steps = [...this.svg.querySelectorAll(".cf-step")];
     for (const step of this.steps) this.prepare(step);
     reel.replaceChildren(this.svg);
-    if (follows) reel.scrollLeft = reel.scrollWidth; // the present is at the right
+    if (follows) this.followPresent();
     const chosen = this.steps.find((step) => step.dataset.step === this.chosen);
     if (chosen) this.show(chosen);
     else if (!this.chosen) this.label.textContent = HINT;
@@ -107,8 +107,13 @@ class View {
     this.reel.classList.toggle("fit", fit);
     this.fit.setAttribute("aria-pressed", String(fit));
     this.actual.setAttribute("aria-pressed", String(!fit));
-    if (!fit) this.reel.scrollLeft = this.reel.scrollWidth;
+    if (!fit) this.followPresent();
     this.keepNames();
+  }
+
+  // The present is at the right; a film that has ended is looked at from its beginning.
+  followPresent() {
+    if (!this.model.get("finished")) this.reel.scrollLeft = this.reel.scrollWidth;
   }
 
   // When the picture is scrolled, the names of the lanes stay, and so does what is said of an open bar.
