@@ -28,6 +28,8 @@ class Notebook:
 
     def __init__(self, manager: Any, client: Any) -> None:
         self.manager, self.client = manager, client
+        self.displays: list[Any] = []
+        """What was displayed, or changed in a display, in all cells so far."""
 
     def send(self, code: str, cell: str | None) -> str:
         """Asks for a cell to be run, and does not wait; returns the id of the request."""
@@ -51,6 +53,8 @@ class Notebook:
         while True:
             message = self.client.get_iopub_msg(timeout=3 * SOON)
             kind, content = message["msg_type"], message["content"]
+            if kind in ("display_data", "update_display_data"):
+                self.displays.append(content)
             if message["parent_header"].get("msg_id") != request:
                 continue
             if kind == "status" and content["execution_state"] == "idle":
@@ -233,6 +237,53 @@ def test_a_kernel_with_clients_connected_ends(notebook: Notebook) -> None:
         if not ended:
             manager.shutdown_kernel(now=True)
         assert ended
+
+
+# Films
+
+
+def test_a_live_film_leaves_its_picture(notebook: Notebook) -> None:
+    """It is a widget while it runs; then what needs no kernel takes its place, in the same output."""
+    pytest.importorskip("anywidget")
+    notebook.displays.clear()
+    assert notebook.run("film = chatlib.xray().start(); film", "a") == ""
+    notebook.run("import time; time.sleep(0.01)", "b")
+    assert notebook.run("film.running", "b") == "True"
+    notebook.run(
+        "film.stop(); import threading\n"
+        "for one in threading.enumerate():\n    one.name == 'draws the film' and one.join(10)",
+        "c",
+    )
+    live, left = notebook.displays
+    assert live["transient"]["display_id"] == left["transient"]["display_id"]
+    assert "application/vnd.jupyter.widget-view+json" in live["data"]
+    assert live["data"]["text/plain"] == "Nothing has happened yet."
+    assert set(left["data"]) == {"text/html", "image/svg+xml", "text/plain"}
+    assert "waits in sleep for 0.01 s, line 1: import time; time.sleep(0.01)" in left["data"]["text/plain"]
+
+
+def test_a_film_ends_when_its_cell_runs_again(notebook: Notebook) -> None:
+    """Only the latest costs time."""
+    notebook.run("film = chatlib.xray().start()", "a")
+    notebook.run("earlier = film", "b")
+    notebook.run("film = chatlib.xray().start()", "a")
+    assert notebook.run("earlier.running, film.running", "b") == "(False, True)"
+    notebook.run("film.stop()", "b")
+
+
+@POSIX
+def test_an_interrupted_film_leaves_all_as_it_was(notebook: Notebook) -> None:
+    """The stop button ends a cell that films, and nothing is watched any more."""
+    notebook.run("import socket, time; before = dict(vars(socket.socket))", "a")
+    asleep = notebook.send(
+        "with chatlib.xray() as film:\n    print('asleep', flush=True)\n    time.sleep(60)", "b"
+    )
+    while notebook.client.get_iopub_msg(timeout=SOON)["msg_type"] != "stream":
+        pass
+    notebook.manager.interrupt_kernel()
+    assert notebook.output(asleep) == "KeyboardInterrupt"
+    assert notebook.run("dict(vars(socket.socket)) == before", "c") == "True"
+    assert "is interrupted in sleep for 60 s" in notebook.run("print(film.story())", "c")
 
 
 # Outside a notebook

@@ -128,6 +128,13 @@ def test_ci_runs_what_the_readme_says() -> None:
     assert not re.search(r"^\s*(export|\w+=)", script, re.MULTILINE)
 
 
+def test_ci_brings_the_browser_that_its_tests_would_miss() -> None:
+    """Where there is none, those tests are skipped: so CI installs Chromium, and fails if it cannot."""
+    lines = text_of(".ci/run").splitlines()
+    assert "set -e" in lines
+    assert any(re.search(r"apt-get install .*\bchromium\b", line) for line in lines)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no executable bit")
 def test_ci_script_is_an_executable_bash_script() -> None:
     """.ci/run can be started by its name, and bash accepts it."""

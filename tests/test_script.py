@@ -1,5 +1,7 @@
 """`python -m chatlib xray`: a script that has never heard of us, filmed by a real process."""
 
+import html
+import re
 import signal
 import socket
 import subprocess
@@ -32,6 +34,98 @@ while True:
     clients.append(client)
     threading.Thread(target=serve, args=(client,), daemon=True).start()
 """
+
+
+ASYNCIO = """
+import asyncio
+
+async def serve(reader, writer):
+    line = await reader.readline()
+    writer.write(line)
+    await writer.drain()
+    writer.close()
+
+async def main():
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    async with server:
+        await server.serve_forever()
+
+asyncio.run(main())
+"""
+
+THREADING_TCP_SERVER = """
+import socketserver
+
+class Handler(socketserver.StreamRequestHandler):
+    def handle(self):
+        line = self.rfile.readline()
+        self.wfile.write(line)
+
+class Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+
+with Server(("127.0.0.1", 0), Handler) as server:
+    print(server.server_address[1], flush=True)
+    server.serve_forever()
+"""
+
+HTTP_SERVER = """
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.wfile.write(b"hello")
+
+    def log_message(self, *arguments):
+        pass
+
+server = HTTPServer(("127.0.0.1", 0), Handler)
+print(server.server_address[1], flush=True)
+server.serve_forever()
+"""
+
+UNMODIFIED = {
+    "asyncio": (
+        ASYNCIO,
+        b"ping\n",
+        {
+            "task serve for peer 1": [
+                "  waits in await StreamReader.readline for peer 1, line 5: line = await reader.readline()",
+            ],
+            "task main": [
+                "  waits in await Server.serve_forever, line 14: await server.serve_forever()",
+            ],
+            "the main program": [
+                "  accepts peer 1, line 16: asyncio.run(main())",
+                "  receives 5 bytes from peer 1 (recv), line 16: asyncio.run(main())",
+                "  sends 5 bytes to peer 1 (send), line 6: writer.write(line)",
+            ],
+        },
+    ),
+    "socketserver": (
+        THREADING_TCP_SERVER,
+        b"ping\n",
+        {
+            "serves peer 1": [
+                "  receives 5 bytes from peer 1 (recv_into), line 6: line = self.rfile.readline()",
+                "  sends 5 bytes to peer 1 (sendall), line 7: self.wfile.write(line)",
+            ],
+            "the main program": ["  accepts peer 1, line 14: server.serve_forever()"],
+        },
+    ),
+    "http.server": (
+        HTTP_SERVER,
+        b"GET / HTTP/1.0\r\n\r\n",
+        {
+            "the main program": [
+                "  accepts peer 1, line 13: server.serve_forever()",
+                "  receives 18 bytes from peer 1 (recv_into), line 13: server.serve_forever()",
+                '  sends 5 bytes to peer 1 (sendall), line 6: self.wfile.write(b"hello")',
+            ],
+        },
+    ),
+}
 
 
 @contextmanager
@@ -76,6 +170,28 @@ def test_a_textbook_chat_is_filmed_until_ctrl_c(script: Path, number: signal.Sig
     assert "client, _ = server.accept()" in page
     assert "src=" not in page
     assert "href=" not in page
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals between processes")
+@pytest.mark.parametrize("name", UNMODIFIED)
+def test_the_story_of_an_unmodified_program(script: Path, name: str) -> None:
+    """It names call, peer and line of what each thread and task did."""
+    program, question, expected = UNMODIFIED[name]
+    script.write_text(program)
+    with xray(script) as process:
+        assert process.stdout
+        with dial(int(process.stdout.readline())) as client:
+            client.sendall(question)
+            answer = client.makefile("rb").read()
+        assert answer
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=SOON)
+    page = (script.parent / "film.html").read_text("utf-8")
+    [story] = re.findall(r"<pre>(.*?)</pre>", page, re.DOTALL)
+    lanes = dict(re.findall(r"^(\S.*)\n((?:  .*\n?)*)", html.unescape(story), re.MULTILINE))
+    for lane, lines in expected.items():
+        told = iter(lanes[lane].splitlines())
+        assert all(line in told for line in lines), lanes[lane]  # in this order
 
 
 def test_a_script_keeps_its_arguments_and_its_status(script: Path) -> None:

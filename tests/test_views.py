@@ -12,7 +12,7 @@ import pytest
 from faults import SOON
 from films import A, Program, one_at_a_time, three_into_one
 
-from chatlib.film.drawing import story, svg
+from chatlib.film.drawing import bundle, story, svg
 from chatlib.film.records import Recording
 
 pytest.importorskip("anywidget", reason="the live view needs anywidget, which is not installed")
@@ -108,6 +108,22 @@ def test_the_end_of_the_film_ends_the_thread(views: list[live.LiveFilm]) -> None
     projector.recording, projector.ended = three_into_one(), True
     assert view.wait(SOON)
     assert (view.finished, view.picture) == (True, svg(three_into_one()))
+
+
+def test_what_is_left_takes_the_place_of_the_view(views: list[live.LiveFilm]) -> None:
+    """Wherever it was shown: something to explore, a picture and the story, and no widget."""
+    projector = Projector(one_at_a_time())
+    views.append(view := live.LiveFilm(projector.take, projector.finished))
+    updates: list[Any] = []
+
+    class Shown:
+        def update(self, data: Any, raw: bool) -> None:
+            updates.append((data, raw))
+
+    view._shown = [Shown(), Shown()]
+    projector.ended = True
+    assert view.wait(SOON)
+    assert updates == [(bundle(one_at_a_time()), True)] * 2
 
 
 def test_closing_the_view_ends_the_thread() -> None:
