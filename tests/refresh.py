@@ -8,7 +8,10 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-LESSONS = Path(__file__).parent.parent / "notebooks"
+ROOT = Path(__file__).parent.parent
+LESSONS = ROOT / "notebooks"
+PICTURED = "02_one_at_a_time"
+"""The lesson whose first film the README shows."""
 CELL_TIMEOUT = 20
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -48,6 +51,14 @@ def refresh(path: Path) -> None:
     )
     client.execute()
     nbformat.write(tidy(lesson), path)
+    if path.stem == PICTURED:
+        (ROOT / "docs" / "xray.svg").write_text(films(lesson)[0] + "\n", encoding="utf-8")
+
+
+def films(lesson: NotebookNode) -> list[str]:
+    """Returns the pictures of the films that a lesson shows, as SVG."""
+    data = [output.get("data", {}) for cell in lesson.cells for output in cell.get("outputs", ())]
+    return [each["image/svg+xml"] for each in data if "image/svg+xml" in each]
 
 
 def tidy(lesson: NotebookNode) -> NotebookNode:

@@ -395,6 +395,7 @@ def test_a_stock_server_that_never_started_is_closed(
     with stock(LOOPBACK, Echo) as server:
         chatlib.stop(server)
         assert server.socket.fileno() == -1
+        vars(server)["_BaseServer__is_shut_down"].set()  # frees the thread that waits in its `shutdown`
 
 
 @foreign

@@ -22,8 +22,8 @@ pytest.importorskip("jupyterlab", reason="JupyterLab is not installed")
 pytest.importorskip("playwright.sync_api", reason="playwright, which drives a browser, is not installed")
 
 import browser  # noqa: E402
+import refresh  # noqa: E402
 from films import HOSTILE  # noqa: E402
-from refresh import LESSONS  # noqa: E402
 
 PROGRAM = browser.executable()
 pytestmark = [
@@ -52,7 +52,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Lab"]:
     """JupyterLab over copies of the lessons, and a notebook that films a chat."""
     folder = tmp_path_factory.mktemp("lab")
     browser.write_notebook(folder / "film.ipynb", CELLS)
-    for lesson in LESSONS.glob("*.ipynb"):
+    for lesson in refresh.LESSONS.glob("*.ipynb"):
         shutil.copy(lesson, folder)
     with browser.lab(folder) as running:
         yield running
@@ -194,12 +194,12 @@ def assert_it_is_left_without_its_kernel(page: "Page", view: "Locator", lab: "La
 # The lessons
 
 
-@pytest.mark.parametrize("lesson", sorted(path.stem for path in LESSONS.glob("*.ipynb")))
+@pytest.mark.parametrize("lesson", sorted(path.stem for path in refresh.LESSONS.glob("*.ipynb")))
 def test_a_lesson_is_run_from_top_to_bottom(lab: "Lab", page: "Page", tmp_path: Path, lesson: str) -> None:
     """Every cell runs, nothing fails, and each film is there: alive, and then as the picture that is left."""
-    saved = nbformat.read(LESSONS / f"{lesson}.ipynb", as_version=4)
+    saved = nbformat.read(refresh.LESSONS / f"{lesson}.ipynb", as_version=4)
     code = [cell for cell in saved.cells if cell.cell_type == "code"]
-    films = [out for cell in code for out in cell.outputs if "image/svg+xml" in out.get("data", {})]
+    films = refresh.films(saved)
     browser.open_notebook(page, lab, f"{lesson}.ipynb")
     browser.choose(page, "Run", "Run All Cells")
     wait_until_run(page, len(code))
@@ -214,7 +214,7 @@ def test_a_lesson_is_run_from_top_to_bottom(lab: "Lab", page: "Page", tmp_path: 
 
 def test_an_untrusted_lesson_shows_its_pictures(lab: "Lab", page: "Page") -> None:
     """Before anything is run, what stands in the file is shown as far as JupyterLab trusts it."""
-    shutil.copy(LESSONS / "02_one_at_a_time.ipynb", lab.folder / "fresh.ipynb")
+    shutil.copy(refresh.LESSONS / "02_one_at_a_time.ipynb", lab.folder / "fresh.ipynb")
     browser.open_notebook(page, lab, "fresh.ipynb")
     page.get_by_text("waits in recv for A").first.wait_for()
     assert "model not found" not in page.locator(".jp-Notebook").inner_text()

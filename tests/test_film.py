@@ -771,12 +771,14 @@ def test_what_cannot_be_told_is_left_out() -> None:
         while not over.is_set():
             sum(range(100))
 
-    with another(compute):
+    with another(compute, name="computes"):
         assert inside.wait(SOON)
-        for _ in range(20):
-            with xray() as film:
-                assert film.waiting() == []
-        over.set()
+        try:
+            for _ in range(20):
+                with xray() as film:
+                    assert "computes" not in [waiting.thread for waiting in film.waiting()]
+        finally:
+            over.set()
 
 
 def test_a_film_that_is_collected_while_another_begins() -> None:

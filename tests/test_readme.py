@@ -5,7 +5,9 @@ import io
 import re
 from pathlib import Path
 
+import nbformat
 import pytest
+from refresh import LESSONS, PICTURED, films
 
 import chatlib
 from chatlib.cli import main
@@ -51,6 +53,12 @@ def test_the_commands_exist(call: str) -> None:
     with pytest.raises(SystemExit) as end:
         main([*call.split(), "--help"])
     assert end.value.code == 0
+
+
+def test_its_film_is_that_of_the_lesson() -> None:
+    """The picture was made by running lesson 02, and by nothing else."""
+    lesson = nbformat.read(LESSONS / f"{PICTURED}.ipynb", as_version=4)
+    assert (ROOT / "docs" / "xray.svg").read_text(encoding="utf-8") == films(lesson)[0] + "\n"
 
 
 def test_its_links_and_pictures_are_there() -> None:
