@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -106,7 +105,8 @@ def choose(page: Page, menu: str, entry: str) -> None:
 def restart_kernel(page: Page) -> None:
     """Gives the open notebook a new kernel."""
     choose(page, "Kernel", "Restart Kernel…")
-    page.locator(".jp-Dialog-button.jp-mod-warn").click()
+    with page.expect_response(lambda response: response.url.split("?")[0].endswith("/restart")):
+        page.locator(".jp-Dialog-button.jp-mod-warn").click()
     page.get_by_text("| Idle").wait_for()
 
 
@@ -137,7 +137,7 @@ def _wait_for(running: Lab, process: "subprocess.Popen[bytes]") -> None:
 def _shut_down(running: Lab, process: "subprocess.Popen[bytes]") -> None:
     """Asks it to end, so that it ends its kernels, too."""
     address = f"{running.address}api/shutdown?token={running.token}"
-    with contextlib.suppress(OSError, urllib.error.URLError):
+    with contextlib.suppress(OSError):
         urllib.request.urlopen(urllib.request.Request(address, method="POST"), timeout=5).close()
     try:
         process.wait(10)

@@ -12,8 +12,9 @@ import pytest
 from faults import SOON
 from films import A, Program, one_at_a_time, three_into_one
 
-from chatlib.film.drawing import bundle, story, svg
+from chatlib.film.drawing import bundle, svg
 from chatlib.film.records import Recording
+from chatlib.film.wording import story
 
 pytest.importorskip("anywidget", reason="the live view needs anywidget, which is not installed")
 

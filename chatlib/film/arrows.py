@@ -5,7 +5,7 @@ from collections.abc import Container, Iterator
 from typing import NamedTuple
 
 from chatlib.address import Address
-from chatlib.film.records import RECEIVING, Message, Recording, Span
+from chatlib.film.records import LEAVING, RECEIVING, Message, Recording, Span
 from chatlib.film.wording import bytes_of, clean
 
 Way = tuple[Address | None, Address | None]
@@ -98,7 +98,7 @@ def _endings(recording: Recording, shown: Container[int] | None) -> Iterator[Arr
     """Links each call that met a FIN or a RST with the one by which the other side left."""
     left: dict[Way, list[Span]] = defaultdict(list)
     for span in recording.spans:
-        if span.call in ("close", "shutdown"):
+        if span.call in LEAVING:
             left[span.peer, span.local].append(span)
     met = set[tuple[Way, str]]()
     for span in recording.spans:

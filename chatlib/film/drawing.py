@@ -17,9 +17,7 @@ from chatlib.film.page import fragment_of, page_of
 from chatlib.film.records import Recording
 from chatlib.film.shapes import length, path, text, titled
 from chatlib.film.style import STYLE
-from chatlib.film.wording import NOTHING_YET, clean, full_text, kind_of, place_of, story, told
-
-__all__ = ["bundle", "page", "story", "svg"]
+from chatlib.film.wording import NOTHING_YET, clean, full_text, kind_of, story, told
 
 LEGEND = 1000.0
 """How wide the legend may be: less than the window, so that it can be read whole."""
@@ -163,7 +161,6 @@ def _step(recording: Recording, picture: Plan, step: Step) -> str:
         kind, marks = kind_of(span), shapes.endings(step, *ends, top)
         drawn = shapes.bar(kind, *ends, top) + shapes.stripes(kind, *ends, top) + "".join(marks)
     data = {"step": f"{span.ident:x}-{int(step.start * 1e7):x}", "text": words, "source": source}
-    data["place"] = place_of(span.place)
     said = "".join(f' data-{name}="{escape(value)}"' for name, value in data.items() if value)
     title = titled(f"{words}: {source}" if source else words)
     return f'<g class="cf-step cf-{kind}"{said}>{title}{drawn}</g>'

@@ -23,7 +23,7 @@ from chatlib.film.places import find
 from chatlib.film.recorder import NOWHERE, Call, number_of, under_way
 from chatlib.film.records import Ends
 from chatlib.film.sockets import METHODS, ends_of, subject_of
-from chatlib.film.waits import WAITS, sockets_of
+from chatlib.film.waits import CALLED, WAITS, sockets_of
 
 _OURS = (sockets.__file__, waits.__file__)
 
@@ -53,12 +53,13 @@ def _call_of(innermost: FrameType) -> Found | None:
     frames = list(_outwards(innermost))
     while frames and frames[0].f_code.co_filename in _OURS:  # a film that has ended still stands in between
         del frames[0]
-    found = _into_c(frames[0])
+    found = None
+    with contextlib.suppress(Exception):  # there may be no source, or no such thing in it
+        found = _into_c(frames[0])
     for frame in frames:
         if frame.f_code in _KNOWN:
             found = _KNOWN[frame.f_code](frame.f_locals["self"])
-        elif frame.f_code.co_name == "_run_once":
-            tasks.look(frame)
+        tasks.look(frame)
     return found
 
 
@@ -113,10 +114,9 @@ _KNOWN: dict[CodeType, Callable[[Any], Found]] = {}
 
 for _owner, _name, _subject in WAITS:
     if hasattr(getattr(_owner, _name), "__code__"):
-        _KNOWN[getattr(_owner, _name).__code__] = partial(_of_wait, _name, _subject)
-for _name in METHODS:
-    if hasattr(getattr(socket.socket, _name, None), "__code__"):
-        _KNOWN[getattr(socket.socket, _name).__code__] = partial(_of_socket, _name)
+        _KNOWN[getattr(_owner, _name).__code__] = partial(_of_wait, CALLED.get(_name, _name), _subject)
+_KNOWN[socket.socket.accept.__code__] = partial(_of_socket, "accept")
+_KNOWN[socket.socket.sendfile.__code__] = partial(_of_socket, "sendfile")
 for _kind in vars(selectors).values():
     if isinstance(_kind, type) and hasattr(vars(_kind).get("select"), "__code__"):
         _KNOWN[vars(_kind)["select"].__code__] = partial(_of_wait, "select", sockets_of)

@@ -9,9 +9,10 @@ from typing import Self
 from chatlib import cells
 from chatlib.client import names
 from chatlib.film import drawing
-from chatlib.film.probe import unwatch, watch
+from chatlib.film.probe import forget, unwatch, watch
 from chatlib.film.recorder import Recorder
 from chatlib.film.records import Message, Recording, Span, Waiting
+from chatlib.film.wording import story
 
 RING = 20_000
 """Spans that a film keeps, if it is not told otherwise."""
@@ -28,15 +29,24 @@ class Film:
     """
 
     def __init__(self, limit: int = RING) -> None:
+        self._limit = limit
         self._recorder = Recorder(limit)
         self._running = False
         self._finished: Recording | None = None
         # A film that nobody holds any more must not go on costing time.
-        self._forget = weakref.finalize(self, unwatch, self._recorder)
+        self._forget = weakref.finalize(self, forget, self._recorder)
 
     def start(self) -> Self:
-        """Begins to watch. In a notebook, ends the film that an earlier run of the same cell began."""
+        """Begins to watch, afresh if it has ended before; harmless while it runs.
+
+        In a notebook, ends the film that an earlier run of the same cell began.
+        """
+        if self._running:
+            return self
         cells.close_earlier()
+        self._forget.detach()
+        self._recorder, self._finished = Recorder(self._limit), None
+        self._forget = weakref.finalize(self, forget, self._recorder)
         watch(self._recorder)
         self._running = True
         cells.remember(self, Film.stop)
@@ -44,10 +54,12 @@ class Film:
 
     def stop(self) -> None:
         """Ends it: everything is again as it was. Harmless when called twice."""
-        if self._running:
-            self._finished = self.recording()
+        try:
+            if self._running:
+                self._finished = self.recording()
+        finally:  # also if Ctrl-C strikes
             self._running = False
-        unwatch(self._recorder)
+            unwatch(self._recorder)
 
     @property
     def running(self) -> bool:
@@ -77,7 +89,7 @@ class Film:
 
     def story(self) -> str:
         """Tells the same as text: what each thread did, and what it still waits for. No times, no ports."""
-        return drawing.story(self.recording())
+        return story(self.recording())
 
     def __enter__(self) -> Self:
         return self.start()

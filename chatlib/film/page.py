@@ -59,7 +59,7 @@ def fragment_of(picture: str, story: str) -> str:
         picture: The SVG. It becomes an image, which notebooks also show if they do not trust their author.
         story: The same as text.
     """
-    image = f'<img src="data:image/svg+xml,{quote(picture)}" alt="{escape(story)}">'
+    image = f'<img src="data:image/svg+xml,{quote(picture)}" alt="The picture; below, the same as text">'
     return _part(image, story)
 
 

@@ -9,16 +9,24 @@ from types import FrameType
 
 from chatlib.film.records import Place
 
-_LIBRARY = str(Path(os.__file__).resolve().parent)
-_CHATLIB = str(Path(__file__).resolve().parent.parent)
+_LIBRARY = str(Path(os.__file__).resolve().parent) + os.sep
+_CHATLIB = str(Path(__file__).resolve().parent.parent) + os.sep
 # Who films is not filmed; nor is how a server of ours wakes itself up.
 _UNFILMED = ("views", "film/film.py", "film/script.py", "wakeup.py")
 _BEHIND = tuple(str(Path(_CHATLIB, name)) for name in _UNFILMED)
 _BETWEEN = tuple(str(Path(_CHATLIB, "film", name)) for name in ("sockets.py", "waits.py"))
+_TYPED = ("<stdin>", "<string>", "<console>", "<python-input", "<ipython-input", "<doctest")
 _START = threading.Thread.start.__code__
 _PLUMBING = ("socket.py", "selectors.py", "threading.py", "queue.py")
 _SELF_PIPE = frozenset(
-    {"socketpair", "_make_self_pipe", "_read_from_self", "_write_to_self", "_close_self_pipe"}
+    {
+        "socketpair",
+        "_fallback_socketpair",
+        "_make_self_pipe",
+        "_read_from_self",
+        "_write_to_self",
+        "_close_self_pipe",
+    }
 )
 
 
@@ -29,7 +37,7 @@ def origin(file: str) -> str:
     What stands between a program and a call that is filmed is `film`.
     """
     if file.startswith("<"):
-        return "user" if file in ("<stdin>", "<string>") else "library"
+        return "user" if file.startswith(_TYPED) else "library"
     try:
         path = str(Path(file).resolve())
     except (OSError, RuntimeError, ValueError):  # code may be given any name

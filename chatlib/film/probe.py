@@ -14,6 +14,7 @@ import selectors
 import socket
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -22,42 +23,73 @@ from chatlib.film import tasks
 from chatlib.film.earlier import note_earlier
 from chatlib.film.places import origin
 from chatlib.film.recorder import Recorder, forget_earlier, recorders
-from chatlib.film.sockets import METHODS, watched_method, watched_pair
-from chatlib.film.waits import FACTORIES, WAITS, watched_select, watched_wait
+from chatlib.film.sockets import METHODS, REALLY, watched_method, watched_pair
+from chatlib.film.waits import CALLED, FACTORIES, WAITS, watched_select, watched_wait
 
 _undo: list[Callable[[], None]] = []
-_patching = threading.RLock()  # a film that is forgotten may be collected while another one begins
+_patching = threading.Lock()
+_forgotten: deque[Recorder] = deque()
 
 
 def watch(recorder: Recorder) -> None:
-    """Begins to tell this recorder of each call."""
-    with _patching:
-        recorders.append(recorder)
-        if len(recorders) == 1:
-            _patch()
-            note_earlier()
+    """Begins to tell this recorder of each call, and of those that threads are in already."""
+    try:
+        with _patching:
+            recorders.append(recorder)
+            if len(recorders) == 1:
+                _restore()  # what an interrupted film, or the parent of a forked process, has left
+                _patch()
+        note_earlier()
+    except BaseException:
+        unwatch(recorder)
+        raise
+    _sweep()
 
 
 def unwatch(recorder: Recorder) -> None:
     """Ends that; harmless when called twice. After the last recorder every class is as it was."""
     with _patching:
-        if recorder in recorders:
-            recorders.remove(recorder)
-        if not recorders:
-            while _undo:
-                _undo.pop()()
-            tasks.forget()
-            forget_earlier()
+        _remove(recorder)
+    _sweep()
+
+
+def forget(recorder: Recorder) -> None:
+    """Ends that for a film that the garbage collector has found, in whatever thread: it waits for nobody."""
+    _forgotten.append(recorder)
+    _sweep()
+
+
+def _sweep() -> None:
+    while _forgotten and _patching.acquire(blocking=False):
+        try:
+            _remove(_forgotten.popleft())
+        finally:
+            _patching.release()
+
+
+def _remove(recorder: Recorder) -> None:
+    if recorder in recorders:
+        recorders.remove(recorder)
+    if not recorders:
+        _restore()
+        tasks.forget()
+        forget_earlier()
+
+
+def _restore() -> None:
+    while _undo:
+        _undo[-1]()  # Ctrl-C may strike before it is taken off: then it is done twice
+        _undo.pop()
 
 
 def _patch() -> None:
     for name in METHODS:
-        _replace(socket.socket, name, functools.partial(watched_method, name))
+        _replace(socket.socket, REALLY.get(name, name), functools.partial(watched_method, name))
     for owner in _selectors():
         _replace(owner, "select", watched_select)
     _replace(socket, "socketpair", watched_pair)
     for owner, name, subject in WAITS:
-        _replace(owner, name, functools.partial(watched_wait, name, subject))
+        _replace(owner, name, functools.partial(watched_wait, CALLED.get(name, name), subject))
     for owner, name, wrap in FACTORIES:
         _replace(owner, name, wrap)
 
@@ -68,7 +100,7 @@ def _selectors() -> list[type]:
         import asyncio.windows_events as windows
 
         found.append(windows.IocpProactor)
-    return found
+    return list(dict.fromkeys(found))  # some have several names
 
 
 def _replace(owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
@@ -77,18 +109,18 @@ def _replace(owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
     own = name in vars(owner)  # sockets inherit most of their methods from C: then ours is taken away again
     original = getattr(owner, name)
     watched = wrap(original)
+    _undo.append(functools.partial(_put_back, owner, name, watched, original if own else None))
     setattr(owner, name, watched)
-    _undo.append(lambda: setattr(owner, name, original) if own else delattr(owner, name))
     for module in _programs() if isinstance(owner, ModuleType) else ():
-        for alias in [alias for alias, value in vars(module).items() if value is original]:
-            setattr(module, alias, watched)
+        for alias in [alias for alias, value in list(vars(module).items()) if value is original]:
             _undo.append(functools.partial(_put_back, module, alias, watched, original))
+            setattr(module, alias, watched)
 
 
 def _programs() -> list[ModuleType]:
     """Returns the modules that are the user's own."""
     modules = [module for module in list(sys.modules.values()) if isinstance(module, ModuleType)]
-    return [module for module in modules if module.__name__ == "__main__" or _is_the_users(module)]
+    return [module for module in modules if module is sys.modules.get("__main__") or _is_the_users(module)]
 
 
 def _is_the_users(module: ModuleType) -> bool:
@@ -96,6 +128,10 @@ def _is_the_users(module: ModuleType) -> bool:
     return isinstance(file, str) and origin(file) == "user"
 
 
-def _put_back(module: ModuleType, alias: str, watched: Any, original: Any) -> None:
-    if vars(module).get(alias) is watched:  # the program may have found a new use for the name
-        setattr(module, alias, original)
+def _put_back(owner: Any, name: str, watched: Any, original: Any) -> None:
+    if vars(owner).get(name) is not watched:  # done already; or the program has a new use for the name
+        return
+    if original is None:  # it was inherited
+        delattr(owner, name)
+    else:
+        setattr(owner, name, original)

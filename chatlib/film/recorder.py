@@ -1,12 +1,14 @@
 """Who is in which call now, and the last calls that have returned. Any thread may report."""
 
 import itertools
+import os
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Hashable
 from dataclasses import dataclass
+from operator import itemgetter
 from threading import get_ident
 from types import FrameType
 from typing import Any, Protocol
@@ -14,6 +16,7 @@ from weakref import WeakKeyDictionary
 
 from chatlib.film.places import describe, find
 from chatlib.film.records import SENDING, Ends, Span
+from chatlib.film.streams import Streams
 
 NOWHERE: Ends = (None, None)
 
@@ -25,7 +28,7 @@ under_way: dict[Hashable, "Call"] = {}
 
 _numbers: WeakKeyDictionary["Waiter", int] = WeakKeyDictionary()
 _counter = itertools.count(1)
-_numbering = threading.Lock()
+_numbering = threading.RLock()
 
 
 class Waiter(Protocol):
@@ -70,50 +73,32 @@ class Recorder:
 
     def __init__(self, limit: int) -> None:
         self._ring: deque[tuple[Any, ...]] = deque(maxlen=limit)
-        self._passed: dict[tuple[Ends, bool], int] = {}  # bytes, by connection and whether they were sent
-        self._lock = threading.Lock()
-        self._number = 0
+        self.streams = Streams(2 * limit)
+        self._numbers = itertools.count(1)
+        # Reentrant: the garbage collector and signals run code in between, and that code may close a socket.
+        self.lock = threading.RLock()
 
     def note(self, call: Call, end: float, size: int, outcome: str) -> None:
         """Adds a call that has returned."""
-        way = _way_of(call)
-        with self._lock:
-            if call.name in ("accept", "connect"):
-                self._passed.setdefault((call.ends, False), 0)
-            offset = self._passed.get(way, 0)
-            if size:
-                self._passed[way] = offset + size
-            self._number += 1
-            self._ring.append((self._number, call, end, size, offset, outcome))
-
-    def expects(self, ends: Ends) -> bool:
-        """Returns whether it knows how many bytes have been received by this end of a connection."""
-        return (ends, False) in self._passed
-
-    def align(self, ends: Ends, pending: int) -> None:
-        """Takes in how many bytes lie unread at an end that has received before the film began.
-
-        Bytes that were sent before count from less than 0. Those that were taken unseen, by a call that was
-        under way when the film began, are left out.
-        """
-        with self._lock:
-            sent = self._passed.get((ends[::-1], True), 0)
-            self._passed.setdefault((ends, False), sent - pending)
+        with self.lock:
+            offset = self.streams.note(call.name, call.ends, size, outcome)
+            self._ring.append((next(self._numbers), call, end, size, offset, outcome))
 
     def take(self, still: bool = True) -> tuple[list[Span], int]:
         """Returns the spans, those `still` open last, and how many older ones the ring has let go."""
         _conclude_earlier()
-        with self._lock:
-            ring, last, passed = list(self._ring), self._number, dict(self._passed)
+        with self.lock:
+            calls = list(under_way.values()) if still else []
+            calls = [call for call in calls if call.who.is_alive()]
+            offsets = [self.streams.offset(call.name, call.ends) for call in calls]
+            ring = sorted(self._ring, key=itemgetter(0))
+        over = {id(entry[1]) for entry in ring}  # a call is noted before it is no longer under way
+        last = ring[-1][0] if ring else 0
         spans = [_span(*entry) for entry in ring]
-        for call in list(under_way.values()) if still else ():
-            if call.who.is_alive():
-                spans.append(_span(last + 1, call, None, 0, passed.get(_way_of(call), 0), ""))
+        for call, offset in zip(calls, offsets, strict=True):
+            if id(call) not in over:
+                spans.append(_span(last + 1, call, None, 0, offset, ""))
         return spans, last - len(ring)
-
-
-def _way_of(call: Call) -> tuple[Ends, bool]:
-    return call.ends, call.name in SENDING
 
 
 def enter(name: str, ends: Ends = NOWHERE, subject: str = "", depth: int = 2) -> Call | None:
@@ -139,16 +124,20 @@ def enter(name: str, ends: Ends = NOWHERE, subject: str = "", depth: int = 2) ->
 
 def leave(call: Call, size: int = 0, outcome: str = "done") -> None:
     """Notes that the call returns now."""
-    now = time.perf_counter()
+    conclude(call, time.perf_counter(), size, outcome)
     under_way.pop(get_ident(), None)
-    conclude(call, now, size, outcome)
 
 
 def conclude(call: Call, end: float, size: int = 0, outcome: str = "done") -> None:
     """Tells everybody who watches that a call is over."""
     call.caller = None
-    for recorder in recorders:
+    for recorder in tuple(recorders):
         recorder.note(call, end, size, outcome)
+
+
+def is_sending(ends: Ends) -> bool:
+    """Returns whether some thread is in a call that sends from the first of these ends to the second."""
+    return any(call.ends == ends and call.name in SENDING for call in list(under_way.values()))
 
 
 def _conclude_earlier() -> None:
@@ -172,6 +161,18 @@ def forget_earlier() -> None:
     """Nobody watches any more: nobody will look whether those calls are over."""
     for key in [key for key, call in list(under_way.items()) if call.at]:
         under_way.pop(key, None)
+
+
+def _begin_anew() -> None:
+    """In a forked process no other thread is left, nor anybody who would look at a film."""
+    global _numbering
+    _numbering = threading.RLock()
+    recorders.clear()
+    under_way.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 def _introduce() -> tuple[Waiter, int]:

@@ -232,4 +232,10 @@ def _unique(label: str, taken: Iterable[str]) -> str:
 
 
 def _in_notebook(spans: Iterable[Span]) -> bool:
-    return any(span.place and "ipykernel" in span.place.file for span in spans)
+    return any(span.place and is_cell(span.place.file) for span in spans)
+
+
+def is_cell(file: str) -> bool:
+    """Returns whether a file is where ipykernel keeps the text of a notebook's cell."""
+    folder = re.split(r"[\\/]", file)[-2:-1]
+    return bool(folder) and folder[0].startswith("ipykernel_")

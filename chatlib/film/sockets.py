@@ -2,19 +2,22 @@
 
 import _socket
 import contextlib
+import errno
 import functools
 import itertools
 import selectors
 import socket
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any
 
-from chatlib.film.recorder import NOWHERE, enter, leave, recorders
+from chatlib.film.recorder import NOWHERE, Recorder, enter, is_sending, leave, recorders
 from chatlib.film.records import LEAVING, PAIR, RECEIVING, Ends
 
 _ends: weakref.WeakKeyDictionary[socket.socket, Ends] = weakref.WeakKeyDictionary()
 _pairs = itertools.count()
+_pause = time.sleep  # the original: what we wait for is in no film
 
 METHODS: dict[str, Callable[[Any, Any], int]] = {
     "recv": lambda arguments, result: len(result),
@@ -30,10 +33,14 @@ METHODS: dict[str, Callable[[Any, Any], int]] = {
     "sendfile": lambda arguments, result: result,
     "accept": lambda arguments, result: 0,
     "connect": lambda arguments, result: 0,
+    "connect_ex": lambda arguments, result: 0,
     "close": lambda arguments, result: 0,
     "shutdown": lambda arguments, result: 0,
 }
 """The methods that are watched, and how many bytes each has moved."""
+
+REALLY = {"close": "_real_close"}
+"""`close` does nothing yet while there is a file that `makefile` made: what is watched is the end itself."""
 
 _FLAGS_AT = {"recv": 1, "recvfrom": 1, "recv_into": 2, "recvfrom_into": 2, "recvmsg": 2, "recvmsg_into": 2}
 """Which argument of each says that it only looks at bytes, and leaves them where they are."""
@@ -60,7 +67,8 @@ def watched_method(name: str, original: Any) -> Any:
             outcome = "end" if receives and not size else "done"
             if name == "accept":
                 call.ends = ends_of(result[0])
-            elif name == "connect":
+            elif name in ("connect", "connect_ex"):
+                outcome = _CONNECTED.get(result, "failed")
                 _ends.pop(self, None)
                 call.ends = ends_of(self)
             elif receives and (kwargs or len(args) > 1) and _only_looks(name, args, kwargs):
@@ -73,6 +81,9 @@ def watched_method(name: str, original: Any) -> Any:
             leave(call, size, outcome)
 
     return watched
+
+
+_CONNECTED = {None: "done", 0: "done", errno.EINPROGRESS: "nothing", errno.EWOULDBLOCK: "nothing"}
 
 
 def _only_looks(name: str, args: Any, kwargs: Any) -> bool:
@@ -102,10 +113,21 @@ def subject_of(ends: Ends) -> str:
 
 
 def _align(connection: socket.socket, ends: Ends) -> None:
-    """A connection may be older than a film: then counts what lies there from before."""
-    for recorder in recorders:
-        if ends[1] and not recorder.expects(ends):
-            recorder.align(ends, _pending(connection))
+    """A connection may be older than a film: then it counts what lies there from before."""
+    for recorder in tuple(recorders):
+        if ends[1] and not recorder.streams.is_known(ends):
+            _begin_to_count(recorder, connection, ends)
+
+
+def _begin_to_count(recorder: Recorder, connection: socket.socket, ends: Ends) -> None:
+    for _ in range(50):  # for 5 ms at most
+        sent, pending = recorder.streams.sent_to(ends), _pending(connection)
+        # The race: bytes have arrived here, but their `send` has not returned, and has not been counted.
+        if not is_sending(ends[::-1]) and sent == recorder.streams.sent_to(ends):
+            break
+        _pause(0.0001)
+    with recorder.lock:
+        recorder.streams.align(ends, pending)
 
 
 def _pending(connection: socket.socket) -> int:
@@ -124,9 +146,9 @@ def watched_pair(original: Any) -> Any:
         pair = original(*args, **kwargs)
         here, there = (PAIR, next(_pairs)), (PAIR, next(_pairs))
         _ends[pair[0]], _ends[pair[1]] = (here, there), (there, here)
-        for recorder in recorders:
+        for recorder in tuple(recorders):
             for ends in (here, there), (there, here):
-                recorder.align(ends, 0)
+                recorder.streams.align(ends, 0)
         return pair
 
     return watched

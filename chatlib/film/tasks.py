@@ -3,6 +3,8 @@
 Whenever the loop goes to sleep, each of its tasks is suspended in an `await`: then they are looked at.
 """
 
+import contextlib
+import heapq
 import sys
 import time
 import weakref
@@ -10,7 +12,7 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from chatlib.film.places import origin
-from chatlib.film.recorder import NOWHERE, Call, conclude, number_of, under_way
+from chatlib.film.recorder import NOWHERE, Call, conclude, number_of, recorders, under_way
 from chatlib.film.records import Ends
 
 MOST = 200
@@ -48,31 +50,46 @@ _suspended: weakref.WeakKeyDictionary[Any, dict[Task, tuple[Await, Call]]] = wea
 
 def look(caller: FrameType | None) -> None:
     """Notes what each task of the loop that is about to call `select` awaits, and what it no longer does."""
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is None or caller is None or caller.f_code.co_name != "_run_once":
-        return
-    loop, now = caller.f_locals["self"], time.perf_counter()
-    tasks = sorted(asyncio.all_tasks(loop), key=_age)
-    awaits = {_known.setdefault(task, Task(task)): _await_of(task) for task in tasks[:MOST]}
-    before = _suspended.setdefault(loop, {})
-    for who, (what, call) in list(before.items()):
-        if awaits.get(who) != what:
-            del before[who], under_way[who]
-            conclude(call, now)
-    for who, found in awaits.items():
-        if found and who not in before:
-            before[who] = (
-                found,
-                Call("await", found.subject, found.ends, who, number_of(who), now, found.place),
-            )
-            under_way[who] = before[who][1]
+    if caller is not None and is_loop(caller):
+        with contextlib.suppress(Exception):  # the program has its own coroutines: none of this is its fault
+            _compare(caller.f_locals["self"], time.perf_counter())
+
+
+def is_loop(frame: FrameType) -> bool:
+    """Returns whether this is an event loop of asyncio at its work."""
+    base = sys.modules.get("asyncio.base_events")
+    return base is not None and frame.f_code is base.BaseEventLoop._run_once.__code__
 
 
 def forget() -> None:
     """Nobody watches any more: so what the tasks await is not known from here on."""
-    for who in [who for who in under_way if isinstance(who, Task)]:
-        del under_way[who]
+    for who in [who for who in list(under_way) if isinstance(who, Task)]:
+        under_way.pop(who, None)
     _suspended.clear()
+
+
+def _compare(loop: Any, now: float) -> None:
+    tasks = heapq.nsmallest(MOST, sys.modules["asyncio"].all_tasks(loop), key=_age)
+    awaits = {_waiter_of(task): _await_of(task) for task in tasks}
+    before = _suspended.setdefault(loop, {})
+    for who, (what, call) in list(before.items()):
+        if awaits.get(who) != what:
+            before.pop(who, None)
+            conclude(call, now)
+            under_way.pop(who, None)
+    for who, found in awaits.items():
+        if found and who not in before:
+            call = Call("await", found.subject, found.ends, who, number_of(who), now, found.place)
+            before[who] = found, call
+            under_way[who] = call
+    if not recorders:  # the last film has ended meanwhile
+        forget()
+
+
+def _waiter_of(task: Any) -> Task:
+    if task not in _known:
+        _known[task] = Task(task)
+    return _known[task]
 
 
 def _age(task: Any) -> tuple[int, str]:

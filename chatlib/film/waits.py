@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 from chatlib.film import tasks
@@ -106,6 +107,7 @@ WAITS: list[tuple[Any, str, Callable[..., str]]] = [
     (threading.Thread, "join", lambda thread, *_: f"the thread {thread.name!r}"),
     (threading.Event, "wait", lambda *_: "an event"),
     (threading.Condition, "wait", lambda *_: "a condition"),
+    (threading.Semaphore, "__enter__", lambda *_: "a semaphore"),
     (threading.Semaphore, "acquire", lambda *_: "a semaphore"),
     (threading.Barrier, "wait", lambda *_: "a barrier"),
     (queue.Queue, "get", lambda *_: "an item in a queue"),
@@ -115,10 +117,16 @@ WAITS: list[tuple[Any, str, Callable[..., str]]] = [
 """Where, which method or function, and what it waits for."""
 
 
+CALLED = {"__enter__": "acquire"}
+"""What a method is called in a film, if not by its name."""
+
+
 def _watched_poll(original: Any) -> Any:
     """Stands in for `select.poll` and its like, whose objects are of C."""
 
     class WatchedPoll:
+        fromfd = getattr(original, "fromfd", None)
+
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             self._poll = original(*args, **kwargs)
             self.poll = watched_wait("poll", lambda *_: "any of its sockets", self._poll.poll)
@@ -145,10 +153,10 @@ def _watched_lock(original: Any) -> Any:
             self._holder = 0
 
         def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-            if blocking:
+            if blocking and (timeout >= 0 or timeout == -1):
                 taken = self._lock.acquire(False) or self._wait(timeout)
             else:
-                taken = self._lock.acquire(False, timeout)
+                taken = self._lock.acquire(blocking, timeout)
             if taken:  # not current_thread(): in a thread that has just begun, that waits for a lock
                 self._holder = threading.get_ident()
             return bool(taken)
@@ -159,10 +167,15 @@ def _watched_lock(original: Any) -> Any:
             self._lock.release()
 
         def __getattr__(self, name: str) -> Any:
-            return getattr(self._lock, name)
+            own = getattr(self._lock, name)
+            return functools.partial(self._take_back, own) if name == "_acquire_restore" else own
+
+        def _take_back(self, restore: Callable[[Any], None], state: Any) -> None:
+            restore(state)  # as a condition does after it has waited
+            self._holder = threading.get_ident()
 
         def _wait(self, timeout: float) -> bool:
-            if origin(sys._getframe(2).f_code.co_filename) != "user":  # a part of something larger
+            if not recorders or not _is_meant(sys._getframe(2)):
                 return bool(self._lock.acquire(True, timeout))
             holders = (thread.name for thread in threading.enumerate() if thread.ident == self._holder)
             call = enter("acquire", subject=f"the lock that {next(holders, 'somebody')!r} holds", depth=3)
@@ -175,6 +188,13 @@ def _watched_lock(original: Any) -> Any:
                     leave(call, outcome="done" if taken else "timeout")
 
     return WatchedLock
+
+
+def _is_meant(caller: FrameType) -> bool:
+    """Whether a program has asked for the lock, and not something larger that it is a part of."""
+    if caller.f_code is threading.Condition.__enter__.__code__ and caller.f_back:
+        caller = caller.f_back
+    return origin(caller.f_code.co_filename) == "user"
 
 
 FACTORIES: list[tuple[Any, str, Callable[[Any], Any]]] = [

@@ -5,7 +5,7 @@ from itertools import groupby, islice
 from typing import NamedTuple
 
 from chatlib.film.places import origin
-from chatlib.film.records import LEAVING, RECEIVING, SENDING, Place, Recording, Span
+from chatlib.film.records import LEAVING, RECEIVING, SENDING, Place, Recording, Span, is_cell
 from chatlib.wire import printable
 
 LONGEST = 160
@@ -19,17 +19,18 @@ KIND = (
     dict.fromkeys(SENDING, "send")
     | dict.fromkeys(RECEIVING, "recv")
     | dict.fromkeys(LEAVING, "leave")
-    | dict.fromkeys(("accept", "connect", "select", "poll", "epoll", "kqueue"), "door")
+    | dict.fromkeys(("accept", "connect", "connect_ex", "select", "poll"), "door")
 )
 
 _PREPOSITIONS = {
     "recv": "from",
     "send": "to",
     "connect": "to",
+    "connect_ex": "to",
     "await": "",
     "leave": "towards",
     "accept": "",
-} | dict.fromkeys(("select", "poll", "epoll", "kqueue", "wait"), "for")
+} | dict.fromkeys(("select", "poll", "wait"), "for")
 _OUTCOMES = {
     "end": "FIN",
     "reset": "RST",
@@ -81,7 +82,7 @@ def place_of(place: Place | None) -> str:
         return ""
     name = _name_of(place)
     inside = f" in {place.function}" if place.function and not place.function.startswith("<") else ""
-    script = f" of {name}" if name.endswith(".py") and "ipykernel" not in place.file else ""
+    script = f" of {name}" if name.endswith(".py") and not is_cell(place.file) else ""
     return clean(f"line {place.line}{inside}{script}")
 
 
@@ -228,6 +229,7 @@ _DONE_CALLS = {
     ("accept", "nothing"): "finds nobody else who would connect ({call})",
     ("accept", "done"): "accepts {name}",
     ("connect", "done"): "connects to {name}",
+    ("connect_ex", "done"): "connects to {name}",
     ("connect", "failed"): "cannot connect to {name}",
 }
 

@@ -11,9 +11,11 @@ import anywidget
 import traitlets
 from IPython.display import display
 
-from chatlib.film.drawing import bundle, story, svg
+from chatlib import cells
+from chatlib.film.drawing import bundle, svg
 from chatlib.film.page import SCRIPT, STYLE
 from chatlib.film.records import Recording
+from chatlib.film.wording import story
 
 RATE = 15.0
 """Updates a second, at most."""
@@ -68,6 +70,7 @@ class LiveFilm(anywidget.AnyWidget):
 
         A saved notebook is then complete without its kernel, which alone knows what a widget consists of.
         """
+        cells.remember(self, LiveFilm.close)
         self._shown.append(display(self, display_id=True))  # type: ignore[no-untyped-call]
 
     def leave(self, recording: Recording) -> None:
@@ -113,6 +116,8 @@ class _Pump:
                 pause = max(1 / RATE, (time.perf_counter() - begin) / _SHARE, size / _BYTES_PER_SECOND)
         finally:
             atexit.unregister(self._ended.set)
+            if view := self._view():
+                view.finished = True
 
     def _update(self, last: bool) -> int:
         """Sends what is new. Returns how many characters that were, less than none if nobody looks."""
@@ -134,5 +139,6 @@ class _Pump:
 
 def _moves(before: Recording, now: Recording) -> bool:
     """Whether the picture of a film has changed: something happened, or somebody still waits."""
-    waits = bool(now.spans) and now.spans[-1].end is None  # the open ones come last
-    return waits or (before.spans, before.names, before.dropped) != (now.spans, now.names, now.dropped)
+    last = now.spans[-1:]  # the open ones come last
+    waits = bool(last) and last[0].end is None
+    return waits or (before.spans[-1:], before.names) != (last, now.names)
