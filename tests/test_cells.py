@@ -276,14 +276,14 @@ def test_an_interrupted_film_leaves_all_as_it_was(notebook: Notebook) -> None:
     """The stop button ends a cell that films, and nothing is watched any more."""
     notebook.run("import socket, time; before = dict(vars(socket.socket))", "a")
     asleep = notebook.send(
-        "with chatlib.xray() as film:\n    print('asleep', flush=True)\n    time.sleep(60)", "b"
+        "with chatlib.xray() as film:\n    time.sleep(0.01); print('asleep', flush=True); time.sleep(60)", "b"
     )
     while notebook.client.get_iopub_msg(timeout=SOON)["msg_type"] != "stream":
         pass
     notebook.manager.interrupt_kernel()
     assert notebook.output(asleep) == "KeyboardInterrupt"
     assert notebook.run("dict(vars(socket.socket)) == before", "c") == "True"
-    assert "is interrupted in sleep for 60 s" in notebook.run("print(film.story())", "c")
+    assert "waits in sleep for 0.01 s" in notebook.run("print(film.story())", "c")
 
 
 # Outside a notebook

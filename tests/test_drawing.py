@@ -28,7 +28,7 @@ from chatlib.film.drawing import page, svg
 from chatlib.film.labels import width_of
 from chatlib.film.layout import Scale, fold, plan, steps_of
 from chatlib.film.records import Place, Recording, Span
-from chatlib.film.wording import story
+from chatlib.film.story import story
 
 CALLS = ["recv", "send", "sendall", "recv_into", "accept", "connect", "close", "select", "sleep", "get"]
 ELEMENTS = {"svg", "style", "title", "desc", "g", "path", "rect", "circle", "text"}
@@ -292,6 +292,7 @@ def test_the_story_of_a_server_that_serves_one_at_a_time() -> None:
         "  waits in select for a connection",
         "  accepts A",
         "  waits in recv for A, line 9: while data := self.request.recv(1024): (still waiting)",
+        "  12 bytes from B: nobody has read them",
     ]
 
 
@@ -325,7 +326,7 @@ def test_a_long_story_can_be_told_from_its_end() -> None:
     """For each thread the latest lines, and how many calls there were; the whole is told by default."""
     whole = story(crowd(1000, 1)).splitlines()
     assert [line for line in whole if line.startswith(" ")] == [
-        "  sends 7,000 bytes to peer 1 (sendall), line 3: alice.send('x')",
+        "  sends 7,000 bytes to the server (sendall), line 3: alice.send('x')",
         "  receives 7,000 bytes from alice (recv), line 9: while data := self.request.recv(1024):",
     ]
     script = Script()

@@ -203,7 +203,7 @@ def test_the_other_waits(film: Film) -> None:
     ):
         assert waits(film, "first", "wait").on == "an event"
         assert waits(film, "second", "get").on == "an item in a queue"
-        assert waits(film, "third", "join").on == "the thread first"
+        assert waits(film, "third", "join").on == "the end of first"
         items.put(1)
         event.set()
     time.sleep(0.001)

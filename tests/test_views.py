@@ -14,7 +14,7 @@ from films import A, Program, one_at_a_time, three_into_one
 
 from chatlib.film.drawing import bundle, svg
 from chatlib.film.records import Recording
-from chatlib.film.wording import story
+from chatlib.film.story import story
 
 pytest.importorskip("anywidget", reason="the live view needs anywidget, which is not installed")
 

@@ -16,11 +16,12 @@ from chatlib.film.layout import BAR, MOST, NAME, ROW, Plan, Step, fold, older, p
 from chatlib.film.page import fragment_of, page_of
 from chatlib.film.records import Recording
 from chatlib.film.shapes import length, path, text, titled
+from chatlib.film.story import story, told
 from chatlib.film.style import STYLE
-from chatlib.film.wording import NOTHING_YET, clean, full_text, kind_of, story, told
+from chatlib.film.wording import NOTHING_YET, clean, full_text, kind_of
 
-LEGEND = 1000.0
-"""How wide the legend may be: less than the window, so that it can be read whole."""
+LEGEND = 620.0
+"""How wide the legend may be: less than a narrow window, so that it can be read whole."""
 
 _SHORT_STORY = 12
 _LEGEND = {
@@ -249,7 +250,7 @@ def _legend(picture: Plan, arrows: Iterable[Arrow]) -> tuple[list[str], float]:
 
 
 def _notes(recording: Recording, picture: Plan) -> str:
-    notes = ["Short steps are drawn wider than they were."] if picture.steps else []
+    notes = ["Not to scale: short steps are drawn much wider than they were."] if picture.steps else []
     if picture.folded:
         notes.append(f"{picture.folded:,} older steps are folded away at the left.")
     if recording.dropped:

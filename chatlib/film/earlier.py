@@ -6,6 +6,7 @@ expression of the line is under way, and the objects in it can be asked.
 
 import ast
 import contextlib
+import inspect
 import linecache
 import selectors
 import socket
@@ -15,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
-from types import CodeType, FrameType
+from types import CodeType, FrameType, MemberDescriptorType
 from typing import Any
 
 from chatlib.film import sockets, tasks, waits
@@ -93,11 +94,13 @@ def _expression(frame: FrameType) -> str:
 
 
 def _value_of(expression: ast.expr, frame: FrameType) -> Any:
-    """Returns what a name, or an attribute of one, stands for. Of the program, runs properties at most."""
+    """Returns what a name, or an attribute of one, stands for. Runs nothing of the program's: no property."""
     if isinstance(expression, ast.Name):
         return frame.f_locals.get(expression.id, frame.f_globals.get(expression.id))
     if isinstance(expression, ast.Attribute):
-        return getattr(_value_of(expression.value, frame), expression.attr)
+        owner = _value_of(expression.value, frame)
+        found = inspect.getattr_static(owner, expression.attr)
+        return found.__get__(owner) if isinstance(found, MemberDescriptorType) else found
     return None
 
 

@@ -10,9 +10,9 @@ from chatlib import cells
 from chatlib.client import names
 from chatlib.film import drawing
 from chatlib.film.probe import forget, unwatch, watch
-from chatlib.film.recorder import Recorder
+from chatlib.film.recorder import Recorder, settle
 from chatlib.film.records import Message, Recording, Span, Waiting
-from chatlib.film.wording import story
+from chatlib.film.story import story
 
 RING = 20_000
 """Spans that a film keeps, if it is not told otherwise."""
@@ -56,10 +56,13 @@ class Film:
         """Ends it: everything is again as it was. Harmless when called twice."""
         try:
             if self._running:
+                settle()
                 self._finished = self.recording()
         finally:  # also if Ctrl-C strikes
             self._running = False
             unwatch(self._recorder)
+            if self._finished:  # all that is known is in there
+                self._recorder = Recorder(self._limit)
 
     @property
     def running(self) -> bool:

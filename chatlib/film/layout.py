@@ -1,7 +1,8 @@
 """Where everything goes in the picture of a film. Nothing is drawn here, and nothing worded.
 
 Time runs to the right, but not evenly: a wait of 0.5 s stands beside calls of 20 µs. Each event gets the same
-small step to the right of the one before; what room is left is spread in proportion to the time between them.
+small step to the right of the one before. What room is left is spread over the times between them, by their
+logarithm: so a wait is drawn the longer the longer it was, and one of 30 s leaves room for one of 0.5 s.
 """
 
 from bisect import bisect_right
@@ -9,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from math import log1p
 from typing import NamedTuple
 
 from chatlib.film.arrows import Arrow
@@ -27,6 +29,8 @@ NAME = 260.0
 """How wide the name of a lane may be."""
 
 _ROOM = 1080.0
+_LEAST = 15.0  # between one event and the next
+_SHORT = 0.002  # seconds; what takes less is hardly drawn longer
 _EDGE = 30.0  # an open bar reaches so far beyond the last event
 _POLL_PAUSE = 0.05  # who calls again within so many seconds has waited all the time
 
@@ -96,10 +100,9 @@ class Scale:
     def __init__(self, moments: Iterable[float], left: float, room: float = _ROOM) -> None:
         self.moments = sorted(set(moments))
         gaps = [later - earlier for earlier, later in pairwise(self.moments)]
-        least = min(48.0, max(13.0, 0.65 * room / max(len(gaps), 1)))
-        spread = max(room - least * len(gaps), 0.35 * room) if gaps else 0.0
-        per_second = spread / (self.moments[-1] - self.moments[0]) if gaps else 0.0
-        self.places = list(accumulate((least + gap * per_second for gap in gaps), initial=left))
+        lengths = [log1p(gap / _SHORT) for gap in gaps]
+        unit = max(room - _LEAST * len(gaps), 0.45 * room) / max(sum(lengths), 1.0)
+        self.places = list(accumulate((_LEAST + length * unit for length in lengths), initial=left))
 
     def __call__(self, moment: float) -> float:
         """Returns where a moment lies; what came before the first event lies there, too."""

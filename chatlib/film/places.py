@@ -81,7 +81,9 @@ def find(frame: FrameType | None) -> tuple[str, int, str] | None:
     return ours or nearest
 
 
+@functools.lru_cache(4096)
 def describe(found: tuple[str, int, str]) -> Place:
     """Adds the text of the line."""
     file, line, function = found
-    return Place(file, line, function, linecache.getline(file, line).strip())
+    there = file in linecache.cache or not Path(file).is_fifo()  # to open a pipe would wait for its other end
+    return Place(file, line, function, linecache.getline(file, line).strip() if there else "")

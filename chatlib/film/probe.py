@@ -16,7 +16,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
-from types import ModuleType
+from types import BuiltinFunctionType, ModuleType
 from typing import Any
 
 from chatlib.film import tasks
@@ -109,6 +109,8 @@ def _replace(owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
     own = name in vars(owner)  # sockets inherit most of their methods from C: then ours is taken away again
     original = getattr(owner, name)
     watched = wrap(original)
+    if isinstance(original, BuiltinFunctionType):
+        watched = staticmethod(watched)  # a function of C is no method, whatever class it is put into
     _undo.append(functools.partial(_put_back, owner, name, watched, original if own else None))
     setattr(owner, name, watched)
     for module in _programs() if isinstance(owner, ModuleType) else ():

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from operator import itemgetter
 from threading import get_ident
@@ -25,6 +25,8 @@ recorders: list["Recorder"] = []
 
 under_way: dict[Hashable, "Call"] = {}
 """The calls that have not returned, by the ident of their thread, or by the task of an event loop."""
+
+pause = time.sleep  # the original: nobody who films is in the film
 
 _numbers: WeakKeyDictionary["Waiter", int] = WeakKeyDictionary()
 _counter = itertools.count(1)
@@ -60,6 +62,8 @@ class Call:
     place: tuple[str, int, str]
     caller: FrameType | None = None
     """Until it returns: afterwards the frame would keep all its variables alive."""
+    now: Callable[[], str] | None = None
+    """What it waits for by now, where that may change: who holds a lock."""
     at: tuple[FrameType, int] | None = None
     """Where its thread is, if nobody will say when it returns: it began before anybody watched."""
 
@@ -97,7 +101,8 @@ class Recorder:
         spans = [_span(*entry) for entry in ring]
         for call, offset in zip(calls, offsets, strict=True):
             if id(call) not in over:
-                spans.append(_span(last + 1, call, None, 0, offset, ""))
+                span = _span(last + 1, call, None, 0, offset, "")
+                spans.append(span._replace(subject=call.now()) if call.now else span)
         return spans, last - len(ring)
 
 
@@ -110,7 +115,10 @@ def enter(name: str, ends: Ends = NOWHERE, subject: str = "", depth: int = 2) ->
     key = get_ident()
     if not recorders or (key in under_way and _is_inside(under_way[key])):
         return None
-    caller = sys._getframe(depth)
+    try:
+        caller = sys._getframe(depth)
+    except ValueError:  # C has called it: there is no line of a program
+        return None
     place = find(caller)
     if place is None:
         return None
@@ -133,6 +141,15 @@ def conclude(call: Call, end: float, size: int = 0, outcome: str = "done") -> No
     call.caller = None
     for recorder in tuple(recorders):
         recorder.note(call, end, size, outcome)
+
+
+def settle(seconds: float = 0.02) -> None:
+    """Lets calls end that have only just begun: they are over, perhaps, but could not say so yet."""
+    deadline = time.perf_counter() + seconds
+    while any(time.perf_counter() - call.start < 0.002 for call in list(under_way.values())):
+        if time.perf_counter() > deadline:
+            return
+        pause(0.001)
 
 
 def is_sending(ends: Ends) -> bool:
@@ -173,6 +190,12 @@ def _begin_anew() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_begin_anew)
+
+
+def reference(thread: threading.Thread) -> str:
+    """Returns how a subject refers to a thread."""
+    name = thread.name.replace("\0", "")
+    return f"\0{number_of(thread)} {name}\0"
 
 
 def _introduce() -> tuple[Waiter, int]:

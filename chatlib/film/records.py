@@ -41,7 +41,10 @@ class Span(NamedTuple):
     call: str
     """`recv`, `sendall`, `accept`, `select`, `sleep`, `join` ..."""
     subject: str
-    """What it waits for, where that is no connection: a thread, an event, a lock and who holds it."""
+    """What it waits for, where that is no connection: a thread, an event, a lock and who holds it.
+
+    A thread in it stands between two NULs, by its ident and its name.
+    """
     local: Address | None
     """This end of the connection."""
     peer: Address | None
@@ -55,9 +58,9 @@ class Span(NamedTuple):
     offset: int
     """Bytes that had gone the same way before, since the film began."""
     outcome: str
-    """`done`, `end` (the other side left), `reset`, `timeout`, `nothing` (would have waited), `interrupted`
-    (by Ctrl-C), `failed`, `unseen` (it began before the film, which does not know its end); empty while it is
-    open."""
+    """How it ended: `done`, `end` (the other side left), `shut` (this side has shut the connection down),
+    `reset`, `timeout`, `nothing` (would have waited), `interrupted` (by Ctrl-C), `failed`, `unseen` (it began
+    before the film, which does not know its end); empty while it is open."""
     place: Place | None
 
 
@@ -71,7 +74,7 @@ class Message(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """Who waits now, and for what."""
+    """Who waits now, and for what. Printed, it is a sentence."""
 
     thread: str
     call: str
@@ -80,6 +83,10 @@ class Waiting(NamedTuple):
     place: Place | None
     seconds: float
     """For how long it has waited."""
+
+    def __str__(self) -> str:
+        place = f", in the line {self.place.source}" if self.place and self.place.source else ""
+        return f"{self.thread} waits in {self.call} for {self.on}{place}"
 
 
 @dataclass(frozen=True)
@@ -105,8 +112,13 @@ class Recording:
 
     @cached_property
     def listeners(self) -> tuple[Address, ...]:
-        """The addresses on which connections were accepted, in order of appearance."""
-        return tuple(dict.fromkeys(span.local for span in self.spans if span.call == "accept" and span.local))
+        """The addresses of servers, in order of appearance: who accepts there, or is called by a client."""
+        servers = (
+            span.local if span.call == "accept" else span.peer
+            for span in self.spans
+            if span.call in ("accept", "connect") or span.local in self.names
+        )
+        return tuple(dict.fromkeys(server for server in servers if server))
 
     @cached_property
     def _strangers(self) -> dict[Address, str]:
@@ -141,11 +153,6 @@ class Recording:
         for span in self.spans:
             spans[span.ident].append(span)
         return dict(spans)
-
-    @cached_property
-    def _labels(self) -> dict[str, str]:
-        main = {repr("MainThread"): self._label(0, "MainThread")}  # also where it has done nothing yet
-        return main | {repr(span.thread): self.lanes[span.ident] for span in self.spans}
 
     def _label(self, ident: int, thread: str) -> str:
         if thread == "MainThread":
@@ -187,8 +194,12 @@ class Recording:
             return f"{span.subject} for {name}" if span.subject else name
         if span.call == "accept":
             return "a connection"
-        quoted = (name for name in self._labels if name in span.subject)
-        return span.subject.replace(name := next(quoted, ""), self._labels.get(name, ""))
+        return re.sub("\0(\\d+) (.*?)\0", self._name_in, span.subject)
+
+    def _name_in(self, reference: re.Match[str]) -> str:
+        """Returns what to call a thread that a subject refers to, also if it has no lane."""
+        ident, thread = reference.groups()
+        return self.lanes.get(int(ident)) or self._label(int(ident), thread)
 
 
 def match(spans: Iterable[Span]) -> Iterator[Message]:

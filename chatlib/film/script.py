@@ -1,17 +1,18 @@
 """A film of a script that has never heard of us: `python -m chatlib xray script.py`."""
 
 import os
-import runpy
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from chatlib.film import drawing
 from chatlib.film.film import Film
+from chatlib.film.records import Waiting
+from chatlib.film.wording import clean
 
 EVERY = 1.0
 """Seconds between two lists of who waits, with `--live`."""
@@ -39,16 +40,23 @@ def film_script(script: str, arguments: Sequence[str], output: Path, live: bool 
     sys.argv[:] = [script, *arguments]
     sys.path[0] = str(place.parent)
     _on_signals(signal.default_int_handler)
+    process = os.getpid()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lambda: _on_signals(signal.SIG_DFL))
     with Film() as film:
         over = threading.Event()
         if live:
             threading.Thread(target=_tell, args=(film, over), daemon=True).start()
-        status = _run(str(place))
+        status = _run(place)
         _on_signals(signal.SIG_IGN)
         over.set()
         recording = film.recording()
+    if os.getpid() != process:  # the script has forked, and this is the child: the film is its parent's
+        return status
     output.write_text(drawing.page(recording, place.name), encoding="utf-8")
-    print(f"the film is in {os.path.relpath(output)}", file=sys.stderr)
+    note = "" if recording.spans else ", and empty: nothing has waited"
+    print(f"the film is in {_near(output)}{note}", file=sys.stderr)
+    _let_end()
     return status
 
 
@@ -58,7 +66,7 @@ def _on_signals(handler: Any) -> None:
         signal.signal(number, handler)
 
 
-def _run(script: str) -> int:
+def _run(script: Path) -> int:
     try:
         status = _status_of_main(script)
         _wait_for_threads()
@@ -67,15 +75,19 @@ def _run(script: str) -> int:
     return status
 
 
-def _status_of_main(script: str) -> int:
+def _status_of_main(script: Path) -> int:
+    main = ModuleType("__main__")
+    main.__file__ = str(script)
+    sys.modules["__main__"] = main
     try:
-        runpy.run_path(script, run_name="__main__")
+        exec(compile(script.read_bytes(), str(script), "exec"), vars(main))
     except KeyboardInterrupt:
         raise
     except SystemExit as end:
         return _status_of(end.code)
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as error:
+        own = error.__traceback__ and error.__traceback__.tb_next  # without the line above
+        sys.excepthook(type(error), error, own)
         return 1
     return 0
 
@@ -84,6 +96,18 @@ def _wait_for_threads() -> None:
     """A script is over when its last thread is, daemons apart, however its main program has ended."""
     while others := [thread for thread in threading.enumerate() if _is_waited_for(thread)]:
         others[0].join(0.5)  # with a limit: on Windows, Ctrl-C is only noticed in between
+
+
+def _near(path: Path) -> str:
+    """Returns a path as short as it can be; on Windows there is no way from one drive to another."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _let_end() -> None:
+    """After Ctrl-C threads may go on, which Python would wait for; a second Ctrl-C ends them as well."""
+    if left := [thread.name for thread in threading.enumerate() if _is_waited_for(thread)]:
+        print(f"threads of the script still run: {', '.join(left)}; Ctrl-C ends them", file=sys.stderr)
+        _on_signals(lambda *_: os._exit(0))
 
 
 def _is_waited_for(thread: threading.Thread) -> bool:
@@ -98,11 +122,12 @@ def _status_of(code: object) -> int:
     return int(code is not None)
 
 
+def _said_of(waiting: Waiting) -> str:
+    line = f", line {waiting.place.line}" if waiting.place else ""
+    return f"{waiting.call} {waiting.on}, {waiting.seconds:.1f} s{line}"
+
+
 def _tell(film: Film, over: threading.Event) -> None:
     while not over.wait(EVERY):
-        lines = [
-            f"{waiting.thread}: {waiting.call} {waiting.on}, {waiting.seconds:.1f} s, "
-            f"line {waiting.place.line if waiting.place else '?'}"
-            for waiting in film.waiting()
-        ]
+        lines = [clean(f"{waiting.thread}: {_said_of(waiting)}") for waiting in film.waiting()]
         print("\n".join(["--- who waits", *lines]), file=sys.stderr, flush=True)

@@ -7,17 +7,24 @@ import functools
 import itertools
 import selectors
 import socket
-import time
+import sys
 import weakref
 from collections.abc import Callable
 from typing import Any
 
-from chatlib.film.recorder import NOWHERE, Recorder, enter, is_sending, leave, recorders
+from chatlib.address import Address
+from chatlib.film.recorder import NOWHERE, Call, Recorder, enter, is_sending, leave, pause, recorders
 from chatlib.film.records import LEAVING, PAIR, RECEIVING, Ends
 
+if sys.platform == "win32":
+    fcntl = None
+else:
+    import fcntl
+    import termios
+
 _ends: weakref.WeakKeyDictionary[socket.socket, Ends] = weakref.WeakKeyDictionary()
+_shut: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 _pairs = itertools.count()
-_pause = time.sleep  # the original: what we wait for is in no film
 
 METHODS: dict[str, Callable[[Any, Any], int]] = {
     "recv": lambda arguments, result: len(result),
@@ -58,13 +65,12 @@ def watched_method(name: str, original: Any) -> Any:
         call = enter(name, ends, subject_of(ends))
         if call is None:
             return original(self, *args, **kwargs)
-        if receives:
-            _align(self, call.ends)
         size, outcome = 0, "failed"
         try:
+            _prepare(self, call, args)
             result = original(self, *args, **kwargs)
             size = measure(args, result)
-            outcome = "end" if receives and not size else "done"
+            outcome = _end_of(self, args) if receives and not size else "done"
             if name == "accept":
                 call.ends = ends_of(result[0])
             elif name in ("connect", "connect_ex"):
@@ -86,6 +92,22 @@ def watched_method(name: str, original: Any) -> Any:
 _CONNECTED = {None: "done", 0: "done", errno.EINPROGRESS: "nothing", errno.EWOULDBLOCK: "nothing"}
 
 
+def _prepare(self: socket.socket, call: Call, args: Any) -> None:
+    if call.name in RECEIVING:
+        _align(self, call.ends)
+    elif call.name == "shutdown" and args != (socket.SHUT_WR,):
+        _shut.add(self)  # now: it wakes another thread, which is to know why
+    elif call.name in ("connect", "connect_ex") and args and isinstance(args[0], tuple):
+        call.ends = call.ends[0], args[0][:2]
+
+
+def _end_of(self: socket.socket, args: Any) -> str:
+    """Says why nothing was received. Who asks for no bytes gets none; and a datagram may be empty."""
+    if self.type != socket.SOCK_STREAM or args[:1] == (0,):
+        return "done"
+    return "shut" if self in _shut else "end"
+
+
 def _only_looks(name: str, args: Any, kwargs: Any) -> bool:
     flags = args[_FLAGS_AT[name] :][:1] or [kwargs.get("flags", 0)]
     return bool(flags[0] & socket.MSG_PEEK)
@@ -93,18 +115,22 @@ def _only_looks(name: str, args: Any, kwargs: Any) -> bool:
 
 def ends_of(connection: socket.socket) -> Ends:
     """Returns the addresses of both ends, as far as they are known."""
-    known = _ends.get(connection)
-    if known:
-        return known
     ends = NOWHERE
-    if connection.family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            ends = (connection.getsockname()[:2], None)
-            ends = (ends[0], connection.getpeername()[:2])
-        except OSError:  # not connected; or closed
-            return ends
-    _ends[connection] = ends
+    try:
+        if known := _ends.get(connection):
+            return known
+        if connection.family in (socket.AF_INET, socket.AF_INET6):
+            ends = (_address(connection.getsockname()), None)
+            ends = (ends[0], _address(connection.getpeername()))
+        _ends[connection] = ends
+    except Exception:  # it is not connected, or closed; or of a class of the program's that is different
+        pass
     return ends
+
+
+def _address(found: Any) -> Address:
+    """Returns host and port. A server for both kinds of addresses sees the older kind inside the newer."""
+    return found[0].removeprefix("::ffff:"), found[1]
 
 
 def subject_of(ends: Ends) -> str:
@@ -125,16 +151,21 @@ def _begin_to_count(recorder: Recorder, connection: socket.socket, ends: Ends) -
         # The race: bytes have arrived here, but their `send` has not returned, and has not been counted.
         if not is_sending(ends[::-1]) and sent == recorder.streams.sent_to(ends):
             break
-        _pause(0.0001)
+        pause(0.0001)
     with recorder.lock:
         recorder.streams.align(ends, pending)
 
 
 def _pending(connection: socket.socket) -> int:
-    with contextlib.suppress(OSError, ValueError), selectors.DefaultSelector() as selector:
-        selector.register(connection, selectors.EVENT_READ)
-        if selector.select(0):
-            return len(_socket.socket.recv(connection, 1 << 24, socket.MSG_PEEK))
+    """Returns how many bytes lie unread; asks, where that can be, as to look at them would take an error."""
+    with contextlib.suppress(OSError, ValueError):
+        if fcntl:
+            answer = fcntl.ioctl(connection.fileno(), termios.FIONREAD, bytes(4))
+            return int.from_bytes(answer, sys.byteorder)
+        with selectors.DefaultSelector() as selector:
+            selector.register(connection, selectors.EVENT_READ)
+            if selector.select(0):
+                return len(_socket.socket.recv(connection, 1 << 24, socket.MSG_PEEK))
     return 0
 
 

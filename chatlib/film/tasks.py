@@ -15,7 +15,7 @@ from chatlib.film.places import origin
 from chatlib.film.recorder import NOWHERE, Call, conclude, number_of, recorders, under_way
 from chatlib.film.records import Ends
 
-MOST = 200
+MOST = 100
 """Tasks of one loop that are looked at, the oldest: to look at all would hold up a loop of thousands."""
 
 
@@ -30,9 +30,9 @@ class Task:
         self.name = "the notebook's cell" if code and origin(code.co_filename) == "foreign" else f"task {own}"
 
     def is_alive(self) -> bool:
-        """Whether it is not done."""
-        task = self._task()
-        return task is not None and not task.done()
+        """Whether it is suspended: neither done, nor at work."""
+        task, asyncio = self._task(), sys.modules["asyncio"]
+        return task is not None and not task.done() and asyncio.current_task(task.get_loop()) is not task
 
 
 class Await(NamedTuple):
@@ -96,7 +96,7 @@ def _age(task: Any) -> tuple[int, str]:
     """Sorts tasks in the order in which they were made, as far as their names tell."""
     name = task.get_name()
     number = name.removeprefix("Task-")
-    return (int(number) if number.isdecimal() else sys.maxsize), name
+    return (int(number) if number.isdecimal() and len(number) < 19 else sys.maxsize), name
 
 
 def _await_of(task: Any) -> Await | None:

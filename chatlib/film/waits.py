@@ -15,7 +15,8 @@ from typing import Any
 
 from chatlib.film import tasks
 from chatlib.film.places import origin
-from chatlib.film.recorder import Call, enter, leave, recorders
+from chatlib.film.recorder import Call, enter, leave, recorders, reference
+from chatlib.film.sockets import ends_of
 from chatlib.wakeup import Wakeup
 
 
@@ -54,7 +55,7 @@ def _followed(call: Call, original: Any, args: Any, kwargs: Any) -> Any:
     outcome = "failed"
     try:
         result = original(*args, **kwargs)
-        outcome = "timeout" if _is_in_vain(call.name, result) else "done"
+        outcome = "timeout" if _is_in_vain(call.name, args, result) else "done"
         return result
     except (queue.Empty, queue.Full):
         outcome = "timeout"
@@ -66,8 +67,10 @@ def _followed(call: Call, original: Any, args: Any, kwargs: Any) -> Any:
         leave(call, outcome=outcome)
 
 
-def _is_in_vain(name: str, result: Any) -> bool:
+def _is_in_vain(name: str, args: Any, result: Any) -> bool:
     """Whether the time was up. What `get` returns is an item of the program's, and may be anything."""
+    if name == "join" and isinstance(args[0], threading.Thread):
+        return args[0].is_alive()
     return result is False or (name in ("select", "poll") and result in ([], ([], [], [])))
 
 
@@ -79,9 +82,15 @@ def _said(subject: Callable[..., str], args: Any) -> str:
         return ""
 
 
+_MANY = 50  # sockets, of which nobody wants to know each
+
+
 def sockets_of(selector: Any) -> str:
     """Says what a selector waits for. A server registers itself, an event loop the bare descriptors."""
-    kinds = collections.Counter(_kind_of(key) for key in (selector.get_map() or {}).values())
+    keys = (selector.get_map() or {}).values()
+    if len(keys) > _MANY:
+        return _any_of(len(keys))
+    kinds = collections.Counter(map(_kind_of, keys))
     listens, count = kinds["listener"] > 0, kinds["connection"]
     return " or ".join(["a connection"] * listens + [_any_of(count)] * (count > 0)) or "an event"
 
@@ -93,8 +102,9 @@ def _kind_of(key: selectors.SelectorKey) -> str:
     if callback == "_read_from_self" or isinstance(key.fileobj, Wakeup):
         return "wakeup"
     file = getattr(key.fileobj, "socket", key.fileobj)
-    is_listener = isinstance(file, socket.socket) and file.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-    return "listener" if is_listener or callback == "_accept_connection" else "connection"
+    if isinstance(file, socket.socket) and not ends_of(file)[1]:
+        return "listener" if file.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) else "connection"
+    return "listener" if callback == "_accept_connection" else "connection"
 
 
 def _any_of(count: int) -> str:
@@ -104,7 +114,7 @@ def _any_of(count: int) -> str:
 WAITS: list[tuple[Any, str, Callable[..., str]]] = [
     (select, "select", lambda *lists: _any_of(sum(map(len, lists[:3])))),
     (time, "sleep", lambda seconds: f"{seconds:g} s"),
-    (threading.Thread, "join", lambda thread, *_: f"the thread {thread.name!r}"),
+    (threading.Thread, "join", lambda thread, *_: f"the end of {reference(thread)}"),
     (threading.Event, "wait", lambda *_: "an event"),
     (threading.Condition, "wait", lambda *_: "a condition"),
     (threading.Semaphore, "__enter__", lambda *_: "a semaphore"),
@@ -153,18 +163,28 @@ def _watched_lock(original: Any) -> Any:
             self._holder = 0
 
         def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-            if blocking and (timeout >= 0 or timeout == -1):
-                taken = self._lock.acquire(False) or self._wait(timeout)
-            else:
-                taken = self._lock.acquire(blocking, timeout)
-            if taken:  # not current_thread(): in a thread that has just begun, that waits for a lock
-                self._holder = threading.get_ident()
-            return bool(taken)
+            taken = False
+            try:
+                if blocking and (0 <= timeout <= threading.TIMEOUT_MAX or timeout == -1):
+                    taken = self._lock.acquire(False) or self._wait(timeout)
+                else:
+                    taken = self._lock.acquire(blocking, timeout)
+                if taken:  # not current_thread(): in a thread that has just begun, that waits for a lock
+                    self._holder = threading.get_ident()
+                return bool(taken)
+            except BaseException:  # Ctrl-C, when it was taken already: nobody else would release it
+                if taken:
+                    self._lock.release()
+                raise
 
         __enter__ = acquire
 
-        def __exit__(self, *_: object) -> None:
-            self._lock.release()
+        @property
+        def __exit__(self) -> Any:
+            return self._lock.__exit__  # of C, which Ctrl-C does not interrupt
+
+        def __reduce__(self) -> Any:
+            return self._lock.__reduce__()  # fails, as a lock cannot be copied
 
         def __getattr__(self, name: str) -> Any:
             own = getattr(self._lock, name)
@@ -177,8 +197,9 @@ def _watched_lock(original: Any) -> Any:
         def _wait(self, timeout: float) -> bool:
             if not recorders or not _is_meant(sys._getframe(2)):
                 return bool(self._lock.acquire(True, timeout))
-            holders = (thread.name for thread in threading.enumerate() if thread.ident == self._holder)
-            call = enter("acquire", subject=f"the lock that {next(holders, 'somebody')!r} holds", depth=3)
+            call = enter("acquire", subject=self._said(), depth=3)
+            if call:
+                call.now = self._said
             taken = False
             try:
                 taken = bool(self._lock.acquire(True, timeout))
@@ -186,6 +207,10 @@ def _watched_lock(original: Any) -> Any:
             finally:
                 if call:
                     leave(call, outcome="done" if taken else "timeout")
+
+        def _said(self) -> str:
+            holders = (thread for thread in threading.enumerate() if thread.ident == self._holder)
+            return f"the lock that {next(map(reference, holders), 'somebody')} holds"
 
     return WatchedLock
 

@@ -1,8 +1,4 @@
-"""A film in words: what to call a step, at full length and shorter, and the story of each thread."""
-
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from itertools import groupby, islice
-from typing import NamedTuple
+"""What to call a step of a film, at full length and shorter."""
 
 from chatlib.film.places import origin
 from chatlib.film.records import LEAVING, RECEIVING, SENDING, Place, Recording, Span, is_cell
@@ -11,7 +7,8 @@ from chatlib.wire import printable
 LONGEST = 160
 """Characters of a name or a source line that are shown."""
 
-_AMOUNT = "\0"  # where bytes belong in a line; no name has it, as control characters are spelled out
+AMOUNT = "\0"
+"""Where bytes belong in a line; no name has it, as control characters are spelled out."""
 
 NOTHING_YET = "Nothing has happened yet."
 
@@ -33,6 +30,7 @@ _PREPOSITIONS = {
 } | dict.fromkeys(("select", "poll", "wait"), "for")
 _OUTCOMES = {
     "end": "FIN",
+    "shut": "shut down here",
     "reset": "RST",
     "timeout": "timed out",
     "nothing": "nothing there",
@@ -80,13 +78,14 @@ def place_of(place: Place | None) -> str:
     """Returns `line 7 in handle of server.py`. A notebook's cell has no file that would mean something."""
     if not place:
         return ""
-    name = _name_of(place)
+    name = name_of(place)
     inside = f" in {place.function}" if place.function and not place.function.startswith("<") else ""
     script = f" of {name}" if name.endswith(".py") and not is_cell(place.file) else ""
     return clean(f"line {place.line}{inside}{script}")
 
 
-def _name_of(place: Place) -> str:
+def name_of(place: Place) -> str:
+    """Returns the name of a file, without its folder."""
     return place.file.replace("\\", "/").rsplit("/", 1)[-1]
 
 
@@ -100,6 +99,7 @@ def labels_of(recording: Recording, span: Span, seconds: float) -> list[str]:
     amount = bytes_of(span.size) if span.size else ""
     medium = _joined(call, amount, towards) + (f": {result}" if result else "")
     lasted = seconds_of(seconds) if span.end is None or seconds >= 0.01 else ""
+    lasted = "" if span.call == "sleep" and span.outcome == "done" else lasted  # it says so itself
     time = f"{lasted} so far" if lasted and span.end is None else lasted
     longer = ", ".join(filter(None, (medium, time)))
     full = ", ".join(filter(None, (medium, time, line_of(span.place))))
@@ -115,87 +115,8 @@ def full_text(recording: Recording, span: Span, seconds: float, repeats: int = 1
     return _joined(text + lasted + often + still + (f", {place_of(span.place)}" if span.place else ""))
 
 
-class _Line(NamedTuple):
-    """One line of the story, as yet without its bytes: consecutive lines add them up."""
-
-    text: str
-    size: int
-    open: bool
-
-
-def story(recording: Recording, most: int = 0) -> str:
-    """Tells what each thread did, in order, as text that is the same in each run of the same program.
-
-    Repeats of a step are one line: how many chunks a stream comes in, or how often somebody looked for a
-    connection, is chance. So no times and no ports either; those are in the picture.
-
-    Args:
-        recording: What has been seen.
-        most: Lines that are told of each thread, the latest ones; all of them, if not given.
-    """
-    if not recording.spans:
-        return NOTHING_YET
-    return "\n".join(told(recording, most))
-
-
-def told(recording: Recording, most: int = 0) -> Iterator[str]:
-    """Gives the lines of the story one by one."""
-    if recording.dropped:
-        yield f"… {recording.dropped:,} earlier calls, which the film has let go of …"
-    known: dict[Hashable, str] = {}
-    threads: dict[int, list[Span]] = {ident: [] for ident in recording.lanes}
-    for span in recording.spans:
-        threads[span.ident].append(span)
-    for ident, spans in threads.items():
-        yield clean(recording.lanes[ident])
-        spans.sort(key=lambda span: span.start)
-        steps = list(_without_polling(spans))
-        lines = _steps(
-            _Line(_text(recording, span, known), span.size, span.end is None)
-            for span in (reversed(steps) if most else steps)
-        )
-        yield from reversed(list(_latest(lines, most, spans))) if most else lines
-
-
-def _without_polling(spans: Sequence[Span]) -> Iterator[Span]:
-    """Leaves out waits for a connection that were in vain and went on at once: how many is chance."""
-    *polled, last = spans
-    for span, later in zip(polled, spans[1:], strict=True):
-        in_vain = span.outcome in ("timeout", "nothing") and not span.peer
-        if not in_vain or (span.call, span.place) != (later.call, later.place):
-            yield span
-    yield last
-
-
-def _latest(lines: Iterator[str], most: int, spans: Sequence[Span]) -> Iterator[str]:
-    yield from islice(lines, most)
-    if next(lines, None):
-        yield f"  … the latest of {len(spans):,} calls:"
-
-
-def _steps(lines: Iterable[_Line]) -> Iterator[str]:
-    for text, repeats in groupby(lines, key=lambda line: line.text):
-        same = list(repeats)
-        told = text.replace(_AMOUNT, bytes_of(sum(line.size for line in same)))
-        yield f"  {told}" + (" (still waiting)" if any(line.open for line in same) else "")
-
-
-def _text(recording: Recording, span: Span, known: dict[Hashable, str]) -> str:
-    """Words what a call did, and where; but only once, as most calls are like one before."""
-    sort = span.call, span.outcome, span.end is None, span.size > 0
-    key = *sort, span.subject, span.local, span.peer, span.place
-    if key not in known:
-        known[key] = _verb(recording, span) + (_where(span.place) if span.place else "")
-    return known[key]
-
-
-def _where(place: Place) -> str:
-    source = clean(place.source)
-    return f", {line_of(place) or clean(_name_of(place))}" + (f": {source}" if source else "")
-
-
-def _verb(recording: Recording, span: Span) -> str:
-    """Says what a call did."""
+def verb_of(recording: Recording, span: Span) -> str:
+    """Says what a call did, with `AMOUNT` for its bytes."""
     name = about(recording, span)
     call = clean(span.call)
     preposition = _PREPOSITIONS.get(span.call, _PREPOSITIONS.get(kind_of(span), "for"))
@@ -208,7 +129,7 @@ def _verb(recording: Recording, span: Span) -> str:
     if kind_of(span) in ("recv", "send") and span.size:
         done = _DONE[kind_of(span), "done"]
     if done:
-        return done.format(name=name or "somebody", call=call, amount=_AMOUNT)
+        return done.format(name=name or "somebody", call=call, amount=AMOUNT)
     if span.outcome in _VERBS:
         return _joined(_VERBS[span.outcome], call, towards)
     return waits + (" in vain" if span.outcome == "timeout" and span.peer else "")
@@ -217,6 +138,7 @@ def _verb(recording: Recording, span: Span) -> str:
 _DONE = {
     ("recv", "done"): "receives {amount} from {name} ({call})",
     ("recv", "end"): "learns that {name} has left ({call})",
+    ("recv", "shut"): "is woken in {call}, as the connection to {name} was shut down here",
     ("recv", "reset"): "finds the connection to {name} reset ({call})",
     ("recv", "nothing"): "finds nothing from {name} ({call})",
     ("send", "done"): "sends {amount} to {name} ({call})",

@@ -15,7 +15,7 @@ from chatlib import cells
 from chatlib.film.drawing import bundle, svg
 from chatlib.film.page import SCRIPT, STYLE
 from chatlib.film.records import Recording
-from chatlib.film.wording import story
+from chatlib.film.story import story
 
 RATE = 15.0
 """Updates a second, at most."""
