@@ -161,10 +161,15 @@ def _step(recording: Recording, picture: Plan, step: Step) -> str:
     else:
         kind, marks = kind_of(span), shapes.endings(step, *ends, top)
         drawn = shapes.bar(kind, *ends, top) + shapes.stripes(kind, *ends, top) + "".join(marks)
-    data = {"step": f"{span.ident:x}-{int(step.start * 1e7):x}", "text": words, "source": source}
+    data = {"step": _key(step), "text": words, "source": source}
     said = "".join(f' data-{name}="{escape(value)}"' for name, value in data.items() if value)
     title = titled(f"{words}: {source}" if source else words)
     return f'<g class="cf-step cf-{kind}"{said}>{title}{drawn}</g>'
+
+
+def _key(step: Step) -> str:
+    """Returns what tells a step from the others, in each picture of the same film."""
+    return f"{step.span.ident:x}-{int(step.start * 1e7):x}"
 
 
 def _is_shown(arrow: Arrow, picture: Plan) -> bool:
@@ -232,7 +237,7 @@ def _labels(picture: Plan) -> Iterator[str]:
         kind = f"cf-on-{kind_of(step.span)}" if label.row == INSIDE else "cf-off"
         loud = " cf-strong" if step.span.end is None else ""
         lead = path("cf-lead", "M", begin + 1, top, "V", y - 4) if label.row != INSIDE else ""
-        yield lead + text(f"cf-label {kind}{loud}", label.x, y, label.text)
+        yield lead + text(f"cf-label {kind}{loud}", label.x, y, label.text, of=_key(step))
 
 
 def _legend(picture: Plan, arrows: Iterable[Arrow]) -> tuple[list[str], float]:

@@ -4,7 +4,7 @@ import importlib
 import importlib.util
 import time
 import weakref
-from typing import Self
+from typing import Any, Self
 
 from chatlib import cells
 from chatlib.client import names
@@ -32,6 +32,7 @@ class Film:
         self._limit = limit
         self._recorder = Recorder(limit)
         self._running = False
+        self._views: list[Any] = []
         self._finished: Recording | None = None
         # A film that nobody holds any more must not go on costing time.
         self._forget = weakref.finalize(self, forget, self._recorder)
@@ -104,12 +105,16 @@ class Film:
         return self.story()
 
     def _ipython_display_(self) -> None:
-        """Shows the live view, while it runs."""
+        """Shows the live view, while it runs. Where it was shown before, that picture now stays as it is."""
         if not self._running or not cells.running_cell() or not importlib.util.find_spec("anywidget"):
             raise NotImplementedError  # then IPython asks for the bundle
         # By name: the views know the film, the film does not know the views.
         views = importlib.import_module("chatlib.views.live")
-        views.LiveFilm(self.recording, lambda: not self.running).show()
+        recording = self.recording()
+        for view in self._views:
+            view.leave(recording)
+        self._views = [views.LiveFilm(self.recording, lambda: not self.running)]
+        self._views[0].show()
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """What a notebook shows otherwise: something to explore, a picture, the story."""

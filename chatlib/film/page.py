@@ -29,6 +29,7 @@ if (still) {
   root.replaceChildren();
   view.render({ model: { get: (name) => state[name], on() {}, off() {} }, el: root });
   root.querySelector("details").open = open;
+  if (open) root.querySelector(".reel").focus();
 }
 """
 
@@ -59,12 +60,13 @@ def fragment_of(picture: str, story: str) -> str:
         picture: The SVG. It becomes an image, which notebooks also show if they do not trust their author.
         story: The same as text.
     """
-    image = f'<img src="data:image/svg+xml,{quote(picture)}" alt="The picture; below, the same as text">'
+    image = f'<img src="data:image/svg+xml,{quote(picture)}" alt="The picture; below, the same in words">'
     return _part(image, story)
 
 
 def _part(still: str, story: str, attribute: str = "") -> str:
-    told = f"<details{attribute}><summary>The same as text</summary><pre>{escape(story)}</pre></details>"
+    summary = "<summary>What each thread did, in words</summary>"
+    told = f"<details{attribute}>{summary}<pre>{escape(story)}</pre></details>"
     script = SCRIPT.replace("export default", "const view =") + _SHOW
     return (
         f"<style>{STYLE}</style>\n<div>{still}{told}</div>"

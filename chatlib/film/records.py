@@ -85,7 +85,7 @@ class Waiting(NamedTuple):
     """For how long it has waited."""
 
     def __str__(self) -> str:
-        place = f", in the line {self.place.source}" if self.place and self.place.source else ""
+        place = f", in the line: {self.place.source}" if self.place and self.place.source else ""
         return f"{self.thread} waits in {self.call} for {self.on}{place}"
 
 

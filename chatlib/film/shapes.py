@@ -21,9 +21,10 @@ def path(kind: str, *parts: str | float) -> str:
     return f'<path class="{kind}" d="{"".join(written).rstrip()}"/>'
 
 
-def text(kind: str, x: float, y: float, words: str, title: str = "") -> str:
-    """Writes words, which may come from a network: they stay text."""
-    return f'<text class="{kind}" x="{length(x)}" y="{length(y)}">{escape(words)}{titled(title)}</text>'
+def text(kind: str, x: float, y: float, words: str, title: str = "", of: str = "") -> str:
+    """Writes words, which may come from a network: they stay text. They may be `of` a step."""
+    at = f'x="{length(x)}" y="{length(y)}"' + (f' data-of="{of}"' if of else "")
+    return f'<text class="{kind}" {at}>{escape(words)}{titled(title)}</text>'
 
 
 def titled(words: str) -> str:

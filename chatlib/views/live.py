@@ -74,9 +74,11 @@ class LiveFilm(anywidget.AnyWidget):
         self._shown.append(display(self, display_id=True))  # type: ignore[no-untyped-call]
 
     def leave(self, recording: Recording) -> None:
-        """Puts the picture of a film that has ended where the view was shown."""
+        """Puts a picture that stays where the view was shown, and ends its thread."""
+        self._ended.set()
         for shown in self._shown:
             shown.update(bundle(recording), raw=True)
+        self._shown.clear()
 
     def __repr__(self) -> str:
         return str(self.story)

@@ -1,7 +1,7 @@
 // The live view of a film. Python draws the picture; this shows it, and what belongs to the bar one points at.
 
 const ELEMENTS = new Set(["svg", "style", "title", "desc", "g", "path", "rect", "circle", "text"]);
-const TRAITS = ["picture", "finished"];
+const NEWS = ["change:picture", "change:finished", "comm_live_update"];
 const HINT = "Point at a bar, or press the arrow keys, to see its line of the program.";
 
 // The picture was made from what came over a network. Python has escaped it; this trusts nobody, either.
@@ -21,35 +21,44 @@ function make(name, properties = {}, ...children) {
   return element;
 }
 
+function box(step) {
+  return step.querySelector(".cf-bar").getBBox();
+}
+
 class View {
   constructor(model, el) {
     this.model = model;
     this.paused = false;
+    this.following = true; // whether the present, at the right, is to stay in sight
     this.chosen = null; // the key of the bar that has the focus: bars come and go with every picture
+    this.pointed = null; // and of the one that is pointed at
     this.label = make("div");
     this.source = make("code");
     this.state = make("span", { className: "state" });
     this.text = make("pre");
     this.reel = make("div", { className: "reel", tabIndex: 0 });
     this.reel.setAttribute("role", "group");
-    this.reel.setAttribute("aria-label", "The film: left and right arrow keys go from bar to bar");
+    this.reel.setAttribute("aria-label", "The film: arrow keys go from bar to bar");
     this.pause = this.button("Pause (P)", () => this.togglePause());
     this.fit = this.button("Fit all (F)", () => this.zoom(true));
     this.actual = this.button("Actual size (A)", () => this.zoom(false));
     const detail = make("div", { className: "detail" }, this.label, this.source);
     const tools = make("div", { className: "tools" }, this.pause, this.fit, this.actual, this.state);
-    const story = make("details", {}, make("summary", { textContent: "The same as text" }), this.text);
+    const story = make("details", {}, make("summary", { textContent: "What each thread did, in words" }), this.text);
     this.frame = make("div", { className: "chatfilm-view" }, tools, this.reel, detail, story);
     this.frame.dataset.lmSuppressShortcuts = "true"; // or JupyterLab takes A for "insert a cell"
     this.frame.addEventListener("keydown", (event) => this.key(event));
-    this.reel.addEventListener("scroll", () => this.keepNames());
-    this.reel.addEventListener("mouseover", (event) => this.show(event.target.closest(".cf-step")));
+    this.reel.addEventListener("scroll", () => this.scrolled());
+    this.reel.addEventListener("mouseover", (event) => this.point(this.keyAt(event.target)));
+    this.reel.addEventListener("mouseleave", () => this.point(null));
+    this.reel.addEventListener("click", (event) => this.step(this.keyAt(event.target))?.focus());
     this.reel.addEventListener("focusin", (event) => this.choose(event.target.closest(".cf-step")));
+    new ResizeObserver(() => this.follow()).observe(this.reel); // it has no size before it is in the page
     el.append(this.frame);
     this.zoom(false);
     this.draw();
     this.update = () => this.paused || this.draw();
-    for (const name of TRAITS) model.on(`change:${name}`, this.update);
+    for (const name of NEWS) model.on(name, this.update);
   }
 
   button(textContent, action) {
@@ -61,7 +70,6 @@ class View {
 
   draw() {
     const { reel } = this;
-    const follows = reel.scrollLeft + reel.clientWidth >= reel.scrollWidth - 40;
     const focused = reel.contains(document.activeElement) && document.activeElement !== reel;
     try {
       this.svg = parse(this.model.get("picture"));
@@ -72,11 +80,9 @@ class View {
     this.steps = [...this.svg.querySelectorAll(".cf-step")];
     for (const step of this.steps) this.prepare(step);
     reel.replaceChildren(this.svg);
-    if (follows) this.followPresent();
-    const chosen = this.steps.find((step) => step.dataset.step === this.chosen);
-    if (chosen) this.show(chosen);
-    else if (!this.chosen) this.label.textContent = HINT;
-    if (focused) (chosen ?? reel).focus({ preventScroll: true });
+    this.follow();
+    this.say();
+    if (focused) (this.step(this.chosen) ?? reel).focus({ preventScroll: true });
     this.text.textContent = this.model.get("story");
     this.tell();
     this.keepNames();
@@ -92,7 +98,8 @@ class View {
     const finished = this.model.get("finished");
     this.frame.dataset.finished = finished;
     this.pause.hidden = finished && !this.paused;
-    this.state.textContent = this.paused ? "paused" : finished ? "the film has ended" : "live";
+    const state = this.model.comm_live === false ? "its kernel has ended" : "live";
+    this.state.textContent = this.paused ? "paused" : finished ? "the film has ended" : state;
   }
 
   togglePause() {
@@ -107,13 +114,18 @@ class View {
     this.reel.classList.toggle("fit", fit);
     this.fit.setAttribute("aria-pressed", String(fit));
     this.actual.setAttribute("aria-pressed", String(!fit));
-    if (!fit) this.followPresent();
+    this.following = !this.model.get("finished"); // a film that has ended is looked at from its beginning
+    this.follow();
     this.keepNames();
   }
 
-  // The present is at the right; a film that has ended is looked at from its beginning.
-  followPresent() {
-    if (!this.model.get("finished")) this.reel.scrollLeft = this.reel.scrollWidth;
+  follow() {
+    if (this.following) this.reel.scrollLeft = this.reel.scrollWidth;
+  }
+
+  scrolled() {
+    this.following = this.reel.scrollLeft + this.reel.clientWidth >= this.reel.scrollWidth - 40;
+    this.keepNames();
   }
 
   // When the picture is scrolled, the names of the lanes stay, and so does what is said of an open bar.
@@ -130,16 +142,31 @@ class View {
     }
   }
 
-  show(step) {
-    if (!step) return;
-    this.label.textContent = step.dataset.text;
-    this.source.textContent = step.dataset.source ?? "";
+  step(key) {
+    return this.steps.find((step) => step.dataset.step === key);
+  }
+
+  // Bars have keys, and so have their labels.
+  keyAt(target) {
+    return target.closest(".cf-step")?.dataset.step ?? target.dataset?.of ?? null;
+  }
+
+  point(key) {
+    this.pointed = key;
+    this.say();
   }
 
   choose(step) {
     if (!step) return;
     this.chosen = step.dataset.step;
-    this.show(step);
+    this.say();
+  }
+
+  // What is pointed at comes first, then what has the focus.
+  say() {
+    const { text = HINT, source = "" } = (this.step(this.pointed) ?? this.step(this.chosen))?.dataset ?? {};
+    this.label.textContent = text;
+    this.source.textContent = source;
   }
 
   key(event) {
@@ -150,6 +177,8 @@ class View {
       a: () => this.zoom(false),
       arrowleft: () => this.move(-1),
       arrowright: () => this.move(1),
+      arrowup: () => this.change(-1),
+      arrowdown: () => this.change(1),
       escape: () => this.leave(),
     };
     const action = actions[event.key.toLowerCase()];
@@ -159,24 +188,38 @@ class View {
     action();
   }
 
+  // Left and right: the bar before or after this one, in whatever lane.
   move(by) {
-    const begin = (step) => step.querySelector(".cf-bar").getBBox().x;
-    const ordered = [...this.steps].sort((a, b) => begin(a) - begin(b));
-    const at = ordered.findIndex((step) => step.dataset.step === this.chosen);
-    const next = at < 0 ? (by > 0 ? 0 : ordered.length - 1) : at + by;
-    ordered[next]?.focus();
-    ordered[next]?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
+    const ordered = [...this.steps].sort((a, b) => box(a).x - box(b).x);
+    const at = ordered.indexOf(this.step(this.chosen));
+    this.goTo(ordered[at < 0 ? (by > 0 ? 0 : ordered.length - 1) : at + by]);
+  }
+
+  // Up and down: the nearest bar of the next lane.
+  change(by) {
+    const here = this.step(this.chosen);
+    if (!here) return this.move(by);
+    const { x, y } = box(here);
+    const lane = (step) => Math.round(box(step).y / 10);
+    const beyond = this.steps.filter((step) => (lane(step) - Math.round(y / 10)) * by > 0);
+    const next = Math.min(...beyond.map((step) => lane(step) * by));
+    const there = beyond.filter((step) => lane(step) * by === next);
+    this.goTo(there.sort((a, b) => Math.abs(box(a).x - x) - Math.abs(box(b).x - x))[0]);
+  }
+
+  goTo(step) {
+    step?.focus();
+    step?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
   }
 
   leave() {
     this.chosen = null;
-    this.label.textContent = HINT;
-    this.source.textContent = "";
+    this.say();
     this.reel.focus();
   }
 
   remove() {
-    for (const name of TRAITS) this.model.off(`change:${name}`, this.update);
+    for (const name of NEWS) this.model.off(name, this.update);
   }
 }
 
