@@ -59,8 +59,8 @@ def _parser() -> Parser:
     film = commands.add_parser("xray", help="run a script and film what its threads wait for")
     film.set_defaults(command=_xray)
     film.add_argument("--live", action="store_true", help="print once a second who waits")
-    film.add_argument("--output", type=Path, default=Path("film.html"), help="default: film.html")
-    film.add_argument("script")
+    film.add_argument("--output", type=Path, default=Path("film.html"), help="the page (default: film.html)")
+    film.add_argument("script", help="a program in Python; options of this command stand before it")
     film.add_argument("arguments", nargs=argparse.REMAINDER, help="what the script is called with")
 
     look = commands.add_parser("doctor", help="say what is missing on this computer, and how to mend it")

@@ -262,6 +262,20 @@ def test_a_live_film_leaves_its_picture(notebook: Notebook) -> None:
     assert "waits in sleep for 0.01 s, line 1: import time; time.sleep(0.01)" in left["data"]["text/plain"]
 
 
+def test_an_earlier_view_of_a_film_stays_as_it_was(notebook: Notebook) -> None:
+    """Two moments of one film can be compared: the next view is the one that moves."""
+    pytest.importorskip("anywidget")
+    notebook.displays.clear()
+    notebook.run("import time; film = chatlib.xray().start(); time.sleep(0.01); film", "a")
+    notebook.run("time.sleep(0.02); film", "b")
+    first, left, second = notebook.displays
+    assert left["transient"]["display_id"] == first["transient"]["display_id"]
+    assert second["transient"]["display_id"] != first["transient"]["display_id"]
+    assert "text/html" in left["data"]
+    assert "application/vnd.jupyter.widget-view+json" in second["data"]
+    notebook.run("film.stop()", "c")
+
+
 def test_a_film_ends_when_its_cell_runs_again(notebook: Notebook) -> None:
     """Only the latest costs time."""
     notebook.run("film = chatlib.xray().start()", "a")

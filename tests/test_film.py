@@ -1,18 +1,24 @@
 """The X-ray on programs that have never heard of chatlib."""
 
 import _socket
+import _thread
 import array
 import asyncio
 import collections
 import contextlib
+import copy
 import gc
 import itertools
 import linecache
+import os
+import pickle
 import queue
 import select
 import selectors
+import signal
 import socket
 import socketserver
+import struct
 import sys
 import threading
 import time
@@ -31,8 +37,9 @@ import chatlib
 from chatlib.film.arrows import arrows_of
 from chatlib.film.film import Film, xray
 from chatlib.film.probe import unwatch
+from chatlib.film.recorder import pause
 from chatlib.film.records import Span, Waiting
-from chatlib.film.waits import watched_select
+from chatlib.film.waits import FACTORIES, WAITS, watched_select
 
 LOOPBACK = ("127.0.0.1", 0)
 
@@ -334,19 +341,11 @@ def test_a_film_that_has_ended_is_a_picture_and_a_story(pair: tuple[socket.socke
 
 
 def everything() -> dict[Any, Any]:
-    """Returns what the classes that are patched consist of."""
-    owners: list[Any] = [
-        socket.socket,
-        threading.Thread,
-        threading.Event,
-        threading.Condition,
-        queue.Queue,
-        select,
-        time,
-    ]
-    owners += [kind for kind in vars(selectors).values() if isinstance(kind, type)]
-    found = {(owner.__name__, name): value for owner in owners for name, value in vars(owner).items()}
-    return found | {"Lock": threading.Lock, "RLock": threading.RLock}
+    """Returns what the classes and modules that are patched consist of."""
+    tables = [*WAITS, *FACTORIES, (socket, "socketpair"), (socket.socket, "recv")]
+    kinds = [kind for kind in vars(selectors).values() if isinstance(kind, type)]
+    owners: list[Any] = [*(entry[0] for entry in tables), *kinds]
+    return {(owner.__name__, name): value for owner in owners for name, value in list(vars(owner).items())}
 
 
 def test_afterwards_all_is_as_before() -> None:
@@ -586,8 +585,12 @@ def test_a_lock_of_a_condition_can_be_waited_for(film: Film) -> None:
             ready.append(True)
             condition.notify()
     lock = threading.RLock()
-    with lock, lock:
-        assert not threading.Thread(target=lock.acquire).daemon
+    with lock:
+        with lock:
+            pass
+        with another(lambda: lock.acquire(timeout=0.01), name="other"):
+            pass
+    assert [span.outcome for span in calls(film, "acquire")] == ["timeout"]
 
 
 def test_lanes_are_in_the_order_in_which_threads_were_started(film: Film) -> None:
@@ -796,3 +799,294 @@ def test_a_film_that_is_collected_while_another_begins() -> None:
     with unittest.mock.patch("chatlib.film.probe.watched_select", wrap), xray():
         assert everything() != before
     assert everything() == before
+
+
+# A program behaves as it does without a film
+
+
+def test_a_socket_may_be_closed_by_the_garbage_collector(film: Film) -> None:
+    """In the middle of a note: its `__del__` makes a watched call, and nobody waits for itself."""
+
+    class Pair:
+        def __init__(self) -> None:
+            self.ends = socket.socketpair()
+            self.itself = self
+
+        def __del__(self) -> None:
+            for end in self.ends:
+                end.close()
+
+    def talk() -> None:
+        for number in range(100):
+            gc.set_threshold(30 + number)
+            pair = Pair()
+            pair.ends[0].sendall(b"x")
+            pair.ends[1].recv(1)
+
+    before = gc.get_threshold()
+    try:
+        with another(talk):
+            pass
+    finally:
+        gc.set_threshold(*before)
+    assert len(calls(film, "sendall")) == 100
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_process_is_in_no_film(film: Film, pair: tuple[socket.socket, socket.socket]) -> None:
+    """Nor does it wait for a thread that was making a note when it was forked."""
+    here, there = pair
+    noting, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with film._recorder.lock:
+            noting.set()
+            over.wait(SOON)
+
+    with another(hold):
+        while not noting.is_set():
+            pause(0.001)  # the original: a watched call would wait for the note
+        if not (child := os.fork()):
+            signal.alarm(int(SOON))
+            here.sendall(b"x")
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        over.set()
+    assert there.recv(1) == b"x"
+    assert calls(film, "sendall") == []
+
+
+def test_a_film_can_be_started_twice_and_used_again(pair: tuple[socket.socket, socket.socket]) -> None:
+    """Twice is once; and after its end it begins afresh."""
+    here, _ = pair
+    before = everything()
+    with xray().start() as film:
+        here.sendall(b"a")
+    assert [span.size for span in film.spans] == [1]
+    assert everything() == before
+    with film:
+        here.sendall(b"bcd")
+        assert [span.size for span in film.spans] == [3]
+    assert [span.size for span in film.spans] == [3]
+
+
+def test_films_come_and_go_while_an_event_loop_runs() -> None:
+    """None of them disturbs it."""
+
+    async def work() -> None:
+        while not over.is_set():
+            await asyncio.gather(*(asyncio.sleep(0) for _ in range(5)))
+        done.set()
+
+    over, done = threading.Event(), threading.Event()
+    with another(asyncio.run, work()):
+        for _ in range(5):
+            with xray():
+                time.sleep(0)
+        over.set()
+    assert done.is_set()
+
+
+def test_odd_names_of_tasks_and_functions_are_no_matter(film: Film) -> None:
+    """A program's own `_run_once`, and a task with a number that no one can read."""
+
+    def _run_once() -> list[Any]:
+        with selectors.DefaultSelector() as selector:
+            return selector.select(0)
+
+    async def main() -> str:
+        return await asyncio.create_task(asyncio.sleep(0.001, "slept"), name="Task-" + "1" * 5000)
+
+    assert _run_once() == []
+    assert asyncio.run(main()) == "slept"
+
+
+def test_sockets_of_a_programs_own_class(film: Film) -> None:
+    """One that cannot be hashed, and one that does not say to whom it is connected."""
+
+    class Odd(socket.socket):
+        __hash__ = None  # type: ignore[assignment]
+
+        def getpeername(self) -> Any:
+            return None
+
+    with socket.create_server(LOOPBACK) as listener, Odd() as odd:
+        odd.connect(listener.getsockname())
+        odd.sendall(b"hello")
+        with listener.accept()[0] as there:
+            assert there.recv(10) == b"hello"
+
+
+def test_a_function_of_c_is_no_method(film: Film) -> None:
+    """Whatever class a program puts it into; and C may call it, too, where there is no line of a program."""
+
+    clock: Any = type("Clock", (), {"pause": time.sleep})
+    clock().pause(0.001)
+    assert len(calls(film, "sleep")) == 1
+    _thread.start_new_thread(time.sleep, (0,))
+
+
+def test_an_error_that_is_pending_reaches_the_program(pair: tuple[socket.socket, socket.socket]) -> None:
+    """To look how much lies there takes nothing away, not even a reset."""
+    here, there = pair
+    with xray():
+        here.send(b"hello")
+    there.recv(5)
+    there.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    there.close()
+    with xray() as film, pytest.raises(ConnectionResetError):
+        here.recv(10)
+    assert [span.outcome for span in film.spans] == ["reset"]
+
+
+def test_locks_are_like_locks(film: Film) -> None:
+    """They cannot be copied, refuse impossible times, and are free after an exception."""
+    lock = threading.Lock()
+    for copying in (copy.copy, pickle.dumps):
+        with pytest.raises(TypeError):
+            copying(lock)
+    wrong: list[tuple[Any, type[Exception]]] = [(-2, ValueError), (None, TypeError), (1e30, OverflowError)]
+    for timeout, kind in wrong:
+        with pytest.raises(kind):
+            lock.acquire(True, timeout)
+    with pytest.raises(ZeroDivisionError), lock:
+        raise ZeroDivisionError
+    assert not lock.locked()
+
+
+# What is said is so
+
+
+def test_who_holds_a_lock_by_now(film: Film) -> None:
+    """Not who held it when the waiting began; and the right one of two threads with the same name."""
+    lock, first_may, second_may = threading.Lock(), threading.Event(), threading.Event()
+
+    def hold(may: threading.Event) -> None:
+        with lock:
+            may.wait(SOON)
+
+    with another(hold, first_may, name="worker"):
+        waits(film, "worker", "wait")
+        with another(hold, second_may, name="worker"):
+            assert waits(film, "worker (2)", "acquire").on == "the lock that worker holds"
+            first_may.set()
+            waits(film, "worker (2)", "wait")
+            with another(hold, second_may, name="third"):
+                assert waits(film, "third", "acquire").on == "the lock that worker (2) holds"
+                second_may.set()
+
+
+def test_the_lock_of_a_condition_and_its_holder(film: Film) -> None:
+    """Who waits in `with condition:` is seen; who has waited in it holds its lock again."""
+    condition, may = threading.Condition(), threading.Event()
+
+    def wait() -> None:
+        with condition:
+            condition.wait(SOON)
+            may.wait(SOON)
+
+    def enter() -> None:
+        with condition:
+            pass
+
+    with another(wait, name="first"):
+        assert waits(film, "first", "wait").on == "a condition"
+        with condition:
+            condition.notify()
+        assert eventually(lambda: waits(film, "first", "wait").on == "an event")
+        with another(enter, name="second"):
+            assert waits(film, "second", "acquire").on == "the lock that first holds"
+            may.set()
+
+
+def test_semaphores_and_barriers(film: Film) -> None:
+    """Each under its own name, also in a `with` block."""
+    semaphore, barrier = threading.Semaphore(0), threading.Barrier(2)
+
+    def enter() -> None:
+        with semaphore:
+            barrier.wait(SOON)
+
+    with another(enter):
+        assert waits(film, "another", "acquire").on == "a semaphore"
+        semaphore.release()
+        assert waits(film, "another", "wait").on == "a barrier"
+        barrier.wait(SOON)
+
+
+def test_a_join_in_vain_is_no_end(film: Film) -> None:
+    """The time was up, and the thread goes on."""
+    over = threading.Event()
+    with another(over.wait, SOON) as thread:
+        thread.join(0.01)
+        over.set()
+    assert [span.outcome for span in calls(film, "join")] == ["timeout", "done"]
+
+
+def test_who_has_shut_down_a_connection(film: Film, pair: tuple[socket.socket, socket.socket]) -> None:
+    """A thread that is woken by its own side does not learn that the other has left."""
+    here, _ = pair
+    with another(here.recv, 10):
+        waits(film, "another", "recv")
+        here.shutdown(socket.SHUT_RDWR)
+    assert [span.outcome for span in calls(film, "recv")] == ["shut"]
+    assert "is woken in recv, as the connection to the server was shut down here" in film.story()
+
+
+def test_a_close_that_leaves_a_file_open(film: Film, pair: tuple[socket.socket, socket.socket]) -> None:
+    """It is none: the connection ends with the last file that `makefile` made."""
+    here, _ = pair
+    reader = here.makefile("rb")
+    here.close()
+    assert calls(film, "close") == []
+    reader.close()
+    assert [span.peer is not None for span in calls(film, "close")] == [True]
+
+
+def test_nothing_asked_for_is_no_end(film: Film, pair: tuple[socket.socket, socket.socket]) -> None:
+    """`recv(0)` returns nothing, though the other side is there."""
+    assert pair[0].recv(0) == b""
+    assert [span.outcome for span in calls(film, "recv")] == ["done"]
+
+
+def test_a_server_is_called_so_by_its_clients(film: Film) -> None:
+    """Also before it has accepted anybody, by `connect_ex` as well, and where nobody listens."""
+    with socket.create_server(LOOPBACK) as listener, socket.socket() as client, socket.socket() as lost:
+        assert client.connect_ex(listener.getsockname()) == 0
+        client.sendall(b"hello")
+        address = listener.getsockname()
+        listener.close()
+        with contextlib.suppress(OSError):
+            lost.connect(address)
+    assert "connects to the server" in film.story()
+    assert "sends 5 bytes to the server" in film.story()
+    assert "cannot connect to the server" in film.story() or sys.platform == "win32"
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="there is no IPv6 here")
+def test_an_old_address_inside_a_new_one(film: Film) -> None:
+    """A server for both kinds of addresses sees a client's as another text: it is the same client."""
+    with socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True) as listener:
+        port = listener.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port), SOON) as client, listener.accept()[0] as there:
+            client.sendall(b"hello")
+            assert there.recv(10) == b"hello"
+    assert [message.received is not None for message in film.messages] == [True]
+
+
+def test_what_a_failed_send_has_sent_is_nobodys_guess(
+    film: Film, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    """Later bytes are lost sight of, rather than matched with the wrong call."""
+    here, there = pair
+    here.settimeout(0.05)
+    with pytest.raises(TimeoutError):
+        here.sendall(bytes(20_000_000))
+    taken = b"x"
+    while taken and select.select([there], [], [], 0.05)[0]:
+        taken = there.recv(1 << 20)
+    here.sendall(b"later")
+    assert there.recv(10)
+    assert [(message.size, message.received) for message in film.messages] == [(5, None)]
+    assert [arrow.kind for arrow in arrows_of(film.recording())] == ["away"]

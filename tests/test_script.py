@@ -1,6 +1,7 @@
 """`python -m chatlib xray`: a script that has never heard of us, filmed by a real process."""
 
 import html
+import os
 import re
 import signal
 import socket
@@ -241,3 +242,91 @@ def test_no_such_script_is_one_clear_line(script: Path) -> None:
         _, said = process.communicate(timeout=SOON)
     assert process.returncode == 2
     assert said == "chatlib: there is no script script.py\n"
+
+
+def test_a_script_that_exits_waits_for_its_threads(script: Path) -> None:
+    """Also those that its threads have started, as Python does."""
+    script.write_text(
+        "import sys, threading, time\n"
+        "def nap():\n    time.sleep(0.3)\n    print('rested')\n"
+        "def begin():\n    threading.Thread(target=nap).start()\n"
+        "threading.Thread(target=begin).start()\n"
+        "sys.exit(3)\n"
+    )
+    with xray(script) as process:
+        printed, _ = process.communicate(timeout=SOON)
+    assert (printed, process.returncode) == ("rested\n", 3)
+    assert "time.sleep(0.3)" in (script.parent / "film.html").read_text("utf-8")
+
+
+def test_a_page_that_cannot_be_written_is_said_before_the_script_runs(script: Path) -> None:
+    """And which one it is."""
+    script.write_text("print('run')")
+    with xray(script, options=("--output", "nowhere/film.html")) as process:
+        printed, said = process.communicate(timeout=SOON)
+    assert (printed, process.returncode) == ("", 2)
+    assert "nowhere" in said
+    assert "Traceback" not in said
+
+
+def test_the_page_is_where_it_was_asked_for(script: Path, tmp_path: Path) -> None:
+    """Wherever the script goes meanwhile; and the lines are still those of the script."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    script.write_text(f"import os, time\nos.chdir({str(elsewhere)!r})\ntime.sleep(0.001)")
+    with xray(script) as process:
+        _, said = process.communicate(timeout=SOON)
+    assert "time.sleep(0.001)" in (script.parent / "film.html").read_text("utf-8")
+    assert f"the film is in {script.parent / 'film.html'}\n" == said
+
+
+def test_an_empty_film_is_said_to_be_empty(script: Path) -> None:
+    """Nothing has waited: the page shows nothing, and the command says so."""
+    script.write_text("1 + 1")
+    with xray(script) as process:
+        _, said = process.communicate(timeout=SOON)
+    assert said == "the film is in film.html, and empty: nothing has waited\n"
+
+
+def test_names_from_a_program_do_not_steer_the_terminal(script: Path) -> None:
+    """`--live` spells out what is no letter, and one thread has one line."""
+    script.write_text(
+        "import threading, time\n"
+        "threading.Thread(target=time.sleep, args=(1.2,), name='\\x1b[31mred\\nFAKE').start()\n"
+    )
+    with xray(script, options=("--live",)) as process:
+        _, said = process.communicate(timeout=SOON)
+    assert "\\x1b[31mred\\nFAKE: sleep 1.2 s" in said
+    assert "\x1b" not in said
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot fork")
+def test_a_forked_child_writes_no_film(script: Path) -> None:
+    """The page is that of the process that was started."""
+    script.write_text(
+        "import os, time\nchild = os.fork()\ntime.sleep(0.001 if child else 0.1)\n"
+        "child and os.waitpid(child, 0)\n"
+    )
+    with xray(script) as process:
+        _, said = process.communicate(timeout=SOON)
+    assert said.count("the film is in") == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals between processes")
+def test_a_second_ctrl_c_ends_threads_that_go_on(script: Path) -> None:
+    """The first ends the film and says what still runs."""
+    script.write_text(
+        "import threading, time\n"
+        "threading.Thread(target=time.sleep, args=(60,), name='stubborn').start()\n"
+        "print('ready', flush=True)\ntime.sleep(60)\n"
+    )
+    with xray(script) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.readline() == "the film is in film.html\n"
+        assert process.stderr.readline() == "threads of the script still run: stubborn; Ctrl-C ends them\n"
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=SOON)
+    assert process.returncode == 0

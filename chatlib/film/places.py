@@ -1,5 +1,6 @@
 """Which line of a program made a call: the nearest one that is neither Python's library nor chatlib's."""
 
+import contextlib
 import functools
 import linecache
 import os
@@ -38,10 +39,14 @@ def origin(file: str) -> str:
     """
     if file.startswith("<"):
         return "user" if file.startswith(_TYPED) else "library"
-    try:
-        path = str(Path(file).resolve())
-    except (OSError, RuntimeError, ValueError):  # code may be given any name
-        return "user"
+    found = _by_path(os.path.abspath(file))
+    if found == "user":  # or so it seems; to find out takes system calls, at which a busy thread comes first
+        with contextlib.suppress(OSError, RuntimeError, ValueError):  # code may be given any name
+            found = _by_path(str(Path(file).resolve()))
+    return found
+
+
+def _by_path(path: str) -> str:
     if path.startswith(_BEHIND):
         return "foreign"
     if path.startswith(_BETWEEN):
@@ -50,7 +55,7 @@ def origin(file: str) -> str:
         return "chatlib"
     if {"site-packages", "dist-packages"} & set(Path(path).parts):
         return "foreign"
-    return "library" if path.startswith(_LIBRARY) else "user"
+    return "library" if path.startswith((_LIBRARY, os.path.dirname(os.__file__) + os.sep)) else "user"
 
 
 def find(frame: FrameType | None) -> tuple[str, int, str] | None:

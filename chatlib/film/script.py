@@ -36,7 +36,10 @@ def film_script(script: str, arguments: Sequence[str], output: Path, live: bool 
     place, output = Path(script).resolve(), output.resolve()  # the script may go to another folder
     if not place.is_file():
         raise FileNotFoundError(2, f"there is no script {script}")
-    output.touch()  # rather now than when all has been filmed
+    try:
+        output.touch()  # rather now than when all has been filmed
+    except OSError as error:
+        raise type(error)(error.errno, f"cannot write {output}: {error.strerror}") from None
     sys.argv[:] = [script, *arguments]
     sys.path[0] = str(place.parent)
     _on_signals(signal.default_int_handler)

@@ -183,8 +183,8 @@ def _watched_lock(original: Any) -> Any:
         def __exit__(self) -> Any:
             return self._lock.__exit__  # of C, which Ctrl-C does not interrupt
 
-        def __reduce__(self) -> Any:
-            return self._lock.__reduce__()  # fails, as a lock cannot be copied
+        def __reduce_ex__(self, protocol: Any) -> Any:
+            return self._lock.__reduce_ex__(protocol)  # fails, as a lock cannot be copied
 
         def __getattr__(self, name: str) -> Any:
             own = getattr(self._lock, name)

@@ -150,9 +150,10 @@ _VERBS = {"failed": "fails in", "interrupted": "is interrupted in"}
 _DONE_CALLS = {
     ("accept", "nothing"): "finds nobody else who would connect ({call})",
     ("accept", "done"): "accepts {name}",
-    ("connect", "done"): "connects to {name}",
-    ("connect_ex", "done"): "connects to {name}",
-    ("connect", "failed"): "cannot connect to {name}",
+} | {
+    (call, outcome): "connects to {name}" if outcome == "done" else "cannot connect to {name}"
+    for call in ("connect", "connect_ex")
+    for outcome in ("done", "reset", "timeout", "failed")
 }
 
 

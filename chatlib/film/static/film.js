@@ -53,7 +53,7 @@ class View {
     this.reel.addEventListener("mouseleave", () => this.point(null));
     this.reel.addEventListener("click", (event) => this.step(this.keyAt(event.target))?.focus());
     this.reel.addEventListener("focusin", (event) => this.choose(event.target.closest(".cf-step")));
-    new ResizeObserver(() => this.follow()).observe(this.reel); // it has no size before it is in the page
+    new ResizeObserver(() => this.resized()).observe(this.reel); // it has no size before it is in the page
     el.append(this.frame);
     this.zoom(false);
     this.draw();
@@ -121,6 +121,13 @@ class View {
 
   follow() {
     if (this.following) this.reel.scrollLeft = this.reel.scrollWidth;
+  }
+
+  // What has ended, and is hardly wider than the page, is shown whole.
+  resized() {
+    const { clientWidth, scrollWidth } = this.reel;
+    if (this.model.get("finished") && scrollWidth > clientWidth && scrollWidth < 1.35 * clientWidth) this.zoom(true);
+    this.follow();
   }
 
   scrolled() {
