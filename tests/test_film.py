@@ -245,6 +245,18 @@ def test_tasks_of_an_event_loop(film: Film) -> None:
     assert ("task serve", "StreamReader.readline") in ended
 
 
+def test_a_task_that_awaits_the_same_again_has_waited_twice(film: Film) -> None:
+    """In a loop, at one line: each time is a wait of its own."""
+
+    async def nap() -> None:
+        for _ in range(3):
+            await asyncio.sleep(0.001)
+
+    with another(asyncio.run, nap(), name="the loop"):
+        pass
+    assert [span.subject for span in film.spans if span.thread == "task nap"] == ["sleep"] * 3
+
+
 def test_what_a_task_awaited_is_forgotten_with_its_loop(film: Film) -> None:
     """No task that is over is said to wait, and the next film begins with none."""
 
@@ -876,14 +888,14 @@ def test_films_come_and_go_while_an_event_loop_runs() -> None:
 
     async def work() -> None:
         while not over.is_set():
-            await asyncio.gather(*(asyncio.sleep(0) for _ in range(5)))
+            await asyncio.gather(*(asyncio.sleep(0.001) for _ in range(5)))
         done.set()
 
     over, done = threading.Event(), threading.Event()
     with another(asyncio.run, work()):
-        for _ in range(5):
-            with xray():
-                time.sleep(0)
+        for _ in range(20):
+            with xray() as film:
+                assert eventually(film.waiting)
         over.set()
     assert done.is_set()
 
@@ -916,6 +928,8 @@ def test_sockets_of_a_programs_own_class(film: Film) -> None:
         odd.sendall(b"hello")
         with listener.accept()[0] as there:
             assert there.recv(10) == b"hello"
+        assert odd.recv(10) == b""
+        odd.shutdown(socket.SHUT_RDWR)
 
 
 def test_a_function_of_c_is_no_method(film: Film) -> None:

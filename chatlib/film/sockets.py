@@ -75,7 +75,8 @@ def watched_method(name: str, original: Any) -> Any:
                 call.ends = ends_of(result[0])
             elif name in ("connect", "connect_ex"):
                 outcome = _CONNECTED.get(result, "failed")
-                _ends.pop(self, None)
+                with contextlib.suppress(TypeError):  # a class of the program's may not be hashable
+                    _ends.pop(self, None)
                 call.ends = ends_of(self)
             elif receives and (kwargs or len(args) > 1) and _only_looks(name, args, kwargs):
                 size = 0
@@ -96,7 +97,8 @@ def _prepare(self: socket.socket, call: Call, args: Any) -> None:
     if call.name in RECEIVING:
         _align(self, call.ends)
     elif call.name == "shutdown" and args != (socket.SHUT_WR,):
-        _shut.add(self)  # now: it wakes another thread, which is to know why
+        with contextlib.suppress(TypeError):
+            _shut.add(self)  # now: it wakes another thread, which is to know why
     elif call.name in ("connect", "connect_ex") and args and isinstance(args[0], tuple):
         call.ends = call.ends[0], args[0][:2]
 
@@ -105,7 +107,9 @@ def _end_of(self: socket.socket, args: Any) -> str:
     """Says why nothing was received. Who asks for no bytes gets none; and a datagram may be empty."""
     if self.type != socket.SOCK_STREAM or args[:1] == (0,):
         return "done"
-    return "shut" if self in _shut else "end"
+    with contextlib.suppress(TypeError):
+        return "shut" if self in _shut else "end"
+    return "end"
 
 
 def _only_looks(name: str, args: Any, kwargs: Any) -> bool:

@@ -41,6 +41,8 @@ class Await(NamedTuple):
     subject: str
     ends: Ends
     place: tuple[str, int, str]
+    future: Any
+    """What will wake it: a new one each time, also where a loop awaits the same again and again."""
 
 
 _known: weakref.WeakKeyDictionary[Any, Task] = weakref.WeakKeyDictionary()
@@ -100,7 +102,12 @@ def _age(task: Any) -> tuple[int, str]:
 
 
 def _await_of(task: Any) -> Await | None:
-    """Returns what a task awaits in the innermost line that is the user's own, or chatlib's, if any is."""
+    """Returns what a task awaits in the innermost line that is the user's own, or chatlib's, if any is.
+
+    None if it has been woken already, and only has to be run.
+    """
+    if (future := getattr(task, "_fut_waiter", None)) is None:
+        return None
     coroutine, place, subject, ends = task.get_coro(), None, "", NOWHERE
     while frame := _frame_of(coroutine):
         inner = _awaited_by(coroutine)
@@ -110,7 +117,7 @@ def _await_of(task: Any) -> Await | None:
         elif place:
             ends = _ends_of(frame)
         coroutine = inner
-    return Await(subject, ends, place) if place and subject else None
+    return Await(subject, ends, place, future) if place and subject else None
 
 
 def _frame_of(coroutine: Any) -> FrameType | None:
