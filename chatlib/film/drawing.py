@@ -20,7 +20,7 @@ from chatlib.film.story import story, told
 from chatlib.film.style import STYLE
 from chatlib.film.wording import NOTHING_YET, clean, full_text, kind_of
 
-LEGEND = 620.0
+LEGEND = 540.0
 """How wide the legend may be: less than a narrow window, so that it can be read whole."""
 
 _SHORT_STORY = 12
@@ -59,11 +59,10 @@ def svg(recording: Recording, most: int = MOST) -> str:
         _axis(picture),
         _lanes(picture),
         _fold(picture),
-        _unread_trails(picture, arrows),
         (_step(recording, picture, step) for step in picture.steps),
         (_arrow(recording, picture, arrow) for arrow in arrows),
         _labels(picture),
-        _unread_labels(recording, picture, arrows),
+        _unread(recording, picture, arrows),
         ['<g class="cf-stays">', _names(picture), *legend],
         [text("cf-small", 12, bottom + 18, _notes(recording, picture)), "</g>"],
     )
@@ -211,15 +210,8 @@ def _grouped(recording: Recording, arrow: Arrow, drawn: str) -> str:
     return f'<g class="cf-arrow cf-{arrow.kind}">{titled(text_of(recording, arrow))}{drawn}</g>'
 
 
-def _unread_trails(picture: Plan, arrows: Iterable[Arrow]) -> Iterator[str]:
-    """Bytes that nobody takes lie there to this day: a dotted line says so."""
-    for arrow in arrows:
-        if arrow.kind == "unread":
-            *_, x, y = _points(picture, arrow)
-            yield path("cf-trail", "M", x, y, "H", picture.right)
-
-
-def _unread_labels(recording: Recording, picture: Plan, arrows: Iterable[Arrow]) -> Iterator[str]:
+def _unread(recording: Recording, picture: Plan, arrows: Iterable[Arrow]) -> Iterator[str]:
+    """Bytes that nobody takes lie there to this day: their label says so, and a dotted line."""
     unread = ((*_points(picture, arrow)[2:], arrow) for arrow in arrows if arrow.kind == "unread")
     dots = sorted(unread, key=lambda dot: (dot[1], dot[0]))
     for (x, y, arrow), following in zip_longest(dots, dots[1:]):
@@ -228,6 +220,8 @@ def _unread_labels(recording: Recording, picture: Plan, arrows: Iterable[Arrow])
         fitting = [words for words in texts if width_of(words, bold=True) <= room]
         if fitting:
             yield text("cf-label cf-strong", x + 12, y + 5, fitting[-1])
+            x += 12 + width_of(fitting[-1], bold=True)
+        yield path("cf-trail", "M", min(x + 8, edge), y, "H", edge)
 
 
 def _labels(picture: Plan) -> Iterator[str]:
