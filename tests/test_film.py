@@ -37,6 +37,7 @@ import chatlib
 from chatlib.film.arrows import arrows_of
 from chatlib.film.film import Film, xray
 from chatlib.film.probe import unwatch
+from chatlib.film.recorder import enter as recorder_enter
 from chatlib.film.recorder import pause
 from chatlib.film.records import Span, Waiting
 from chatlib.film.waits import FACTORIES, WAITS, watched_select
@@ -1104,3 +1105,55 @@ def test_what_a_failed_send_has_sent_is_nobodys_guess(
     assert there.recv(10)
     assert [(message.size, message.received) for message in film.messages] == [(5, None)]
     assert [arrow.kind for arrow in arrows_of(film.recording())] == ["away"]
+
+
+def test_what_is_watched_can_be_pickled_by_its_name(film: Film) -> None:
+    """As a new process may be told to call it."""
+    for thing in (time.sleep, threading.Lock):
+        assert pickle.loads(pickle.dumps(thing)) is thing
+
+
+def test_bytes_that_were_taken_unseen_are_not_called_unread(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    """A call that began before the film has taken them, and its thread has gone on."""
+    here, there = pair
+    over = threading.Event()
+
+    def read() -> None:
+        there.recv(10)
+        over.wait(SOON)
+
+    with another(read) as reader:
+        assert eventually(lambda: _is_at(reader, "there.recv(10)"))
+        with xray() as film:
+            here.sendall(b"hello")
+            waits(film, "another", "wait")
+        over.set()
+    assert [arrow.kind for arrow in arrows_of(film.recording())] == ["away"]
+    assert "nobody has read" not in film.story()
+
+
+def _is_at(thread: threading.Thread, source: str) -> bool:
+    frame = sys._current_frames().get(thread.ident or 0)
+    return frame is not None and linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip() == source
+
+
+def test_datagrams_are_not_matched(film: Film) -> None:
+    """What did not fit is gone: counting bytes would give the rest to the wrong call."""
+    with socket.socket(type=socket.SOCK_DGRAM) as receiver, socket.socket(type=socket.SOCK_DGRAM) as sender:
+        receiver.bind(LOOPBACK)
+        sender.connect(receiver.getsockname())
+        for size in (2, 10):
+            sender.send(b"0123456789")
+            receiver.recv(size)
+    assert film.messages == ()
+    assert [span.size for span in calls(film, "recv")] == [2, 10]
+
+
+def test_who_catches_an_interrupt_is_seen_again(film: Film) -> None:
+    """A call that Ctrl-C cut off before it began does not hide those that follow in the same function."""
+    cut = recorder_enter("send", subject="cut off", depth=1)
+    assert cut
+    time.sleep(0.001)
+    assert len(calls(film, "sleep")) == 1

@@ -41,6 +41,7 @@ def _bytes(recording: Recording, shown: Container[int] | None) -> Iterator[Arrow
     arriving = Counter(message.received.number for message in recording.messages if message.received)
     arrived: dict[int, int] = defaultdict(int)
     taken, homes, gone = _taken(recording), _homes(recording), dict[int, int]()
+    unseen = _unseen(recording)
     for message in recording.messages:
         sent, received = message.sent, message.received
         gone[sent.number] = gone.get(sent.number, sent.offset) + message.size
@@ -50,7 +51,9 @@ def _bytes(recording: Recording, shown: Container[int] | None) -> Iterator[Arrow
             if shown is None or sent.number in shown or received.number in shown:
                 yield _delivered(message, received, place)
         elif shown is None or sent.number in shown:
-            yield _undelivered(message, gone[sent.number], taken, homes)
+            way = sent.local, sent.peer
+            lost = taken.get(way, 0) >= gone[sent.number] or unseen.get(way, -1.0) >= sent.start
+            yield _undelivered(message, homes, lost)
 
 
 def _delivered(message: Message, received: Span, place: tuple[int, int]) -> Arrow:
@@ -64,23 +67,29 @@ def _departure(sent: Span, received: Span) -> float:
     return max(sent.start, min(received.start if sent.end is None else sent.end, received.start))
 
 
-def _undelivered(message: Message, upto: int, taken: dict[Way, int], homes: dict[Way, int]) -> Arrow:
+def _undelivered(message: Message, homes: dict[Way, int], lost: bool) -> Arrow:
+    """Returns an arrow for bytes that no call was seen to take, which are lost of sight or lie there."""
     sent = message.sent
     home = homes.get((sent.peer, sent.local), homes.get((sent.peer, None)))
-    lost_sight = taken.get((sent.local, sent.peer), 0) >= upto  # later ones were read, so these were, too
-    kind = "away" if home is None or lost_sight else "unread"
+    kind = "away" if home is None or lost else "unread"
     leaves = sent.start if sent.end is None else sent.end
     return Arrow(kind, sent, None, None if kind == "away" else home, leaves, leaves, (0, 1), message.size)
 
 
 def _taken(recording: Recording) -> dict[Way, int]:
-    """Returns how many bytes of each way have been taken, by calls that were seen or not."""
+    """Returns how many bytes of each way have been taken: if later ones were, then earlier ones, too."""
     taken: dict[Way, int] = defaultdict(int)
     for span in recording.spans:
         if span.call in RECEIVING:
             way = span.peer, span.local
             taken[way] = max(taken[way], span.offset + span.size)
     return taken
+
+
+def _unseen(recording: Recording) -> dict[Way, float]:
+    """Returns until when a call may have taken bytes that began before the film, so that nobody saw it."""
+    spans = [span for span in recording.spans if span.outcome == "unseen" and span.call in RECEIVING]
+    return {(span.peer, span.local): span.end or span.start for span in spans}
 
 
 def _homes(recording: Recording) -> dict[Way, int]:

@@ -21,7 +21,7 @@ from typing import Any
 
 from chatlib.film import sockets, tasks, waits
 from chatlib.film.places import find
-from chatlib.film.recorder import NOWHERE, Call, number_of, under_way
+from chatlib.film.recorder import NOWHERE, Call, earlier, number_of, under_way
 from chatlib.film.records import Ends
 from chatlib.film.sockets import METHODS, ends_of, subject_of
 from chatlib.film.waits import CALLED, WAITS, sockets_of
@@ -37,16 +37,15 @@ def note_earlier() -> None:
     frames, now = sys._current_frames(), time.perf_counter()
     for thread in threading.enumerate():
         frame = frames.get(thread.ident or 0)
-        if frame is None or thread is threading.current_thread() or thread.ident in under_way:
+        ident = thread.ident or 0
+        if frame is None or thread is threading.current_thread() or ident in under_way:
             continue
         with contextlib.suppress(Exception):  # it may have gone on meanwhile, and then nothing is as it was
             found, place = _call_of(frame), find(frame)
             if found and place:
                 name, ends, subject = found
                 at = frame, frame.f_lasti
-                under_way[thread.ident] = Call(
-                    name, subject, ends, thread, number_of(thread), now, place, at=at
-                )
+                earlier[ident] = Call(name, subject, ends, thread, number_of(thread), now, place, at=at)
 
 
 def _call_of(innermost: FrameType) -> Found | None:

@@ -63,6 +63,7 @@ class Film:
             self._running = False
             unwatch(self._recorder)
             if self._finished:  # all that is known is in there
+                self._forget.detach()
                 self._recorder = Recorder(self._limit)
 
     @property

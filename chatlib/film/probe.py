@@ -5,11 +5,13 @@ those of `from socket import *`, the readers that `makefile` gives, and asyncio.
 their modules, and in the user's own, where `from time import sleep` has put them.
 
 It cannot see, because they are objects of C: a lock, a `select.poll` or `select.epoll` that was made before
-somebody watched; a `queue.SimpleQueue`; and what code in C does by itself, as in `ssl`, in `os.read`, or in
-asyncio's transports on Windows, of which only the loop and its tasks are seen.
+somebody watched; a `queue.SimpleQueue`; a `select.kqueue`; and what code in C does by itself, as in `ssl`, in
+`os.read`, or in asyncio's transports on Windows, of which only the loop and its tasks are seen.
 """
 
+import contextlib
 import functools
+import os
 import selectors
 import socket
 import sys
@@ -17,17 +19,17 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from types import BuiltinFunctionType, ModuleType
-from typing import Any
+from typing import Any, Self
 
 from chatlib.film import tasks
 from chatlib.film.earlier import note_earlier
 from chatlib.film.places import origin
-from chatlib.film.recorder import Recorder, forget_earlier, recorders
+from chatlib.film.recorder import Recorder, earlier, recorders
 from chatlib.film.sockets import METHODS, REALLY, watched_method, watched_pair
 from chatlib.film.waits import CALLED, FACTORIES, WAITS, watched_select, watched_wait
 
 _undo: list[Callable[[], None]] = []
-_patching = threading.Lock()
+_patching = threading.RLock()  # reentrant: Ctrl-C may strike just after it was taken
 _forgotten: deque[Recorder] = deque()
 
 
@@ -62,7 +64,8 @@ def forget(recorder: Recorder) -> None:
 def _sweep() -> None:
     while _forgotten and _patching.acquire(blocking=False):
         try:
-            _remove(_forgotten.popleft())
+            with contextlib.suppress(IndexError):  # the race: another thread has just swept it
+                _remove(_forgotten.popleft())
         finally:
             _patching.release()
 
@@ -73,13 +76,15 @@ def _remove(recorder: Recorder) -> None:
     if not recorders:
         _restore()
         tasks.forget()
-        forget_earlier()
+        earlier.clear()
 
 
 def _restore() -> None:
     while _undo:
-        _undo[-1]()  # Ctrl-C may strike before it is taken off: then it is done twice
-        _undo.pop()
+        last = _undo[-1]
+        last()  # Ctrl-C may strike before it is taken off: then it is done twice
+        with contextlib.suppress(ValueError):  # and the garbage collector may end another film meanwhile
+            _undo.remove(last)
 
 
 def _patch() -> None:
@@ -103,20 +108,46 @@ def _selectors() -> list[type]:
     return list(dict.fromkeys(found))  # some have several names
 
 
+class _Function(functools.partial[Any]):
+    """A function that behaves like one of C: it is no method in whatever class it is put into."""
+
+    def __new__(cls, watched: Any) -> Any:
+        """Takes the names from what it stands in for, by which it is also pickled."""
+        return functools.update_wrapper(super().__new__(cls, watched), watched)
+
+    def __get__(self, *_: object) -> Self:
+        """Returns itself."""
+        return self
+
+    def __reduce__(self) -> Any:
+        """Is pickled by its name."""
+        return self.func.__qualname__
+
+
 def _replace(owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
-    if not hasattr(owner, name):  # each system has its own: Windows has no recvmsg, Linux no kqueue
+    if not hasattr(owner, name):  # Windows has neither recvmsg nor poll
         return
     own = name in vars(owner)  # sockets inherit most of their methods from C: then ours is taken away again
     original = getattr(owner, name)
     watched = wrap(original)
-    if isinstance(original, BuiltinFunctionType):
-        watched = staticmethod(watched)  # a function of C is no method, whatever class it is put into
+    if isinstance(original, BuiltinFunctionType) and not isinstance(watched, type):
+        watched = _Function(watched)
     _undo.append(functools.partial(_put_back, owner, name, watched, original if own else None))
     setattr(owner, name, watched)
     for module in _programs() if isinstance(owner, ModuleType) else ():
         for alias in [alias for alias, value in list(vars(module).items()) if value is original]:
             _undo.append(functools.partial(_put_back, module, alias, watched, original))
             setattr(module, alias, watched)
+
+
+def _begin_anew() -> None:
+    """In a forked process nobody is left who could hold the lock."""
+    global _patching
+    _patching = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 def _programs() -> list[ModuleType]:

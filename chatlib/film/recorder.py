@@ -26,6 +26,9 @@ recorders: list["Recorder"] = []
 under_way: dict[Hashable, "Call"] = {}
 """The calls that have not returned, by the ident of their thread, or by the task of an event loop."""
 
+earlier: dict[int, "Call"] = {}
+"""Those that began before anybody watched, by ident. Whoever takes one out has to conclude it."""
+
 pause = time.sleep  # the original: nobody who films is in the film
 
 _numbers: WeakKeyDictionary["Waiter", int] = WeakKeyDictionary()
@@ -49,7 +52,7 @@ class _Own(threading.local):
 _own = _Own()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Call:
     """One call that may wait."""
 
@@ -62,6 +65,8 @@ class Call:
     place: tuple[str, int, str]
     caller: FrameType | None = None
     """Until it returns: afterwards the frame would keep all its variables alive."""
+    instruction: int = -1
+    """Where in its caller it was made."""
     now: Callable[[], str] | None = None
     """What it waits for by now, where that may change: who holds a lock."""
     at: tuple[FrameType, int] | None = None
@@ -88,20 +93,26 @@ class Recorder:
             offset = self.streams.note(call.name, call.ends, size, outcome)
             self._ring.append((next(self._numbers), call, end, size, offset, outcome))
 
+    def align(self, ends: Ends, pending: int) -> None:
+        """Takes in how many bytes lie unread at one end of a connection that is not counted yet."""
+        with self.lock:
+            self.streams.align(ends, pending)
+
     def take(self, still: bool = True) -> tuple[list[Span], int]:
         """Returns the spans, those `still` open last, and how many older ones the ring has let go."""
         _conclude_earlier()
         with self.lock:
-            calls = list(under_way.values()) if still else []
+            calls = [*under_way.values(), *earlier.values()] if still else []
             calls = [call for call in calls if call.who.is_alive()]
             offsets = [self.streams.offset(call.name, call.ends) for call in calls]
-            ring = sorted(self._ring, key=itemgetter(0))
+            ring = sorted(self._ring, key=itemgetter(0))  # a note within a note comes first
         over = {id(entry[1]) for entry in ring}  # a call is noted before it is no longer under way
         last = ring[-1][0] if ring else 0
+        numbers = itertools.count(last + 1)
         spans = [_span(*entry) for entry in ring]
         for call, offset in zip(calls, offsets, strict=True):
             if id(call) not in over:
-                span = _span(last + 1, call, None, 0, offset, "")
+                span = _span(next(numbers), call, None, 0, offset, "")
                 spans.append(span._replace(subject=call.now()) if call.now else span)
         return spans, last - len(ring)
 
@@ -113,7 +124,8 @@ def enter(name: str, ends: Ends = NOWHERE, subject: str = "", depth: int = 2) ->
     business of an installed package only, such as those that run a notebook.
     """
     key = get_ident()
-    if not recorders or (key in under_way and _is_inside(under_way[key])):
+    before = under_way.get(key)
+    if not recorders or (before and _is_inside(before)):
         return None
     try:
         caller = sys._getframe(depth)
@@ -122,18 +134,20 @@ def enter(name: str, ends: Ends = NOWHERE, subject: str = "", depth: int = 2) ->
     place = find(caller)
     if place is None:
         return None
-    if key in under_way:
+    if key in earlier:
         _conclude_unseen(key)
     who, ident = _own.waiter or _introduce()
-    call = Call(name, subject, ends, who, ident, time.perf_counter(), place, caller)
+    call = Call(name, subject, ends, who, ident, time.perf_counter(), place, caller, caller.f_lasti)
     under_way[key] = call
     return call
 
 
 def leave(call: Call, size: int = 0, outcome: str = "done") -> None:
     """Notes that the call returns now."""
-    conclude(call, time.perf_counter(), size, outcome)
-    under_way.pop(get_ident(), None)
+    try:
+        conclude(call, time.perf_counter(), size, outcome)
+    finally:
+        under_way.pop(get_ident(), None)
 
 
 def conclude(call: Call, end: float, size: int = 0, outcome: str = "done") -> None:
@@ -159,33 +173,29 @@ def is_sending(ends: Ends) -> bool:
 
 def _conclude_earlier() -> None:
     """Ends the calls that began before anybody watched, and from which their threads have returned."""
-    earlier = [(key, call.at) for key, call in list(under_way.items()) if call.at]
     frames = sys._current_frames() if earlier else {}
-    for key, at in earlier:
-        frame = frames.get(key)  # type: ignore[call-overload]
-        if frame is None or (frame, frame.f_lasti) != at:
-            _conclude_unseen(key)
+    for ident, call in list(earlier.items()):
+        frame = frames.get(ident)
+        if frame is None or (frame, frame.f_lasti) != call.at:
+            _conclude_unseen(ident)
 
 
-def _conclude_unseen(key: Hashable) -> None:
+def _conclude_unseen(ident: int) -> None:
     """Ends a call whose return nobody has seen."""
-    if (call := under_way.pop(key, None)) and call.at:
+    if call := earlier.pop(ident, None):
         call.at = None
         conclude(call, time.perf_counter(), outcome="unseen")
 
 
-def forget_earlier() -> None:
-    """Nobody watches any more: nobody will look whether those calls are over."""
-    for key in [key for key, call in list(under_way.items()) if call.at]:
-        under_way.pop(key, None)
-
-
 def _begin_anew() -> None:
-    """In a forked process no other thread is left, nor anybody who would look at a film."""
+    """In a forked process no other thread is left: not even one that holds a lock."""
     global _numbering
     _numbering = threading.RLock()
+    for recorder in recorders:
+        recorder.lock = threading.RLock()
     recorders.clear()
     under_way.clear()
+    earlier.clear()
 
 
 if hasattr(os, "register_at_fork"):
@@ -218,11 +228,14 @@ def number_of(who: Waiter) -> int:
 
 
 def _is_inside(call: Call) -> bool:
-    """Whether this thread is still in it: Ctrl-C may have struck just after `enter`."""
-    frame: FrameType | None = sys._getframe(3)
+    """Whether this thread is still in it: Ctrl-C may have struck just after `enter`.
+
+    Between a call and one that is a part of it stands at least the function that watches.
+    """
+    frame: FrameType | None = sys._getframe(3).f_back
     while frame and frame is not call.caller:
         frame = frame.f_back
-    return frame is not None
+    return frame is not None and frame.f_lasti == call.instruction
 
 
 def _span(number: int, call: Call, end: float | None, size: int, offset: int, outcome: str) -> Span:

@@ -1,9 +1,11 @@
 """A film of a script that has never heard of us: `python -m chatlib xray script.py`."""
 
+import contextlib
 import os
 import signal
 import sys
 import threading
+import tokenize
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -33,6 +35,7 @@ def film_script(script: str, arguments: Sequence[str], output: Path, live: bool 
     Raises:
         OSError: There is no such script, or the page cannot be written.
     """
+    shown = output
     place, output = Path(script).resolve(), output.resolve()  # the script may go to another folder
     if not place.is_file():
         raise FileNotFoundError(2, f"there is no script {script}")
@@ -58,7 +61,7 @@ def film_script(script: str, arguments: Sequence[str], output: Path, live: bool 
         return status
     output.write_text(drawing.page(recording, place.name), encoding="utf-8")
     note = "" if recording.spans else ", and empty: nothing has waited"
-    print(f"the film is in {_near(output)}{note}", file=sys.stderr)
+    _say(f"the film is in {shown}{note}")
     _let_end()
     return status
 
@@ -83,34 +86,40 @@ def _status_of_main(script: Path) -> int:
     main.__file__ = str(script)
     sys.modules["__main__"] = main
     try:
-        exec(compile(script.read_bytes(), str(script), "exec"), vars(main))
+        with tokenize.open(script) as source:
+            code = compile(source.read(), str(script), "exec")
+        exec(code, vars(main))
     except KeyboardInterrupt:
         raise
     except SystemExit as end:
         return _status_of(end.code)
     except BaseException as error:
-        own = error.__traceback__ and error.__traceback__.tb_next  # without the line above
-        sys.excepthook(type(error), error, own)
+        own = error.__traceback__ and error.__traceback__.tb_next  # without the lines above
+        sys.excepthook(type(error), error.with_traceback(own), own)
         return 1
     return 0
 
 
 def _wait_for_threads() -> None:
     """A script is over when its last thread is, daemons apart, however its main program has ended."""
+    for hook in reversed(getattr(threading, "_threading_atexits", [])):
+        hook()  # as Python does at its end: the threads of an executor wait for it
     while others := [thread for thread in threading.enumerate() if _is_waited_for(thread)]:
         others[0].join(0.5)  # with a limit: on Windows, Ctrl-C is only noticed in between
-
-
-def _near(path: Path) -> str:
-    """Returns a path as short as it can be; on Windows there is no way from one drive to another."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _let_end() -> None:
     """After Ctrl-C threads may go on, which Python would wait for; a second Ctrl-C ends them as well."""
     if left := [thread.name for thread in threading.enumerate() if _is_waited_for(thread)]:
-        print(f"threads of the script still run: {', '.join(left)}; Ctrl-C ends them", file=sys.stderr)
         _on_signals(lambda *_: os._exit(0))
+        _say(f"threads of the script still run: {clean(', '.join(left))}; Ctrl-C ends them")
+    else:
+        _on_signals(signal.default_int_handler)
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # the script may have closed it
+        print(text, file=sys.stderr)
 
 
 def _is_waited_for(thread: threading.Thread) -> bool:

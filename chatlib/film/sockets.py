@@ -2,7 +2,6 @@
 
 import _socket
 import contextlib
-import errno
 import functools
 import itertools
 import selectors
@@ -14,7 +13,7 @@ from typing import Any
 
 from chatlib.address import Address
 from chatlib.film.recorder import NOWHERE, Call, Recorder, enter, is_sending, leave, pause, recorders
-from chatlib.film.records import LEAVING, PAIR, RECEIVING, Ends
+from chatlib.film.records import LEAVING, PAIR, RECEIVING, SENDING, Ends
 
 if sys.platform == "win32":
     fcntl = None
@@ -55,7 +54,7 @@ _FLAGS_AT = {"recv": 1, "recvfrom": 1, "recv_into": 2, "recvfrom_into": 2, "recv
 
 def watched_method(name: str, original: Any) -> Any:
     """Stands in for a method of `socket.socket`."""
-    measure, receives, leaves = METHODS[name], name in RECEIVING, name in LEAVING
+    leaves, prepares = name in LEAVING, name in _PREPARED
 
     @functools.wraps(original)
     def watched(self: socket.socket, *args: Any, **kwargs: Any) -> Any:
@@ -67,19 +66,11 @@ def watched_method(name: str, original: Any) -> Any:
             return original(self, *args, **kwargs)
         size, outcome = 0, "failed"
         try:
-            _prepare(self, call, args)
+            if prepares:
+                with contextlib.suppress(Exception):  # odd arguments are the call's own affair
+                    _prepare(self, call, args)
             result = original(self, *args, **kwargs)
-            size = measure(args, result)
-            outcome = _end_of(self, args) if receives and not size else "done"
-            if name == "accept":
-                call.ends = ends_of(result[0])
-            elif name in ("connect", "connect_ex"):
-                outcome = _CONNECTED.get(result, "failed")
-                with contextlib.suppress(TypeError):  # a class of the program's may not be hashable
-                    _ends.pop(self, None)
-                call.ends = ends_of(self)
-            elif receives and (kwargs or len(args) > 1) and _only_looks(name, args, kwargs):
-                size = 0
+            size, outcome = _read(self, call, args, kwargs, result)
             return result
         except (OSError, KeyboardInterrupt) as error:
             outcome = _outcome_of(error)
@@ -90,26 +81,49 @@ def watched_method(name: str, original: Any) -> Any:
     return watched
 
 
-_CONNECTED = {None: "done", 0: "done", errno.EINPROGRESS: "nothing", errno.EWOULDBLOCK: "nothing"}
+_PREPARED = RECEIVING | {"shutdown", "connect", "connect_ex"}
 
 
 def _prepare(self: socket.socket, call: Call, args: Any) -> None:
     if call.name in RECEIVING:
         _align(self, call.ends)
     elif call.name == "shutdown" and args != (socket.SHUT_WR,):
-        with contextlib.suppress(TypeError):
-            _shut.add(self)  # now: it wakes another thread, which is to know why
-    elif call.name in ("connect", "connect_ex") and args and isinstance(args[0], tuple):
-        call.ends = call.ends[0], args[0][:2]
+        _shut.add(self)  # now: it wakes another thread, which is to know why
+    elif call.name in ("connect", "connect_ex"):
+        call.ends = call.ends[0], _address(args[0])
 
 
-def _end_of(self: socket.socket, args: Any) -> str:
-    """Says why nothing was received. Who asks for no bytes gets none; and a datagram may be empty."""
-    if self.type != socket.SOCK_STREAM or args[:1] == (0,):
+def _read(self: socket.socket, call: Call, args: Any, kwargs: Any, result: Any) -> tuple[int, str]:
+    """Returns how many bytes a call has moved, and how it ended; notes between whom it was."""
+    size, outcome = METHODS[call.name](args, result), "done"
+    if call.name in SENDING:
+        return size, outcome
+    if call.name == "accept":
+        call.ends = ends_of(result[0])
+    elif call.name in ("connect", "connect_ex"):
+        outcome = _outcome_of(OSError(result, "")) if result else "done"
+        with contextlib.suppress(TypeError):  # a class of the program's may not be hashable
+            _ends.pop(self, None)
+        call.ends = ends_of(self) if ends_of(self)[1] else call.ends
+    elif call.name in RECEIVING and (kwargs or len(args) > 1) and _only_looks(call.name, args, kwargs):
+        size = 0
+    elif call.name in RECEIVING and not size and _asks(args):
+        outcome = _end_of(self)
+    return size, outcome
+
+
+def _end_of(self: socket.socket) -> str:
+    if self.type != socket.SOCK_STREAM:  # a datagram may be empty
         return "done"
     with contextlib.suppress(TypeError):
         return "shut" if self in _shut else "end"
     return "end"
+
+
+def _asks(args: Any) -> bool:
+    """Whether a call has asked for any bytes: who does not gets none, and that is no end."""
+    asked = args[0] if args else 1
+    return asked != 0 if isinstance(asked, int) else not isinstance(asked, bytearray) or len(asked) > 0
 
 
 def _only_looks(name: str, args: Any, kwargs: Any) -> bool:
@@ -124,7 +138,8 @@ def ends_of(connection: socket.socket) -> Ends:
         if known := _ends.get(connection):
             return known
         if connection.family in (socket.AF_INET, socket.AF_INET6):
-            ends = (_address(connection.getsockname()), None)
+            stream = connection.type == socket.SOCK_STREAM  # a datagram may get lost: nobody counts its bytes
+            ends = (_address(connection.getsockname()) if stream else None, None)
             ends = (ends[0], _address(connection.getpeername()))
         _ends[connection] = ends
     except Exception:  # it is not connected, or closed; or of a class of the program's that is different
@@ -156,8 +171,7 @@ def _begin_to_count(recorder: Recorder, connection: socket.socket, ends: Ends) -
         if not is_sending(ends[::-1]) and sent == recorder.streams.sent_to(ends):
             break
         pause(0.0001)
-    with recorder.lock:
-        recorder.streams.align(ends, pending)
+    recorder.align(ends, pending)
 
 
 def _pending(connection: socket.socket) -> int:
@@ -179,21 +193,25 @@ def watched_pair(original: Any) -> Any:
     @functools.wraps(original)
     def watched(*args: Any, **kwargs: Any) -> Any:
         pair = original(*args, **kwargs)
+        if pair[0].type != socket.SOCK_STREAM:
+            return pair
         here, there = (PAIR, next(_pairs)), (PAIR, next(_pairs))
         _ends[pair[0]], _ends[pair[1]] = (here, there), (there, here)
         for recorder in tuple(recorders):
             for ends in (here, there), (there, here):
-                recorder.streams.align(ends, 0)
+                recorder.align(ends, 0)
         return pair
 
     return watched
 
 
+_OUTCOMES: dict[type[BaseException], str] = {
+    BlockingIOError: "nothing",
+    TimeoutError: "timeout",
+    ConnectionError: "reset",
+    KeyboardInterrupt: "interrupted",
+}
+
+
 def _outcome_of(error: BaseException) -> str:
-    kinds: dict[type[BaseException], str] = {
-        BlockingIOError: "nothing",
-        TimeoutError: "timeout",
-        ConnectionError: "reset",
-        KeyboardInterrupt: "interrupted",
-    }
-    return next((outcome for kind, outcome in kinds.items() if isinstance(error, kind)), "failed")
+    return next((outcome for kind, outcome in _OUTCOMES.items() if isinstance(error, kind)), "failed")

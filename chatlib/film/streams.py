@@ -12,7 +12,7 @@ class Streams:
     """Counts bytes. Not thread-safe by itself.
 
     Args:
-        limit: How many directions to keep; the oldest are forgotten.
+        limit: How many directions to keep; those that were not used for longest are forgotten.
     """
 
     def __init__(self, limit: int) -> None:
@@ -26,6 +26,7 @@ class Streams:
         way = ends, name in SENDING
         offset = self._passed.get(way, 0)
         if size:
+            self._passed.pop(way, None)  # what is used comes last
             self._passed[way] = offset + size
         elif name == "sendall" and outcome != "done":  # a part may have gone, and nobody says how much
             self._passed[way] = _LOST

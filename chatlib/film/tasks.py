@@ -76,8 +76,9 @@ def _compare(loop: Any, now: float) -> None:
     before = _suspended.setdefault(loop, {})
     for who, (what, call) in list(before.items()):
         if awaits.get(who) != what:
-            before.pop(who, None)
-            conclude(call, now)
+            with contextlib.suppress(KeyError):  # the race: a film that begins looks, too
+                del before[who]
+                conclude(call, now)
             under_way.pop(who, None)
     for who, found in awaits.items():
         if found and who not in before:

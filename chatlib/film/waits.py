@@ -43,7 +43,7 @@ def watched_select(original: Any) -> Any:
     @functools.wraps(original)
     def watched(self: Any, *args: Any, **kwargs: Any) -> Any:
         if recorders:
-            tasks.look(sys._getframe(1))
+            tasks.look(sys._getframe().f_back)
         call = enter("select", subject=_said(sockets_of, (self,))) if recorders else None
         args = (self, *args)
         return original(*args, **kwargs) if call is None else _followed(call, original, args, kwargs)
@@ -68,7 +68,9 @@ def _followed(call: Call, original: Any, args: Any, kwargs: Any) -> Any:
 
 
 def _is_in_vain(name: str, args: Any, result: Any) -> bool:
-    """Whether the time was up. What `get` returns is an item of the program's, and may be anything."""
+    """Whether the time was up."""
+    if name == "get":  # what it returns is an item of the program's, and may be anything
+        return False
     if name == "join" and isinstance(args[0], threading.Thread):
         return args[0].is_alive()
     return result is False or (name in ("select", "poll") and result in ([], ([], [], [])))
@@ -151,11 +153,11 @@ def _watched_poll(original: Any) -> Any:
         def __exit__(self, *error: Any) -> None:
             self._poll.__exit__(*error)
 
-    return WatchedPoll
+    return _named_like(original, WatchedPoll)
 
 
 def _watched_lock(original: Any) -> Any:
-    """Stands in for `Lock` and `RLock`: its locks know who holds them."""
+    """Stands in for `Lock` and `RLock`: its locks know who has taken them last."""
 
     class WatchedLock:
         def __init__(self) -> None:
@@ -163,18 +165,23 @@ def _watched_lock(original: Any) -> Any:
             self._holder = 0
 
         def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-            taken = False
+            taken, call = False, None
             try:
-                if blocking and (0 <= timeout <= threading.TIMEOUT_MAX or timeout == -1):
-                    taken = self._lock.acquire(False) or self._wait(timeout)
-                else:
+                possible = timeout == -1 or 0 <= timeout <= threading.TIMEOUT_MAX
+                taken = self._lock.acquire(False) if blocking and possible else False
+                if not taken:
+                    call = self._begin() if blocking and possible else None
                     taken = self._lock.acquire(blocking, timeout)
                 if taken:  # not current_thread(): in a thread that has just begun, that waits for a lock
                     self._holder = threading.get_ident()
+                if call:
+                    leave(call, outcome="done" if taken else "timeout")
                 return bool(taken)
             except BaseException:  # Ctrl-C, when it was taken already: nobody else would release it
                 if taken:
                     self._lock.release()
+                if call:
+                    leave(call, outcome="interrupted")
                 raise
 
         __enter__ = acquire
@@ -194,32 +201,34 @@ def _watched_lock(original: Any) -> Any:
             restore(state)  # as a condition does after it has waited
             self._holder = threading.get_ident()
 
-        def _wait(self, timeout: float) -> bool:
-            if not recorders or not _is_meant(sys._getframe(2)):
-                return bool(self._lock.acquire(True, timeout))
+        def _begin(self) -> Call | None:
+            if not recorders or not _is_meant(sys._getframe(1).f_back):
+                return None
             call = enter("acquire", subject=self._said(), depth=3)
             if call:
                 call.now = self._said
-            taken = False
-            try:
-                taken = bool(self._lock.acquire(True, timeout))
-                return taken
-            finally:
-                if call:
-                    leave(call, outcome="done" if taken else "timeout")
+            return call
 
         def _said(self) -> str:
             holders = (thread for thread in threading.enumerate() if thread.ident == self._holder)
             return f"the lock that {next(map(reference, holders), 'somebody')} holds"
 
-    return WatchedLock
+    return _named_like(original, WatchedLock)
 
 
-def _is_meant(caller: FrameType) -> bool:
+def _named_like(original: Any, kind: type) -> type:
+    """Lets a class be pickled as what it stands in for."""
+    module = "threading" if "lock" in original.__name__.lower() else original.__module__
+    name = {"allocate_lock": "Lock"}.get(original.__name__, original.__name__)
+    kind.__module__, kind.__qualname__, kind.__name__ = module, name, name
+    return kind
+
+
+def _is_meant(caller: FrameType | None) -> bool:
     """Whether a program has asked for the lock, and not something larger that it is a part of."""
-    if caller.f_code is threading.Condition.__enter__.__code__ and caller.f_back:
+    if caller and caller.f_code is threading.Condition.__enter__.__code__:
         caller = caller.f_back
-    return origin(caller.f_code.co_filename) == "user"
+    return caller is not None and origin(caller.f_code.co_filename) == "user"
 
 
 FACTORIES: list[tuple[Any, str, Callable[[Any], Any]]] = [

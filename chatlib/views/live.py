@@ -100,7 +100,7 @@ class _Pump:
         ended: threading.Event,
         shown: Recording,
     ) -> None:
-        self._view = view  # weak: who forgets the view ends the thread
+        self._view = view  # weak: a view that nobody shows any more ends the thread
         self._take, self._finished, self._ended = take, finished, ended
         self._shown = shown
 
@@ -115,7 +115,8 @@ class _Pump:
                 size = self._update(last)
                 if last or size < 0:
                     return
-                pause = max(1 / RATE, (time.perf_counter() - begin) / _SHARE, size / _BYTES_PER_SECOND)
+                busy = time.perf_counter() - begin
+                pause = max(1 / RATE, busy * (1 / _SHARE - 1), size / _BYTES_PER_SECOND)
         finally:
             atexit.unregister(self._ended.set)
             if view := self._view():

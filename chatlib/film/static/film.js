@@ -53,7 +53,8 @@ class View {
     this.reel.addEventListener("mouseleave", () => this.point(null));
     this.reel.addEventListener("click", (event) => this.step(this.keyAt(event.target))?.focus());
     this.reel.addEventListener("focusin", (event) => this.choose(event.target.closest(".cf-step")));
-    new ResizeObserver(() => this.resized()).observe(this.reel); // it has no size before it is in the page
+    this.observer = new ResizeObserver(() => this.resized());
+    this.observer.observe(this.reel); // it has no size before it is in the page
     el.append(this.frame);
     this.zoom(false);
     this.draw();
@@ -189,7 +190,8 @@ class View {
       escape: () => this.leave(),
     };
     const action = actions[event.key.toLowerCase()];
-    if (!action) return;
+    const scrolls = event.key.startsWith("Arrow") && !this.reel.contains(event.target); // the story, say
+    if (!action || scrolls) return;
     event.preventDefault();
     event.stopPropagation();
     action();
@@ -226,6 +228,7 @@ class View {
   }
 
   remove() {
+    this.observer.disconnect();
     for (const name of NEWS) this.model.off(name, this.update);
   }
 }
