@@ -19,14 +19,14 @@ from itertools import islice
 from types import CodeType, FrameType, MemberDescriptorType
 from typing import Any
 
-from chatlib.film import sockets, tasks, waits
+from chatlib.film import locks, sockets, tasks, waits
 from chatlib.film.places import find
 from chatlib.film.recorder import NOWHERE, Call, earlier, number_of, under_way
 from chatlib.film.records import Ends
 from chatlib.film.sockets import METHODS, ends_of, subject_of
 from chatlib.film.waits import CALLED, WAITS, sockets_of
 
-_OURS = (sockets.__file__, waits.__file__)
+_OURS = (sockets.__file__, waits.__file__, locks.__file__)
 
 Found = tuple[str, Ends, str]
 """What a call is called, the ends of its connection, and what else it waits for."""

@@ -15,7 +15,7 @@ _CHATLIB = str(Path(__file__).resolve().parent.parent) + os.sep
 # Who films is not filmed; nor is how a server of ours wakes itself up.
 _UNFILMED = ("views", "film/film.py", "film/script.py", "wakeup.py")
 _BEHIND = tuple(str(Path(_CHATLIB, name)) for name in _UNFILMED)
-_BETWEEN = tuple(str(Path(_CHATLIB, "film", name)) for name in ("sockets.py", "waits.py"))
+_BETWEEN = tuple(str(Path(_CHATLIB, "film", name)) for name in ("sockets.py", "waits.py", "locks.py"))
 _TYPED = ("<stdin>", "<string>", "<console>", "<python-input", "<ipython-input", "<doctest")
 _START = threading.Thread.start.__code__
 _PLUMBING = ("socket.py", "selectors.py", "threading.py", "queue.py")

@@ -13,7 +13,7 @@ from typing import Any
 
 from chatlib.film import drawing
 from chatlib.film.film import Film
-from chatlib.film.records import Waiting
+from chatlib.film.records import Recording, Waiting
 from chatlib.film.wording import clean
 
 EVERY = 1.0
@@ -39,31 +39,38 @@ def film_script(script: str, arguments: Sequence[str], output: Path, live: bool 
     place, output = Path(script).resolve(), output.resolve()  # the script may go to another folder
     if not place.is_file():
         raise FileNotFoundError(2, f"there is no script {script}")
+    _must_be_writable(output)
+    sys.argv[:] = [script, *arguments]
+    sys.path[0] = str(place.parent)
+    process = os.getpid()
+    status, recording = _film(place, live)
+    if os.getpid() == process:  # or the script has forked, and this is the child: the film is its parent's
+        output.write_text(drawing.page(recording, place.name), encoding="utf-8")
+        note = "" if recording.spans else ", and empty: nothing has waited"
+        _say(f"the film is in {shown}{note}")
+        _let_end()
+    return status
+
+
+def _must_be_writable(output: Path) -> None:
     try:
         output.touch()  # rather now than when all has been filmed
     except OSError as error:
         raise type(error)(error.errno, f"cannot write {output}: {error.strerror}") from None
-    sys.argv[:] = [script, *arguments]
-    sys.path[0] = str(place.parent)
+
+
+def _film(script: Path, live: bool) -> tuple[int, Recording]:
     _on_signals(signal.default_int_handler)
-    process = os.getpid()
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=lambda: _on_signals(signal.SIG_DFL))
+    over = threading.Event()
     with Film() as film:
-        over = threading.Event()
         if live:
             threading.Thread(target=_tell, args=(film, over), daemon=True).start()
-        status = _run(place)
-        _on_signals(signal.SIG_IGN)
+        status = _run(script)
+        _on_signals(signal.SIG_IGN)  # what is left takes a moment, and must not be cut off
         over.set()
-        recording = film.recording()
-    if os.getpid() != process:  # the script has forked, and this is the child: the film is its parent's
-        return status
-    output.write_text(drawing.page(recording, place.name), encoding="utf-8")
-    note = "" if recording.spans else ", and empty: nothing has waited"
-    _say(f"the film is in {shown}{note}")
-    _let_end()
-    return status
+    return status, film.recording()
 
 
 def _on_signals(handler: Any) -> None:

@@ -1,4 +1,4 @@
-"""The calls that wait, but not in a socket: selectors, locks, queues, joins, events, sleeps."""
+"""The calls that wait, but neither in a socket nor for a lock: selectors, queues, joins, events, sleeps."""
 
 import collections
 import functools
@@ -10,11 +10,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from types import FrameType
 from typing import Any
 
 from chatlib.film import tasks
-from chatlib.film.places import origin
+from chatlib.film.locks import named_like, watched_lock
 from chatlib.film.recorder import Call, enter, leave, recorders, reference
 from chatlib.film.sockets import ends_of
 from chatlib.wakeup import Wakeup
@@ -128,7 +127,6 @@ WAITS: list[tuple[Any, str, Callable[..., str]]] = [
 ]
 """Where, which method or function, and what it waits for."""
 
-
 CALLED = {"__enter__": "acquire"}
 """What a method is called in a film, if not by its name."""
 
@@ -153,88 +151,13 @@ def _watched_poll(original: Any) -> Any:
         def __exit__(self, *error: Any) -> None:
             self._poll.__exit__(*error)
 
-    return _named_like(original, WatchedPoll)
-
-
-def _watched_lock(original: Any) -> Any:
-    """Stands in for `Lock` and `RLock`: its locks know who has taken them last."""
-
-    class WatchedLock:
-        def __init__(self) -> None:
-            self._lock = original()
-            self._holder = 0
-
-        def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-            taken, call = False, None
-            try:
-                possible = timeout == -1 or 0 <= timeout <= threading.TIMEOUT_MAX
-                taken = self._lock.acquire(False) if blocking and possible else False
-                if not taken:
-                    call = self._begin() if blocking and possible else None
-                    taken = self._lock.acquire(blocking, timeout)
-                if taken:  # not current_thread(): in a thread that has just begun, that waits for a lock
-                    self._holder = threading.get_ident()
-                if call:
-                    leave(call, outcome="done" if taken else "timeout")
-                return bool(taken)
-            except BaseException:  # Ctrl-C, when it was taken already: nobody else would release it
-                if taken:
-                    self._lock.release()
-                if call:
-                    leave(call, outcome="interrupted")
-                raise
-
-        __enter__ = acquire
-
-        @property
-        def __exit__(self) -> Any:
-            return self._lock.__exit__  # of C, which Ctrl-C does not interrupt
-
-        def __reduce_ex__(self, protocol: Any) -> Any:
-            return self._lock.__reduce_ex__(protocol)  # fails, as a lock cannot be copied
-
-        def __getattr__(self, name: str) -> Any:
-            own = getattr(self._lock, name)
-            return functools.partial(self._take_back, own) if name == "_acquire_restore" else own
-
-        def _take_back(self, restore: Callable[[Any], None], state: Any) -> None:
-            restore(state)  # as a condition does after it has waited
-            self._holder = threading.get_ident()
-
-        def _begin(self) -> Call | None:
-            if not recorders or not _is_meant(sys._getframe(1).f_back):
-                return None
-            call = enter("acquire", subject=self._said(), depth=3)
-            if call:
-                call.now = self._said
-            return call
-
-        def _said(self) -> str:
-            holders = (thread for thread in threading.enumerate() if thread.ident == self._holder)
-            return f"the lock that {next(map(reference, holders), 'somebody')} holds"
-
-    return _named_like(original, WatchedLock)
-
-
-def _named_like(original: Any, kind: type) -> type:
-    """Lets a class be pickled as what it stands in for."""
-    module = "threading" if "lock" in original.__name__.lower() else original.__module__
-    name = {"allocate_lock": "Lock"}.get(original.__name__, original.__name__)
-    kind.__module__, kind.__qualname__, kind.__name__ = module, name, name
-    return kind
-
-
-def _is_meant(caller: FrameType | None) -> bool:
-    """Whether a program has asked for the lock, and not something larger that it is a part of."""
-    if caller and caller.f_code is threading.Condition.__enter__.__code__:
-        caller = caller.f_back
-    return caller is not None and origin(caller.f_code.co_filename) == "user"
+    return named_like(original, WatchedPoll)
 
 
 FACTORIES: list[tuple[Any, str, Callable[[Any], Any]]] = [
     (select, "poll", _watched_poll),
     (select, "epoll", _watched_poll),
-    (threading, "Lock", _watched_lock),
-    (threading, "RLock", _watched_lock),
+    (threading, "Lock", watched_lock),
+    (threading, "RLock", watched_lock),
 ]
 """Where, which function that makes objects of C, and what to put in its place."""
