@@ -361,3 +361,13 @@ def test_colours_are_never_the_only_sign() -> None:
     striped = [bool(of_class(step, "cf-stripes")) for step in steps]
     assert len(set(zip(outlines, striped, strict=True))) >= 4
     assert len({mark.get("class") for mark in steps}) == len(calls)
+
+
+def test_long_names_of_lanes_keep_their_ends() -> None:
+    """Which is what tells `task handle_echo for peer 1` from that for peer 2."""
+    script = Script()
+    for number in (1, 2):
+        script.add(f"task handle_every_conversation for peer {number}", "sleep", 0, 1)
+    shown = [name.text or "" for name in of_class(parsed(svg(script.recording(1))), "cf-name")]
+    assert all(name.startswith("task handle_") and "…" in name for name in shown)
+    assert [name[-6:] for name in shown] == ["peer 1", "peer 2"]

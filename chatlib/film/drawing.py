@@ -258,6 +258,9 @@ def _notes(recording: Recording, picture: Plan) -> str:
 
 
 def _fitted(words: str, room: float) -> str:
-    while width_of(words, FONT + 1) > room:
-        words = words[:-2] + "…"
-    return words
+    """Shortens a name; its end is kept, as that may be all that tells it from another."""
+    begin, end = words, ""
+    while width_of(begin + end, FONT + 1) > room:
+        end = "…" + words[-8:]
+        begin = begin[:-1]
+    return begin + end
