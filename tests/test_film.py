@@ -29,7 +29,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
-from faults import SOON, eventually
+from faults import POSIX, SOON, eventually
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -942,6 +942,7 @@ def test_a_function_of_c_is_no_method(film: Film) -> None:
     _thread.start_new_thread(time.sleep, (0,))
 
 
+@POSIX
 def test_an_error_that_is_pending_reaches_the_program(pair: tuple[socket.socket, socket.socket]) -> None:
     """To look how much lies there takes nothing away, not even a reset."""
     here, there = pair

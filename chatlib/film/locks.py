@@ -77,10 +77,11 @@ def watched_lock(original: Any) -> type:
 
 
 def named_like(original: Any, kind: type) -> type:
-    """Lets a class be pickled as what it stands in for."""
-    module = "threading" if "lock" in original.__name__.lower() else original.__module__
-    name = {"allocate_lock": "Lock"}.get(original.__name__, original.__name__)
-    kind.__module__, kind.__qualname__, kind.__name__ = module, name, name
+    """Lets a class be pickled as what it stands in for, by the name under which programs know that."""
+    lock = {"allocate_lock": "Lock", "lock": "Lock", "RLock": "RLock"}.get(original.__name__)
+    name = lock or original.__name__
+    kind.__module__ = "threading" if lock else original.__module__
+    kind.__qualname__ = kind.__name__ = name
     return kind
 
 
