@@ -6,8 +6,9 @@ their modules, and in the user's own, where `from time import sleep` has put the
 
 It cannot see, because they are objects of C: a lock, a `select.poll` or `select.epoll` that was made before
 somebody watched; a `queue.SimpleQueue`; a `select.kqueue`; and what code in C does by itself, as in `ssl`, in
-`os.read`, or in asyncio's transports on Windows, of which only the loop and its tasks are seen. Of two threads
-that send on one connection at the same time, it cannot see whose bytes went first.
+`os.read`, or in asyncio's transports on Windows, of which only the loop and its tasks are seen.
+
+Of two threads that send on one connection at the same time, it cannot see whose bytes went first.
 """
 
 import contextlib
