@@ -12,6 +12,8 @@ ROOT = Path(__file__).parent.parent
 LESSONS = ROOT / "notebooks"
 PICTURED = "02_one_at_a_time"
 """The lesson whose first film the README shows."""
+WIDGET = "application/vnd.jupyter.widget-view+json"
+"""What a live view is in an output: nothing without its kernel."""
 CELL_TIMEOUT = 20
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -70,9 +72,7 @@ def tidy(lesson: NotebookNode) -> NotebookNode:
         cell.metadata = nbformat.from_dict({})
         cell.source = cell.source.strip()
         for output in cell.get("outputs", ()):
-            output.get("data", {}).pop(
-                "application/vnd.jupyter.widget-view+json", None
-            )  # nothing without a kernel
+            output.get("data", {}).pop(WIDGET, None)
     return lesson
 
 

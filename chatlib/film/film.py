@@ -32,9 +32,9 @@ class Film:
         self._limit = limit
         self._recorder = Recorder(limit)
         self._running = False
-        self._views: list[Any] = []
+        self._view: Any = None
         self._finished: Recording | None = None
-        # A film that nobody holds any more must not go on costing time.
+        # A film that nobody holds any more, and no view shows, must not go on costing time.
         self._forget = weakref.finalize(self, forget, self._recorder)
 
     def start(self) -> Self:
@@ -111,11 +111,10 @@ class Film:
             raise NotImplementedError  # then IPython asks for the bundle
         # By name: the views know the film, the film does not know the views.
         views = importlib.import_module("chatlib.views.live")
-        recording = self.recording()
-        for view in self._views:
-            view.leave(recording)
-        self._views = [views.LiveFilm(self.recording, lambda: not self.running)]
-        self._views[0].show()
+        if self._view:
+            self._view.leave(drawing.bundle(self.recording()))
+        self._view = views.LiveFilm(self.recording, lambda: not self.running)
+        self._view.show()
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """What a notebook shows otherwise: something to explore, a picture, the story."""

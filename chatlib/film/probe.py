@@ -19,7 +19,7 @@ import socket
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import BuiltinFunctionType, ModuleType
 from typing import Any, Self
 
@@ -90,15 +90,16 @@ def _restore() -> None:
 
 
 def _patch() -> None:
+    programs = _programs()
     for name in METHODS:
         _replace(socket.socket, REALLY.get(name, name), functools.partial(watched_method, name))
     for owner in _selectors():
         _replace(owner, "select", watched_select)
-    _replace(socket, "socketpair", watched_pair)
+    _replace(socket, "socketpair", watched_pair, programs)
     for owner, name, subject in WAITS:
-        _replace(owner, name, functools.partial(watched_wait, CALLED.get(name, name), subject))
+        _replace(owner, name, functools.partial(watched_wait, CALLED.get(name, name), subject), programs)
     for owner, name, wrap in FACTORIES:
-        _replace(owner, name, wrap)
+        _replace(owner, name, wrap, programs)
 
 
 def _selectors() -> list[type]:
@@ -126,7 +127,7 @@ class _Function(functools.partial[Any]):
         return self.func.__qualname__
 
 
-def _replace(owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
+def _replace(owner: Any, name: str, wrap: Callable[[Any], Any], programs: Sequence[ModuleType] = ()) -> None:
     if not hasattr(owner, name):  # Windows has neither recvmsg nor poll
         return
     own = name in vars(owner)  # sockets inherit most of their methods from C: then ours is taken away again
@@ -136,7 +137,7 @@ def _replace(owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
         watched = _Function(watched)
     _undo.append(functools.partial(_put_back, owner, name, watched, original if own else None))
     setattr(owner, name, watched)
-    for module in _programs() if isinstance(owner, ModuleType) else ():
+    for module in programs if isinstance(owner, ModuleType) else ():
         for alias in [alias for alias, value in list(vars(module).items()) if value is original]:
             _undo.append(functools.partial(_put_back, module, alias, watched, original))
             setattr(module, alias, watched)

@@ -148,7 +148,8 @@ class Recording:
         return labels
 
     @cached_property
-    def _by_thread(self) -> dict[int, list[Span]]:
+    def by_thread(self) -> dict[int, list[Span]]:
+        """The spans of each thread, by ident, in the same order."""
         spans: dict[int, list[Span]] = defaultdict(list)
         for span in self.spans:
             spans[span.ident].append(span)
@@ -157,7 +158,7 @@ class Recording:
     def _label(self, ident: int, thread: str) -> str:
         if thread == "MainThread":
             return "the notebook" if _in_notebook(self.spans) else "the main program"
-        accepts = [span.local for span in self._by_thread.get(ident, ()) if span.call == "accept"]
+        accepts = [span.local for span in self.by_thread.get(ident, ()) if span.call == "accept"]
         listens = [self.name_of(local) for local in accepts if local]
         if thread == "the server":  # as `chatlib.start` has it; which, if there are several?
             return next(iter(listens), thread)
@@ -171,7 +172,7 @@ class Recording:
 
     def _heard_by(self, ident: int, *calls: str) -> list[str]:
         """Returns the client whom a thread listens to, if that is one and the same all the time."""
-        own = (span.peer for span in self._by_thread.get(ident, ()) if span.call in calls)
+        own = (span.peer for span in self.by_thread.get(ident, ()) if span.call in calls)
         heard = {peer for peer in own if peer and peer[0] != PAIR and peer not in self.listeners}
         return [self.name_of(peer) for peer in heard] if len(heard) == 1 else []
 

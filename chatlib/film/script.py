@@ -137,7 +137,7 @@ def _status_of(code: object) -> int:
     if isinstance(code, int):
         return code
     if code is not None:
-        print(code, file=sys.stderr)
+        _say(str(code))
     return int(code is not None)
 
 

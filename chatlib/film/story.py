@@ -39,12 +39,9 @@ def told(recording: Recording, most: int = 0) -> Iterator[str]:
         yield f"… {recording.dropped:,} earlier calls, which the film has let go of …"
     known: dict[Hashable, str] = {}
     unread = _unread(recording)
-    threads: dict[int, list[Span]] = {ident: [] for ident in recording.lanes}
-    for span in recording.spans:
-        threads[span.ident].append(span)
-    for ident, spans in threads.items():
-        yield clean(recording.lanes[ident])
-        spans.sort(key=lambda span: span.start)
+    for ident, label in recording.lanes.items():
+        yield clean(label)
+        spans = sorted(recording.by_thread[ident], key=lambda span: span.start)
         steps = list(_without_polling(spans))
         lines = _steps(
             _Line(_text(recording, span, known), span.size, span.end is None)

@@ -73,11 +73,11 @@ class LiveFilm(anywidget.AnyWidget):
         cells.remember(self, LiveFilm.close)
         self._shown.append(display(self, display_id=True))  # type: ignore[no-untyped-call]
 
-    def leave(self, recording: Recording) -> None:
-        """Puts a picture that stays where the view was shown, and ends its thread."""
+    def leave(self, still: dict[str, str]) -> None:
+        """Puts a picture that stays, as a bundle, where the view was shown, and ends its thread."""
         self._ended.set()
         for shown in self._shown:
-            shown.update(bundle(recording), raw=True)
+            shown.update(still, raw=True)
         self._shown.clear()
 
     def __repr__(self) -> str:
@@ -100,7 +100,7 @@ class _Pump:
         ended: threading.Event,
         shown: Recording,
     ) -> None:
-        self._view = view  # weak: a view that nobody shows any more ends the thread
+        self._view = view  # weak: a view that was closed, and that nobody holds, can go
         self._take, self._finished, self._ended = take, finished, ended
         self._shown = shown
 
@@ -127,8 +127,9 @@ class _Pump:
         recording = self._take()
         if not last and not _moves(self._shown, recording):
             return 0
-        picture = svg(recording) if last else svg(recording, LATEST)
-        told = story(recording) if last else story(recording, LINES)
+        still = bundle(recording) if last else {}
+        picture = still.get("image/svg+xml") or svg(recording, LATEST)
+        told = still.get("text/plain") or story(recording, LINES)
         self._shown = recording
         view = self._view()
         if view is None or view.comm is None:
@@ -136,7 +137,7 @@ class _Pump:
         with view.hold_sync():  # one message, not three
             view.picture, view.story, view.finished = picture, told, last
         if last:
-            view.leave(recording)
+            view.leave(still)
         return len(picture) + len(told)
 
 
