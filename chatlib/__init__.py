@@ -19,6 +19,7 @@ from chatlib.film.film import Film, xray
 from chatlib.journal import Entry, Journal
 from chatlib.servers import MODELS, Limits, RawThreadServer, Server, SyncServer, ThreadingServer
 from chatlib.services import Broadcast, Chat, Member, Service, Shout
+from chatlib.teach.predict import predict
 from chatlib.wire import LineReader, encode
 
 __version__ = "0.1.0"
@@ -51,6 +52,8 @@ __all__ = [
     # what every thread is waiting for
     "xray",
     "Film",
+    # what the reader expects
+    "predict",
     # lines in a stream of bytes
     "LineReader",
     "encode",

@@ -300,6 +300,68 @@ def test_an_interrupted_film_leaves_all_as_it_was(notebook: Notebook) -> None:
     assert "waits in sleep for 0.01 s" in notebook.run("print(film.story())", "c")
 
 
+# Predictions
+
+ASK = "guess = chatlib.predict('What comes?', ['an answer', 'nothing'])\nguess"
+
+
+def click(notebook: Notebook, choice: str) -> None:
+    """Chooses, as the button in a browser does."""
+    comm = notebook.run("print(guess._view.comm.comm_id)")
+    data = {"method": "custom", "content": {"choice": choice}}
+    message = notebook.client.session.msg("comm_msg", {"comm_id": comm, "data": data})
+    notebook.client.shell_channel.send(message)
+
+
+def test_a_click_is_set_beside_what_was_measured(notebook: Notebook) -> None:
+    """In the result of the cell that measures, and in the place of the buttons."""
+    pytest.importorskip("anywidget")
+    notebook.displays.clear()
+    assert notebook.run(ASK, "a") == ""
+    click(notebook, "an answer")
+    told = notebook.run("guess.measured('nothing')", "b")
+    assert told == "You said: an answer\nMeasured: nothing\nNot as you said: worth a closer look."
+    asked, left = notebook.displays
+    assert asked["transient"]["display_id"] == left["transient"]["display_id"]
+    assert asked["data"]["text/plain"] == "What comes?\n  1. an answer\n  2. nothing"
+    assert "application/vnd.jupyter.widget-view+json" in asked["data"]
+    assert set(left["data"]) == {"text/html", "text/plain"}
+
+
+def test_a_prediction_is_asked_afresh_when_its_cell_runs_again(notebook: Notebook) -> None:
+    """The one before is closed, also in the browser; the new one has no answer."""
+    pytest.importorskip("anywidget")
+    notebook.run(ASK, "a")
+    click(notebook, "nothing")
+    notebook.run("earlier = guess", "b")
+    notebook.run(ASK, "a")
+    assert notebook.run("earlier.answer, earlier._view.comm, guess.answer", "b") == "('nothing', None, None)"
+    assert notebook.run("guess.measured('nothing')", "b") == "Measured: nothing"
+
+
+def test_a_prediction_that_was_closed_can_be_shown_again(notebook: Notebook) -> None:
+    """With its answer, whatever else its cell has closed."""
+    pytest.importorskip("anywidget")
+    notebook.run("guess = chatlib.predict('What comes?', ['an answer', 'nothing'])", "a")
+    show = "server = chatlib.start(chatlib.SyncServer)\nguess"
+    notebook.run(show, "b")
+    click(notebook, "nothing")
+    notebook.run(show, "b")
+    assert notebook.run("guess._view.answer", "c") == "'nothing'"
+    assert notebook.run("guess._view.comm is None", "c") == "False"
+
+
+def test_a_film_of_a_notebook_does_not_show_its_clicks(notebook: Notebook) -> None:
+    """Nothing of a prediction waits."""
+    pytest.importorskip("anywidget")
+    notebook.run("film = chatlib.xray().start()", "f")
+    notebook.run(ASK, "a")
+    click(notebook, "nothing")
+    notebook.run("guess.measured('nothing')", "b")
+    notebook.run("film.stop()", "c")
+    assert notebook.run("print(film.story())", "c") == "Nothing has happened yet."
+
+
 # Outside a notebook
 
 

@@ -150,7 +150,7 @@ def test_the_public_names_are_there() -> None:
     relied_on = """
         SyncServer ThreadingServer RawThreadServer Server Limits MODELS
         Shout Broadcast Chat Service Member Journal Entry
-        start stop stop_all running connect Client Disconnected doctor
+        start stop stop_all running connect Client Disconnected doctor predict
         LineReader encode
     """
     assert set(relied_on.split()) <= set(chatlib.__all__)

@@ -1,0 +1,141 @@
+"""A prediction: what the reader expects, set beside what is then measured."""
+
+import importlib
+import importlib.util
+import threading
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from chatlib import cells
+
+_ASKED = "Choose one."
+_OPEN = "You may change your mind until it is measured."
+
+
+class Comparison(NamedTuple):
+    """What was said, and what was measured; as text, a line for each."""
+
+    said: str | None
+    """None, if nobody answered."""
+    measured: str
+
+    def __repr__(self) -> str:
+        measured = f"Measured: {self.measured}"
+        if self.said is None:
+            return measured
+        verdict = "As you said." if self.said == self.measured else "Not as you said: worth a closer look."
+        return f"You said: {self.said}\n{measured}\n{verdict}"
+
+
+class Prediction:
+    """A question that the reader answers before the experiment does.
+
+    As the last expression of a notebook cell it is the question, with its choices as buttons; in a terminal,
+    and in a file that nobody runs, it is the same as text. No cell ever waits for an answer.
+
+    Args:
+        question: What is asked.
+        choices: The possible answers.
+
+    Raises:
+        ValueError: There are fewer than two choices, or two are the same.
+    """
+
+    def __init__(self, question: str, choices: Sequence[str]) -> None:
+        if isinstance(choices, str) or not 2 <= len(choices) == len(set(choices)):
+            raise ValueError(f"a prediction needs a list of two or more different choices, not {choices!r}")
+        self.question, self.choices = question, tuple(choices)
+        self._answer: str | None = None
+        self._outcome: str | None = None
+        self._view: Any = None
+        self._lock = threading.Lock()  # a click may be handled in another thread than the cell that measures
+
+    @property
+    def answer(self) -> str | None:
+        """The choice that the reader has made, if any."""
+        return self._answer
+
+    @property
+    def outcome(self) -> str | None:
+        """The choice that was measured, as soon as it is."""
+        return self._outcome
+
+    def choose(self, choice: str) -> None:
+        """Commits to one of the choices, as a click does. Once it is measured, the answer stays as it was.
+
+        Raises:
+            ValueError: It is none of the choices.
+        """
+        self._check(choice)
+        with self._lock:
+            if self._outcome is None:
+                self._answer = choice
+                self._refresh()
+
+    def measured(self, choice: str) -> Comparison:
+        """Says which of the choices has come true, and returns it beside the answer. May be said again.
+
+        Raises:
+            ValueError: It is none of the choices.
+        """
+        self._check(choice)
+        with self._lock:
+            self._outcome = choice
+            self._refresh()
+            return Comparison(self._answer, choice)
+
+    @property
+    def marks(self) -> list[str]:
+        """What is to be said of each choice: that it was the answer, that it was measured, or nothing."""
+        both = (("you said", self._answer), ("measured", self._outcome))
+        return [", ".join(mark for mark, marked in both if marked == choice) for choice in self.choices]
+
+    @property
+    def told(self) -> str:
+        """How far it has come, in a sentence or three."""
+        if self._outcome is not None:
+            return repr(Comparison(self._answer, self._outcome))
+        return f"{_ASKED if self._answer is None else f'You said: {self._answer}'}\n{_OPEN}"
+
+    def __repr__(self) -> str:
+        noted = [f" ({mark})" if mark else "" for mark in self.marks]
+        lines = [f"  {number}. {self.choices[number - 1]}{note}" for number, note in enumerate(noted, 1)]
+        return "\n".join([self.question, *lines])
+
+    def _check(self, choice: str) -> None:
+        if choice not in self.choices:
+            raise ValueError(f"{choice!r} is none of the choices: {', '.join(map(repr, self.choices))}")
+
+    def _refresh(self) -> None:
+        if self._view:
+            self._view.refresh()
+
+    def _ipython_display_(self) -> None:
+        """Shows the buttons."""
+        if not cells.running_cell() or not importlib.util.find_spec("anywidget"):
+            raise NotImplementedError  # then IPython asks for the text
+        with self._lock:
+            if not self._view or self._view.comm is None:  # it was closed, as its cell runs again
+                # By name: the views know the prediction, the prediction does not know the views.
+                self._view = importlib.import_module("chatlib.views.choices").Choices(self)
+            self._view.show()
+
+
+def predict(question: str, choices: Sequence[str]) -> Prediction:
+    """Asks what will happen, before an experiment that measures it.
+
+        guess = chatlib.predict("What does bob get?", choices=["an answer", "nothing"])
+        guess  # the question, with buttons
+        guess.measured("nothing" if bob.waits(0.5) else "an answer")  # beside what the reader said
+
+    Each is the last expression of a cell. A cell that is run again asks afresh.
+
+    Args:
+        question: What is asked.
+        choices: The possible answers: two or more, all different.
+
+    Raises:
+        ValueError: There are fewer than two choices, or two are the same.
+    """
+    cells.close_earlier()
+    return Prediction(question, choices)
