@@ -88,6 +88,13 @@ def test_a_lesson_has_its_parts(path: Path) -> None:
 
 
 @lesson
+def test_each_prediction_is_measured(path: Path) -> None:
+    """And nobody has answered it: the file is as one finds it who runs all cells."""
+    asked = sum("chatlib.predict(" in cell.source for cell in cells(path, "code"))
+    assert sum(output.startswith("Measured: ") for output in outputs(path)) == asked
+
+
+@lesson
 def test_links_lead_somewhere(path: Path) -> None:
     """Every link to a file leads to one that is there."""
     for target in re.findall(r"\]\(([^)#]+)\)", markdown(path)):
