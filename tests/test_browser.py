@@ -44,6 +44,15 @@ for number in range(30):
     time.sleep(0.1)
 """
 CELLS = ["import chatlib\n\nfilm = chatlib.xray().start()\nfilm", CHAT, "film.stop()\nchatlib.stop_all()"]
+MARKUP = "<img src=x onerror=alert(1)>"
+ASK = f"""
+import chatlib
+
+guess = chatlib.predict({MARKUP!r}, choices=["he cannot connect", "an answer at once", {MARKUP!r}])
+guess
+"""
+OTHER = "other = chatlib.predict('And now?', ['yes', 'no'])\nother"
+PREDICTIONS = [ASK, OTHER, f"guess.measured({MARKUP!r})"]
 PATIENCE = 30_000.0  # milliseconds
 
 
@@ -52,6 +61,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Lab"]:
     """JupyterLab over copies of the lessons, and a notebook that films a chat."""
     folder = tmp_path_factory.mktemp("lab")
     browser.write_notebook(folder / "film.ipynb", CELLS)
+    browser.write_notebook(folder / "prediction.ipynb", PREDICTIONS)
     for lesson in refresh.LESSONS.glob("*.ipynb"):
         shutil.copy(lesson, folder)
     with browser.lab(folder) as running:
@@ -191,21 +201,108 @@ def assert_it_is_left_without_its_kernel(page: "Page", view: "Locator", lab: "La
     assert "model not found" not in page.locator(".jp-Notebook").inner_text()
 
 
+# Predictions
+
+
+def test_a_click_is_set_beside_what_was_measured(lab: "Lab", page: "Page", tmp_path: Path) -> None:
+    """By mouse or by keys one chooses, and chooses again; then it is locked, and stays without its kernel."""
+    browser.open_notebook(page, lab, "prediction.ipynb")
+    browser.choose(page, "Run", "Run All Cells")
+    wait_until_run(page, 3)
+    assert_run_all_needs_no_click(page)
+    run_cells(page, 0, 1)
+    asked, other = page.locator(".chatlib-choices").nth(0), page.locator(".chatlib-choices").nth(1)
+    asked.screenshot(path=pictures(tmp_path) / "prediction_asked.png")
+    assert_one_chooses_by_mouse_and_by_keys(page, asked)
+    asked.screenshot(path=pictures(tmp_path) / "prediction_chosen.png")
+    run_cells(page, 2)
+    assert_it_is_compared_and_locked(page, asked)
+    asked.screenshot(path=pictures(tmp_path) / "prediction_measured.png")
+    assert other.locator("button:enabled").count() == 2
+    assert_it_stays_without_its_kernel(page, asked, lab)
+
+
+def run_cells(page: "Page", *numbers: int) -> None:
+    """Runs these cells, and waits until each has a new number."""
+    for number in numbers:
+        prompt = page.locator(".jp-Cell").nth(number).locator(".jp-InputPrompt")
+        before = prompt.inner_text()
+        prompt.click()
+        page.keyboard.press("Control+Enter")
+        page.wait_for_function(
+            "([prompt, before]) => prompt.innerText !== before && /\\d/.test(prompt.innerText)",
+            arg=[prompt.element_handle(), before],
+        )
+
+
+def assert_run_all_needs_no_click(page: "Page") -> None:
+    """Nobody has answered: nothing is said about an answer."""
+    assert result(page) == f"Measured: {MARKUP}"
+    assert page.get_by_text("You said").count() == page.get_by_text("you said").count() == 0
+
+
+def result(page: "Page") -> str:
+    """What the cell that measures has shown."""
+    return page.locator(".jp-Cell").nth(2).locator(".jp-OutputArea-output").inner_text().strip()
+
+
+def assert_one_chooses_by_mouse_and_by_keys(page: "Page", asked: "Locator") -> None:
+    """The choice is marked by a word; keys are those of buttons, and not the notebook's."""
+    buttons = asked.get_by_role("button")
+    buttons.nth(0).click()
+    buttons.nth(0).get_by_text("you said").wait_for()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    buttons.nth(1).get_by_text("you said").wait_for()
+    assert [buttons.nth(each).get_attribute("aria-pressed") for each in range(3)] == [
+        "false",
+        "true",
+        "false",
+    ]
+    assert asked.get_by_role("status").inner_text().startswith("You said: an answer at once\n")
+    assert page.locator(".jp-mod-editMode").count() == 0
+
+
+def assert_it_is_compared_and_locked(page: "Page", asked: "Locator") -> None:
+    """Beside each other where it was asked, and below the experiment; there is nothing left to click on."""
+    told = f"You said: an answer at once\nMeasured: {MARKUP}\nNot as you said: worth a closer look."
+    asked.locator(".measured").get_by_text("measured", exact=True).wait_for()
+    assert result(page) == asked.locator(".told").inner_text() == told
+    assert asked.locator(".said").inner_text().split("\n")[-1] == "you said"
+    assert asked.locator("button").count() == asked.locator("img").count() == 0
+
+
+def assert_it_stays_without_its_kernel(page: "Page", asked: "Locator", lab: "Lab") -> None:
+    """What was saved is text and HTML; a page that is loaded again looks the same."""
+    told = asked.inner_text()
+    browser.choose(page, "File", "Save Notebook")
+    page.wait_for_selector(".jp-mod-current:not(.jp-mod-dirty)")
+    saved = nbformat.read(lab.folder / "prediction.ipynb", as_version=4)
+    assert set(saved.cells[0].outputs[0].data) == {"text/html", "text/plain"}
+    assert "widgets" not in saved.metadata
+    browser.restart_kernel(page)
+    page.reload()
+    asked.wait_for()
+    assert asked.inner_text() == told
+
+
 # The lessons
 
 
 @pytest.mark.parametrize("lesson", sorted(path.stem for path in refresh.LESSONS.glob("*.ipynb")))
 def test_a_lesson_is_run_from_top_to_bottom(lab: "Lab", page: "Page", tmp_path: Path, lesson: str) -> None:
-    """Every cell runs, nothing fails, and each film is there: alive, and then as the picture that is left."""
+    """Every cell runs, nothing fails, each film is there, and each prediction has been measured."""
     saved = nbformat.read(refresh.LESSONS / f"{lesson}.ipynb", as_version=4)
     code = [cell for cell in saved.cells if cell.cell_type == "code"]
     films = refresh.films(saved)
+    asked = sum("chatlib.predict(" in cell.source for cell in code)
     browser.open_notebook(page, lab, f"{lesson}.ipynb")
     browser.choose(page, "Run", "Run All Cells")
     wait_until_run(page, len(code))
     views = page.locator(".chatfilm-view[data-finished='true']")
     views.nth(len(films) - 1).locator("svg.chatfilm").wait_for()
     assert views.count() == len(films) >= 1
+    assert page.locator(".chatlib-choices .measured").count() == asked
     for mime in ("error", "stderr"):
         assert page.locator(f"[data-mime-type='application/vnd.jupyter.{mime}']").count() == 0
     for number in range(len(films)):
