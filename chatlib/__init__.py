@@ -13,6 +13,9 @@ Start a real TCP server in the background, connect real clients, and see who wai
 """
 
 from chatlib.background import running, start, stop, stop_all
+from chatlib.checker.report import Report
+from chatlib.checker.run import check
+from chatlib.checker.target import TargetError
 from chatlib.client import Client, Disconnected, connect
 from chatlib.diagnosis import doctor
 from chatlib.film.film import Film, xray
@@ -52,6 +55,10 @@ __all__ = [
     # what every thread is waiting for
     "xray",
     "Film",
+    # does a server keep its promises?
+    "check",
+    "Report",
+    "TargetError",
     # what the reader expects
     "predict",
     # lines in a stream of bytes

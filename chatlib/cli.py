@@ -1,4 +1,4 @@
-"""The commands: `python -m chatlib serve | chat | xray | doctor`."""
+"""The commands: `python -m chatlib serve | chat | check | xray | doctor`."""
 
 import argparse
 import contextlib
@@ -10,12 +10,22 @@ from pathlib import Path
 from typing import NoReturn, cast
 
 from chatlib import background
+from chatlib.checker.case import Verdict
+from chatlib.checker.dialect import DIALECTS
+from chatlib.checker.report import points_of
+from chatlib.checker.run import check
 from chatlib.client import connect
 from chatlib.diagnosis import doctor
 from chatlib.film.script import film_script
 from chatlib.servers import MODELS
 from chatlib.services import Broadcast, Chat, Service, Shout
 from chatlib.terminal import Keyboard, chat
+
+OPTIONS = {
+    "echo": "does a sender hear itself?",
+    "name-first": "is the first line that a client says its name?",
+    "prefix": "does something stand before each line?",
+}
 
 SERVICES: dict[str, type[Service]] = {"shout": Shout, "broadcast": Broadcast, "chat": Chat}
 
@@ -42,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> Parser:
     parser = Parser(prog="chatlib", description="What it means for a server to wait.")
-    commands = parser.add_subparsers(required=True, metavar="serve | chat | xray | doctor", dest="a command")
+    commands = parser.add_subparsers(
+        required=True, metavar="serve | chat | check | xray | doctor", dest="a command"
+    )
 
     serve = commands.add_parser("serve", help="run a server until Ctrl-C")
     serve.set_defaults(command=_serve)
@@ -55,6 +67,30 @@ def _parser() -> Parser:
     talk.set_defaults(command=_chat)
     talk.add_argument("address", metavar="HOST:PORT")
     talk.add_argument("--name", help="your name, if the server asks for one")
+
+    look = commands.add_parser(
+        "check",
+        help="say which promises a server keeps",
+        epilog="Exit status: 0 no promise was broken, 1 some were, 2 there is nothing to check.",
+    )
+    look.set_defaults(command=_check)
+    look.add_argument(
+        "target", nargs="+", help="a script, HOST:PORT, or after -- a command with {port} in it"
+    )
+    look.add_argument(
+        "--dialect", choices=(*DIALECTS, "auto"), default="lines", help="what it speaks: %(choices)s"
+    )
+    look.add_argument("--format", choices=("text", "json", "junit"), default="text", help="%(choices)s")
+    look.add_argument(
+        "--case", action="append", default=[], metavar="ID", help="only this case or topic; repeatable"
+    )
+    look.add_argument(
+        "--points", type=Path, metavar="FILE", help="lines like framing.split,2: a grader's table"
+    )
+    look.add_argument("--port", type=_port, default=0, help="where the program always listens")
+    for name, what in OPTIONS.items():
+        look.add_argument(f"--{name}", choices=("yes", "no"), help=f"{what} (raw and lines)")
+    look.add_argument("--lan", action="store_true", help="HOST may be another computer of yours")
 
     film = commands.add_parser("xray", help="run a script and film what its threads wait for")
     film.set_defaults(command=_xray)
@@ -99,6 +135,41 @@ def _chat(options: argparse.Namespace) -> int:
         print("connected; Ctrl-C leaves", file=sys.stderr)
         print(chat(client, keyboard, options.name), file=sys.stderr)
     return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    table = points_of(options.points) if options.points else None
+    target = options.target[0] if len(options.target) == 1 else options.target
+    given = {name.replace("-", "_"): getattr(options, name.replace("-", "_")) for name in OPTIONS}
+    report = check(
+        target,
+        options.dialect,
+        cases=options.case,
+        port=options.port,
+        lan=options.lan,
+        progress=_show_progress,
+        **{name: value == "yes" for name, value in given.items() if value},
+    )
+    texts = {
+        "text": lambda: str(report),
+        "json": lambda: report.json(table),
+        "junit": lambda: report.junit(table),
+    }
+    print(texts[options.format]())
+    if table is not None and options.format == "text":
+        print(
+            "{earned:g} of {possible:g} points; {unjudged:g} could not be judged".format(
+                **report.points(table)
+            )
+        )
+    return 0 if report.passed else 1
+
+
+def _show_progress(verdict: Verdict, done: int, total: int) -> None:
+    """One line that is written over on a terminal; nothing where the output is kept."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        end = "\r" if done < total else "\r" + " " * 60 + "\r"
+        print(f"\r[{done:2}/{total}] {verdict.case.id:40}", end=end, file=sys.stderr, flush=True)
 
 
 def _xray(options: argparse.Namespace) -> int:

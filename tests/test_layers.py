@@ -20,7 +20,8 @@ LAYERS = [
     ["services", "outbox"],
     ["servers"],
     ["background", "client"],
-    ["film", "checker", "bench", "relay"],
+    ["film", "bench", "relay"],
+    ["checker"],  # a failure shows who waited for whom
     ["teach", "views", "terminal"],
     ["cli"],
     ["__init__"],

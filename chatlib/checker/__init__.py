@@ -1,0 +1,1 @@
+"""Does a server keep its promises? The function is `chatlib.check`."""

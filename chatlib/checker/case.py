@@ -1,0 +1,137 @@
+"""A case is data: what a server promises, the steps that find out, and what is said when it does not."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from chatlib.checker.stage import Stage
+
+ALL = ("raw", "lines", "shout", "budget-chat")
+GROUP = ("raw", "lines", "budget-chat")
+"""Dialects in which what one client says reaches the others."""
+FRAMED = ("lines", "shout", "budget-chat")
+"""Dialects that promise lines, whatever pieces the bytes come in."""
+
+
+class Need(Enum):
+    """What a case has to be able to do with its target."""
+
+    START = "it must be started and stopped by the checker"
+    PORT = "it must be told on which port to listen"
+    GAUGE = "its memory, threads and descriptors must be visible"
+    LIMITS = "its descriptors must be limited, which only works for a program of its own"
+
+
+class Step(Protocol):
+    """One thing that is done, or has to happen. Its text says which, in words."""
+
+    def run(self, stage: "Stage") -> None:
+        """Does it. Waits no longer than the stage's patience.
+
+        Raises:
+            Broken: The server has broken its promise.
+            Unjudged: It cannot be told whether it has.
+        """
+
+
+class Broken(Exception):
+    """The server does something else than it should.
+
+    Args:
+        expected: What should have happened, for a beginner to read.
+        actual: What did happen.
+        certain: False if it is only that nothing came in time: that is tried again before it counts.
+    """
+
+    def __init__(self, expected: str, actual: str, certain: bool = True) -> None:
+        super().__init__(expected, actual)
+        self.expected, self.actual, self.certain = expected, actual, certain
+
+
+class Unjudged(Exception):
+    """This case says nothing about this server. The message says why."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One promise."""
+
+    id: str
+    """Topic and name, as in `framing.split`."""
+    title: str
+    requirement: str
+    """In one sentence."""
+    steps: tuple[Step, ...]
+    hint: str
+    """What to look at in the server's code."""
+    lesson: str
+    """Which lesson to read."""
+    given: tuple[Step, ...] = ()
+    """What must work before. Where it does not, the case is skipped: another one has found the fault."""
+    dialects: tuple[str, ...] = ALL
+    needs: frozenset[Need] = frozenset()
+    deadline: float = 12.0
+    """Seconds. Where they are over, the step that waits has failed."""
+
+    @property
+    def topic(self) -> str:
+        """What the case is about."""
+        return self.id.partition(".")[0]
+
+
+class Outcome(Enum):
+    """What came of a case."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    SKIPPED = "skipped"
+    ERROR = "error"
+    """The checker's own fault. It never counts as the server's."""
+
+
+class Failure(NamedTuple):
+    """How a promise was broken."""
+
+    done: tuple[str, ...]
+    """The steps that went well."""
+    step: str
+    """The one that did not."""
+    expected: str
+    actual: str
+    waiting: tuple[str, ...] = ()
+    """The X-ray: who waited for whom, if the server runs in this process."""
+    said: tuple[str, ...] = ()
+    """The last lines that the server printed, or of the exception that it raised."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of one case, on one server."""
+
+    case: Case
+    outcome: Outcome
+    failure: Failure | None = None
+    reason: str = ""
+    """Why it was skipped, or what went wrong in the checker."""
+    seconds: float = 0.0
+
+    def record(self) -> dict[str, Any]:
+        """Returns it as plain data."""
+        case = self.case
+        record: dict[str, Any] = {
+            "id": case.id,
+            "title": case.title,
+            "requirement": case.requirement,
+            "outcome": self.outcome.value,
+            "seconds": round(self.seconds, 3),
+        }
+        if self.reason:
+            record["reason"] = self.reason
+        if self.failure:
+            failure = {
+                name: list(value) if isinstance(value, tuple) else value
+                for name, value in self.failure._asdict().items()
+            }
+            record |= {"failure": failure, "hint": case.hint, "lesson": case.lesson}
+        return record

@@ -1,0 +1,159 @@
+"""Departures: clients leave, politely or not, and the others must not pay for it."""
+
+from dataclasses import dataclass
+
+from chatlib.checker.case import Broken, Case, Need
+from chatlib.checker.dialect import show
+from chatlib.checker.flood import Flood
+from chatlib.checker.room import Peer
+from chatlib.checker.stage import Stage
+from chatlib.checker.steps import HalfClose, Idle, Join, Leave, Reset, SeesTheEnd, Talk, farewell
+
+GOODBYES = "07 Goodbyes"
+BY_HAND = "05 Group chat by hand"
+
+VISITORS = 200
+
+KEPT = 40
+"""Threads or descriptors that may be left of all visitors: a pool may keep some, a leak keeps them all."""
+
+
+@dataclass(frozen=True)
+class LastLine:
+    """Somebody says a line and ends its side at once. The line still arrives."""
+
+    who: str
+
+    def __str__(self) -> str:
+        return f"{self.who} says a last line, and at once sends no more (FIN)"
+
+    def run(self, stage: Stage) -> None:
+        speaker = stage.peers[self.who]
+        text = stage.say(speaker)
+        stage.room.half_close(speaker)
+        listeners = stage.listeners(speaker)
+        stage.wait(lambda: all(stage.hears(peer, text) or peer.end for peer in listeners))
+        for listener in listeners:
+            if not stage.hears(listener, text):
+                expected = f"{listener.name} hears {show(stage.dialect.spoken(text))}"
+                raise Broken(expected, stage.fate(listener), certain=bool(listener.end))
+
+
+@dataclass(frozen=True)
+class ComeAndGo:
+    """Many clients come, say a line and leave: and say goodbye."""
+
+    witness: str
+
+    def __str__(self) -> str:
+        return f"{VISITORS} clients come, say a line and leave again"
+
+    def run(self, stage: Stage) -> None:
+        gauge, witness = stage.gauge(), stage.peers[self.witness]
+        # What the server makes once, on the first occasion, does not count.
+        closes = farewell(stage, self._visitor(stage, "first"))
+        before = gauge.threads(), gauge.descriptors()
+        for number in range(VISITORS):
+            visitor = self._visitor(stage, f"guest{number}")
+            if closes:
+                closes = farewell(stage, visitor)
+            else:  # no use in waiting for that 200 times
+                stage.room.leave(visitor)
+            del witness.heard[:-1000]
+
+        def kept() -> tuple[int, int]:
+            return gauge.threads() - before[0], gauge.descriptors() - before[1]
+
+        if not stage.wait(lambda: max(kept()) <= KEPT, 2 * stage.pace.patience):
+            threads, descriptors = kept()
+            left = [f"{threads} threads"] if threads > KEPT else []
+            left += [f"{descriptors} descriptors (open sockets)"] if descriptors > KEPT else []
+            actual = f"{' and '.join(left)} more than before were still there"
+            raise Broken("its threads and descriptors return to where they were", actual, certain=False)
+
+    def _visitor(self, stage: Stage, name: str) -> Peer:
+        """Returns a client that has come and is known to be served."""
+        witness = stage.peers[self.witness]
+        peer = stage.admit(name)
+        text = stage.say(peer, stage.text("here"))
+        stage.must_hear(peer, [peer if stage.dialect.answers else witness], text)
+        return stage.peers.pop(name)
+
+
+ROOM = (Join("alice bob carol"), Talk("alice bob carol"))
+FOUR = (Join("alice bob carol dave"), Talk("alice bob carol dave"))
+
+# Who is left out, if the leaver is taken out of a list that is just being walked, is the one behind it. So
+# somebody else speaks first; and it is the first line that counts, or only the second, where nobody catches an
+# error.
+AFTERWARDS = (Talk("dave carol alice", 2),)
+
+CASES = (
+    Case(
+        "departures.fin",
+        "The server closes its side, too",
+        "When a client has ended its side (FIN), the server closes the connection.",
+        given=ROOM,
+        steps=(HalfClose("alice"), SeesTheEnd("alice")),
+        hint='recv returns b"" when a client has left. Then end the loop, and close the socket, in a finally.',
+        lesson=f"{BY_HAND}, {GOODBYES}",
+    ),
+    Case(
+        "departures.idle",
+        "A client that has left costs nothing",
+        "When a client has left, the server uses no processor time for it.",
+        given=ROOM,
+        steps=(HalfClose("alice"), Idle()),
+        hint='recv returns b"" at once, again and again, when a client has left: a loop that goes on is a busy loop.',
+        lesson=BY_HAND,
+        needs=frozenset({Need.GAUGE}),
+    ),
+    Case(
+        "departures.others",
+        "Who leaves is forgotten",
+        "When a client has left politely, all others still hear each other.",
+        given=FOUR,
+        steps=(Leave("bob"), *AFTERWARDS),
+        hint="Take a client out of the list when it leaves; a send that fails must not end somebody else's thread.",
+        lesson=BY_HAND,
+    ),
+    Case(
+        "departures.reset",
+        "Who vanishes is forgotten",
+        "When a client's program has crashed (RST), all others still hear each other.",
+        given=FOUR,
+        steps=(Reset("bob"), *AFTERWARDS),
+        hint="recv and send raise ConnectionResetError or BrokenPipeError then: catch OSError for that client alone.",
+        lesson=f"{BY_HAND}, {GOODBYES}",
+    ),
+    Case(
+        "departures.broadcast",
+        "A client vanishes in the middle of a broadcast",
+        "When a client vanishes (RST) while lines are being sent to it, all others get theirs.",
+        given=(Join("alice bob napper sleeper"), Talk("alice bob napper sleeper")),
+        steps=(Flood("alice", "bob", 6, resets=True), Talk("alice bob", 2)),
+        hint="A send to a client that has gone raises an error: catch it inside the loop over the clients, not around.",
+        lesson=BY_HAND,
+        deadline=15.0,
+    ),
+    Case(
+        "departures.half",
+        "A last line still counts",
+        "The last line of a client that ends its side at once still arrives.",
+        given=ROOM,
+        steps=(LastLine("alice"),),
+        hint='Deliver what has come before you act on b"", and close the socket afterwards.',
+        lesson=GOODBYES,
+    ),
+    Case(
+        "departures.many",
+        "200 clients come and go",
+        "When 200 clients have come and gone, the server has no more threads and descriptors than before.",
+        given=(Join("alice bob"), Talk("alice bob")),
+        steps=(ComeAndGo("alice"), Talk("alice bob")),
+        hint="Close each socket in a finally, and let the thread that served it end.",
+        lesson=f"{BY_HAND}, {GOODBYES}",
+        needs=frozenset({Need.GAUGE}),
+        deadline=25.0,
+    ),
+)

@@ -1,0 +1,313 @@
+"""Framing: TCP carries bytes, and a line may come in any pieces."""
+
+import re
+import time
+from dataclasses import dataclass
+
+from chatlib.checker.case import ALL, FRAMED, Broken, Case, Need, Unjudged
+from chatlib.checker.dialect import show
+from chatlib.checker.faults import LETTER
+from chatlib.checker.room import Peer
+from chatlib.checker.stage import Stage
+from chatlib.checker.steps import Join, Talk, voice_of
+
+LESSON = "04 The stream lies"
+
+LONG = 65_535
+"""Bytes in a long line, without its end. A server may refuse it, but not mutilate it."""
+
+GROWTH = 8 << 20
+"""Bytes that an endless line may cost."""
+
+SLOW = 12.0
+"""Seconds after which we stop sending it."""
+
+ENDLESS = 32 << 20
+"""Bytes that are sent of an endless line, if nobody stops us."""
+
+
+@dataclass(frozen=True)
+class SayFramed:
+    """Somebody says lines in pieces; another speaks between the pieces. Each arrives as one line, whole.
+
+    Attributes:
+        who: Who speaks.
+        pieces: What is sent at once. `%` stands for a text that nobody has said yet, and `|` for the end of a
+            line.
+        between: Who speaks between the pieces.
+        words: What is done, in words.
+    """
+
+    who: str
+    pieces: tuple[bytes, ...]
+    between: str
+    words: str
+
+    def __str__(self) -> str:
+        return self.words
+
+    def run(self, stage: Stage) -> None:
+        speaker = stage.peers[self.who]
+        sent: list[bytes] = []
+        mark = {peer: len(peer.heard) for peer in stage.present()}
+        for number, piece in enumerate(self.pieces):
+            data = re.sub(rb"%", lambda _: stage.text("line"), piece).replace(b"|", stage.dialect.newline)
+            stage.send(speaker, data)
+            sent.append(data)
+            if number < len(self.pieces) - 1:
+                self._interrupt(stage, speaker, mark)
+        lines = b"".join(sent).split(b"\n") if stage.dialect.framed else sent
+        texts = [text for line in lines if (text := line.strip(b"\r\n"))]
+        for listener in stage.listeners(speaker):
+            self._compare(stage, speaker, listener, texts, mark[listener])
+
+    def _interrupt(self, stage: Stage, speaker: Peer, mark: dict[Peer, int]) -> None:
+        """Gives the server time to pass the piece on, which would be too early; somebody else speaks."""
+        stage.wait(
+            lambda: any(len(peer.heard) > mark[peer] for peer in stage.listeners(speaker)), stage.pace.quiet
+        )
+        for name in self.between.split() if stage.dialect.framed and not stage.dialect.answers else ():
+            other = stage.peers[name]
+            text = stage.say(other)
+            stage.must_hear(other, [peer for peer in stage.listeners(other) if peer is not speaker], text)
+
+    def _compare(self, stage: Stage, speaker: Peer, listener: Peer, texts: list[bytes], mark: int) -> None:
+        def missing() -> list[bytes]:
+            lines = bytes(listener.heard[mark:]).split(b"\n")[:-1]
+            if not stage.dialect.framed:  # bytes as they come: it is enough that they come
+                return [text for text in texts if text not in listener.heard[mark:]]
+            return [text for text in texts if not any(_carries(stage, speaker, line, text) for line in lines)]
+
+        stage.wait(lambda: not missing() or listener.end)
+        if lost := missing():
+            heard = bytes(listener.heard[mark:])
+            expected = f"{listener.name} receives {show(stage.dialect.spoken(lost[0]))}"
+            expected += " as one line" if stage.dialect.framed else ""
+            raise Broken(expected, stage.fate(listener, heard), certain=bool(heard.strip()))
+
+
+def _carries(stage: Stage, speaker: Peer, line: bytes, text: bytes) -> bool:
+    line = line.removesuffix(b"\r")
+    voices = stage.voices.get(speaker.name, set())
+    return any(
+        form in line and (not voices or voice_of(line, form) in voices) for form in stage.dialect.forms(text)
+    )
+
+
+@dataclass(frozen=True)
+class OneLine:
+    """A line with an end of another kind arrives, and brings nothing else with it."""
+
+    who: str
+    pieces: tuple[bytes, ...]
+    words: str
+
+    def __str__(self) -> str:
+        return self.words
+
+    def run(self, stage: Stage) -> None:
+        speaker, text = stage.peers[self.who], stage.text("line")
+        mark = {peer: len(peer.heard) for peer in stage.present()}
+        for piece in self.pieces:
+            stage.send(speaker, piece.replace(b"%", text))
+            stage.wait(lambda: False, stage.pace.quiet / 2)  # or the pieces would travel together
+        stage.must_hear(speaker, stage.listeners(speaker), text)
+        following = stage.say(speaker)
+        stage.must_hear(speaker, stage.listeners(speaker), following)
+        for listener in stage.listeners(speaker):
+            heard = bytes(listener.heard[mark[listener] :])
+            between = heard[: heard.rfind(b"\n", 0, heard.find(stage.dialect.spoken(following))) + 1]
+            lines = between.split(b"\n")[:-1]
+            if len(lines) > 1:
+                expected = f"{listener.name} receives one line"
+                raise Broken(expected, f"{listener.name} received {len(lines)}: {show(between)}")
+
+
+@dataclass(frozen=True)
+class EmptyLine:
+    """Somebody says nothing, twice. It is no farewell."""
+
+    who: str
+
+    def __str__(self) -> str:
+        return f"{self.who} sends two empty lines"
+
+    def run(self, stage: Stage) -> None:
+        for _ in range(2):
+            stage.send(stage.peers[self.who], stage.dialect.newline)
+            stage.wait(lambda: False, stage.pace.quiet / 2)
+
+
+@dataclass(frozen=True)
+class LongLine:
+    """Somebody sends a line of 64 KiB. It arrives whole, or its sender is told or sees the end."""
+
+    who: str
+
+    def __str__(self) -> str:
+        return f"{self.who} sends a line of 64 KiB"
+
+    def run(self, stage: Stage) -> None:
+        speaker = stage.peers[self.who]
+        first, last = stage.text("first"), stage.text("last")
+        text = first + b"." * (LONG - len(first) - len(last)) + last
+        mark = {peer: len(peer.heard) for peer in stage.present()}
+        stage.room.send(speaker, text + stage.dialect.newline, 2 * stage.pace.patience)
+        listeners = stage.listeners(speaker)
+
+        def heard(peer: Peer) -> bytes:
+            return bytes(peer.heard[mark[peer] :])
+
+        def arrived(peer: Peer) -> bool:
+            if not stage.dialect.framed:  # something may stand before each piece
+                return heard(peer).count(b".") >= text.count(b".")
+            return stage.dialect.spoken(text) in heard(peer)
+
+        def refused() -> bool:
+            told = b"\n" in heard(speaker) and stage.dialect.spoken(first) not in heard(speaker)
+            return bool(speaker.end or told)
+
+        done = stage.wait(lambda: all(map(arrived, listeners)) or refused(), 2 * stage.pace.patience)
+        lost = [peer for peer in listeners if not arrived(peer)]
+        if hurt := next((peer for peer in lost if peer.end and peer is not speaker), None):
+            raise Broken(f"{hurt.name} is still served", stage.fate(hurt))
+        if not done:
+            expected = (
+                f"{lost[0].name} receives the line whole, or {speaker.name} is told that it is too long"
+            )
+            got = len(heard(lost[0]))
+            what = f"received {got} bytes of it, in pieces" if got else "received nothing"
+            actual = stage.explain(f"{lost[0].name} {what}, and {speaker.name} was told nothing")
+            raise Broken(expected, actual, certain=got > 0)
+
+
+@dataclass(frozen=True)
+class EndlessLine:
+    """Somebody sends without ever ending the line. It is refused before it fills the memory."""
+
+    who: str
+
+    def __str__(self) -> str:
+        return f"{self.who} sends a line without an end, up to {ENDLESS >> 20} MiB"
+
+    def run(self, stage: Stage) -> None:
+        speaker, gauge = stage.peers.pop(self.who), stage.gauge()
+        for peer in stage.peers.values():
+            peer.listener = lambda _: None  # where bytes are passed on as they come
+        speaker.listener = lambda _: None
+        before, sent, block = gauge.memory(), 0, b"x" * (1 << 20)
+        start = time.monotonic()
+        while sent < ENDLESS and not speaker.end:
+            took = stage.room.send(speaker, block, stage.pace.patience)
+            sent += took
+            if gauge.memory() - before > GROWTH:
+                actual = stage.explain(
+                    f"its memory grew by more than {GROWTH >> 20} MiB, and it still listened"
+                )
+                raise Broken(f"the server ends {speaker.name}'s connection, or forgets the line", actual)
+            if took == 0:  # it reads no more: then it does not grow either
+                break
+            if time.monotonic() - start > SLOW:
+                raise Unjudged(f"it is too slow: it took only {sent >> 20} MiB in {SLOW:.0f} s")
+        if ended := stage.instance.ended():
+            raise Broken("the server goes on for all others", ended)
+
+
+CASES = (
+    Case(
+        "framing.split",
+        "A line cut in two arrives as one",
+        "A line arrives whole, also when its bytes come in two pieces.",
+        given=(Join("alice bob carol"), Talk("alice bob carol")),
+        steps=(
+            SayFramed(
+                "alice",
+                (b"cut-", b"%|"),
+                "carol",
+                "alice sends half a line, carol says a line, alice sends the rest",
+            ),
+        ),
+        hint="recv brings what has arrived, not what was sent. Collect bytes until a newline comes, for each client.",
+        lesson=LESSON,
+        dialects=FRAMED,
+    ),
+    Case(
+        "framing.joined",
+        "Lines in one segment arrive apart",
+        "Two lines and a half in one piece are two lines; the half waits for its end.",
+        given=(Join("alice bob carol"), Talk("alice bob carol")),
+        steps=(
+            SayFramed(
+                "alice",
+                (b"%|%|cut-", b"%|"),
+                "carol",
+                "alice sends two lines and a half at once, carol says a line, alice sends the rest",
+            ),
+        ),
+        hint="One recv may bring several lines, and the beginning of another. Split at newlines, and keep the rest.",
+        lesson=LESSON,
+        dialects=FRAMED,
+    ),
+    Case(
+        "framing.letter",
+        "A letter cut in half arrives",
+        "A letter of two bytes arrives intact, also when they come apart.",
+        given=(Join("alice bob carol"), Talk("alice bob carol")),
+        steps=(
+            SayFramed(
+                "alice",
+                (b"caf" + LETTER[:1], LETTER[1:] + b"-%|"),
+                "carol",
+                "alice sends half of the letter é, carol says a line, alice sends the rest",
+            ),
+        ),
+        hint="Decode whole lines, never what a single recv brought: it may end in the middle of a letter.",
+        lesson=LESSON,
+        dialects=ALL,
+    ),
+    Case(
+        "framing.crlf",
+        "CR LF ends one line",
+        "A line that ends with CR LF, as telnet sends it, is one line.",
+        given=(Join("alice bob"), Talk("alice bob")),
+        steps=(
+            OneLine("alice", (b"%\r\n",), "alice ends a line with CR LF"),
+            OneLine("alice", (b"%\r", b"\n"), "alice ends a line with CR, and a moment later LF"),
+        ),
+        hint="Split at the newline only, then drop one carriage return before it.",
+        lesson=LESSON,
+        dialects=FRAMED,
+    ),
+    Case(
+        "framing.empty",
+        "An empty line is no farewell",
+        "Whoever sends an empty line is still served afterwards.",
+        given=(Join("alice bob"), Talk("alice bob")),
+        steps=(EmptyLine("alice"), Talk("alice bob", 2)),
+        hint='Only b"" from recv means that the client has left. An empty line is b"\\n": test before you strip.',
+        lesson=LESSON,
+        dialects=ALL,
+    ),
+    Case(
+        "framing.long",
+        "A long line is delivered, or refused clearly",
+        "A line of 64 KiB arrives whole, or its sender is told, or sees the end of its connection.",
+        given=(Join("alice bob"), Talk("alice bob")),
+        steps=(LongLine("alice"),),
+        hint="A long line comes in many pieces. If there is a limit, say so to the client, or close its connection.",
+        lesson=LESSON,
+        dialects=ALL,
+    ),
+    Case(
+        "framing.endless",
+        "An endless line does not fill the memory",
+        "Of a line that never ends, no more than 8 MiB are kept.",
+        given=(Join("alice bob carol"), Talk("alice bob carol")),
+        steps=(EndlessLine("alice"),),
+        hint="Limit how long a line may be. Beyond that, close the connection: nobody knows where the next one begins.",
+        lesson=LESSON,
+        dialects=FRAMED,
+        needs=frozenset({Need.GAUGE}),
+        deadline=20.0,
+    ),
+)

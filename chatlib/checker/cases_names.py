@@ -1,0 +1,291 @@
+"""Names, in the public Budget Chat protocol: Protohackers, problem 3."""
+
+from dataclasses import dataclass
+
+from chatlib.checker.case import Broken, Case
+from chatlib.checker.dialect import show
+from chatlib.checker.room import Peer
+from chatlib.checker.stage import Stage
+from chatlib.checker.steps import Join, Talk, listed
+
+LESSON = "14 Capstone (being written)"
+RACE = "08 Shared state"
+
+TWINS = 25
+"""How often two clients say the same name at the same moment."""
+
+
+@dataclass(frozen=True)
+class Greeted:
+    """Whoever connects is asked for a name."""
+
+    who: str
+
+    def __str__(self) -> str:
+        return f"{self.who} connects, and says nothing yet"
+
+    def run(self, stage: Stage) -> None:
+        peer = stage.connect(self.who)
+        if not stage.wait(lambda: b"\n" in peer.heard or peer.end):
+            expected = f"{self.who} receives a line that asks for a name"
+            raise Broken(expected, stage.fate(peer, bytes(peer.heard)), certain=bool(peer.heard))
+
+
+@dataclass(frozen=True)
+class RoomList:
+    """Whoever comes in is told who is there, and is not in that list."""
+
+    who: str
+    present: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.who} joins, while {listed(self.present)} {'are' if ' ' in self.present else 'is'} there"
+        )
+
+    def run(self, stage: Stage) -> None:
+        peer = stage.connect(self.who)
+        stage.wait(lambda: b"\n" in peer.heard or peer.end)
+        mark = len(peer.heard)
+        stage.send(peer, peer.nick.encode() + b"\n")
+        stage.wait(lambda: b"\n" in peer.heard[mark:] or peer.end)
+        line = bytes(peer.heard[mark:]).partition(b"\n")[0]
+        nicks = [stage.peers[name].nick for name in self.present.split()]
+        expected = f'{self.who} receives a line that begins with "*" and names {" and ".join(nicks)}'
+        if not line.startswith(b"*") or not all(nick.encode() in line for nick in nicks):
+            raise Broken(expected, stage.fate(peer, line), certain=bool(line))
+        if peer.nick.encode() in line:
+            raise Broken(f"{expected}, but not {peer.nick}", stage.fate(peer, line))
+        stage.acquaint([*self.present.split(), self.who])
+
+
+@dataclass(frozen=True)
+class Presence:
+    """The others are told that somebody comes and goes; that client itself is not."""
+
+    who: str
+    others: str
+
+    def __str__(self) -> str:
+        return f"{self.who} joins, and leaves again"
+
+    def run(self, stage: Stage) -> None:
+        others = [stage.peers[name] for name in self.others.split()]
+        mark = {peer: len(peer.heard) for peer in others}
+        peer = stage.admit(self.who)
+        self._told(stage, peer, others, mark, "has come")
+        if any(
+            line.startswith(b"*") and peer.nick.encode() in line for line in bytes(peer.heard).split(b"\n")
+        ):
+            raise Broken(
+                f"{self.who} is not told that it has come itself", stage.fate(peer, bytes(peer.heard))
+            )
+        mark = {other: len(other.heard) for other in others}
+        stage.room.leave(stage.peers.pop(self.who))
+        self._told(stage, peer, others, mark, "has left")
+
+    def _told(self, stage: Stage, peer: Peer, others: list[Peer], mark: dict[Peer, int], what: str) -> None:
+        for other in others:
+
+            def lines(other: Peer = other) -> list[bytes]:
+                return bytes(other.heard[mark[other] :]).split(b"\n")[:-1]
+
+            def told(other: Peer = other) -> bool:
+                return any(line.startswith(b"*") and peer.nick.encode() in line for line in lines(other))
+
+            if not stage.wait(lambda: told() or other.end):  # noqa: B023
+                expected = f'{other.name} receives a line like "* {peer.nick} {what}"'
+                heard = b"\n".join(lines())
+                raise Broken(expected, stage.fate(other, heard), certain=bool(heard or other.end))
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A name is refused: its client sees the end, and the others hear nothing of it."""
+
+    who: str
+    name: bytes
+    words: str
+
+    def __str__(self) -> str:
+        return f"{self.who} says {self.words} as its name"
+
+    def run(self, stage: Stage) -> None:
+        others = stage.present()
+        peer = stage.connect(self.who)
+        stage.wait(lambda: b"\n" in peer.heard or peer.end)
+        before, mark = {other: len(other.heard) for other in others}, len(peer.heard)
+        name = self.name.replace(b"%", others[0].nick.encode())
+        stage.room.send(peer, name + b"\n", stage.pace.patience)
+        stage.wait(lambda: b"\n" in peer.heard[mark:] or peer.end)
+        text = stage.text("intruder")
+        stage.room.send(peer, text + b"\n", stage.pace.patience)  # whoever was let in would be heard
+        stage.must_hear(others[0], others[1:], stage.say(others[0]))
+        stage.peers.pop(self.who)
+        if heard := stage.silent(others, text):
+            actual = (
+                f"{self.who} was let in: {heard.name} received {show(bytes(heard.heard[before[heard] :]))}"
+            )
+            raise Broken(f"{self.who} is refused", actual)
+        if not stage.wait(lambda: peer.end):
+            actual = stage.silence(f"the connection of {self.who} stayed open")
+            raise Broken(f"{self.who} is told why, and sees the end", actual, certain=False)
+        for other in others:
+            stars = [
+                line for line in bytes(other.heard[before[other] :]).split(b"\n") if line.startswith(b"*")
+            ]
+            if stars:
+                expected = f"{other.name} hears nothing of {self.who}, who was never in the room"
+                raise Broken(expected, f"{other.name} received {show(stars[0])}")
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Two clients say the same name at the same moment, again and again: one of them is refused."""
+
+    def __str__(self) -> str:
+        return f"two clients say the same name at the same moment, {TWINS} times"
+
+    def run(self, stage: Stage) -> None:
+        witness = stage.present()[0]
+        for number in range(TWINS):
+            pair = [stage.connect("one"), stage.connect("two")]
+            stage.wait(lambda: all(b"\n" in peer.heard or peer.end for peer in pair))  # noqa: B023
+            name = f"twin{number}x{stage.number}".encode()
+            texts = [stage.text("twin"), stage.text("twin")]
+            for peer in pair:
+                peer.sock.send(name + b"\n")
+            marks = [len(peer.heard) for peer in pair]
+            answered = lambda: all(len(p.heard) > m or p.end for p, m in zip(pair, marks, strict=True))  # noqa: E731,B023
+            stage.wait(answered)
+            for peer, text in zip(pair, texts, strict=True):
+                stage.room.send(peer, text + b"\n", stage.pace.patience)
+            stage.wait(
+                lambda: all(stage.hears(witness, t) or p.end for p, t in zip(pair, texts, strict=True))
+            )  # noqa: B023
+            if all(stage.hears(witness, text) for text in texts):
+                expected = f"only one client is called {name.decode()}"
+                raise Broken(expected, f"two are: {witness.name} received a line of each")
+            for peer in pair:
+                stage.room.leave(peer)
+
+
+@dataclass(frozen=True)
+class Unnamed:
+    """Somebody connects and says no name: it hears nothing, and nobody hears of it."""
+
+    who: str
+    speaker: str
+
+    def __str__(self) -> str:
+        return f"{self.who} connects and says no name; {self.speaker} says a line; {self.who} leaves"
+
+    def run(self, stage: Stage) -> None:
+        peer, speaker = stage.connect(self.who), stage.peers[self.speaker]
+        stage.peers.pop(self.who)
+        stage.wait(lambda: b"\n" in peer.heard or peer.end)
+        others = stage.present()
+        before = {other: len(other.heard) for other in others}
+        text = stage.say(speaker)
+        stage.must_hear(speaker, stage.listeners(speaker), text)
+        if stage.silent([peer], text):
+            raise Broken(
+                f"{self.who} hears nothing before it has said a name", stage.fate(peer, bytes(peer.heard))
+            )
+        stage.room.leave(peer)
+        stage.must_hear(speaker, stage.listeners(speaker), stage.say(speaker))
+        stage.wait(lambda: False, stage.pace.quiet)
+        for other in others:
+            for line in bytes(other.heard[before[other] :]).split(b"\n"):
+                if line.startswith(b"*"):
+                    raise Broken(f"{other.name} is told nothing of {self.who}", f"it received {show(line)}")
+
+
+BUDGET = ("budget-chat",)
+ROOM = (Join("alice bob"), Talk("alice bob"))
+
+CASES = (
+    Case(
+        "names.greeting",
+        "A greeting asks for a name",
+        "Whoever connects receives a line that asks for a name.",
+        steps=(Greeted("alice"),),
+        hint="Send the question as soon as a client connects, and end it with a newline.",
+        lesson=LESSON,
+        dialects=BUDGET,
+    ),
+    Case(
+        "names.list",
+        "A newcomer is told who is there",
+        'Whoever has said a name receives a line that begins with "*" and names all others in the room.',
+        given=ROOM,
+        steps=(RoomList("carol", "alice bob"),),
+        hint="Send the list before you add the newcomer to it.",
+        lesson=LESSON,
+        dialects=BUDGET,
+    ),
+    Case(
+        "names.presence",
+        "The others are told who comes and goes",
+        'When somebody comes or goes, all others receive a line that begins with "*" and has its name.',
+        given=ROOM,
+        steps=(Presence("carol", "alice bob"), Talk("alice bob")),
+        hint="Tell the others, not the newcomer itself; and tell them of every way in which a client may go.",
+        lesson=LESSON,
+        dialects=BUDGET,
+    ),
+    Case(
+        "names.illegal",
+        "An illegal name is refused",
+        "A name of other signs than letters and digits is refused, and its client sees the end.",
+        given=ROOM,
+        steps=(
+            Refused("mallory", b"no good!", "no good!"),
+            Refused("mallory", b"a-b", "a-b"),
+            Talk("alice bob"),
+        ),
+        hint="name.isascii() and name.isalnum() says whether a name is legal; then tell the client, and close.",
+        lesson=LESSON,
+        dialects=BUDGET,
+    ),
+    Case(
+        "names.empty",
+        "An empty name is refused",
+        "A name has at least one letter or digit.",
+        given=ROOM,
+        steps=(Refused("mallory", b"", "an empty line"), Talk("alice bob")),
+        hint='"".isalnum() is False.',
+        lesson=LESSON,
+        dialects=BUDGET,
+    ),
+    Case(
+        "names.taken",
+        "A name that is taken is refused",
+        "No two clients in the room have the same name.",
+        given=ROOM,
+        steps=(Refused("mallory", b"%", "the name of somebody in the room"), Talk("alice bob")),
+        hint="Look whether the name is in the list before you add it.",
+        lesson=RACE,
+        dialects=BUDGET,
+    ),
+    Case(
+        "names.race",
+        "Also when two say it at once",
+        "Of two clients that say the same name at the same moment, one is refused.",
+        given=(*ROOM, Refused("mallory", b"%", "the name of somebody in the room")),
+        steps=(Twins(), Talk("alice bob")),
+        hint="Between looking for a name and adding it, another thread may add it: hold one lock for both.",
+        lesson=RACE,
+        dialects=BUDGET,
+    ),
+    Case(
+        "names.unnamed",
+        "Who says no name is not in the room",
+        "A client that has not said its name hears no lines, and is never announced.",
+        given=ROOM,
+        steps=(Unnamed("mallory", "alice"), Talk("alice bob")),
+        hint="Add a client to the list only when it has said its name, and announce only those who were in it.",
+        lesson=LESSON,
+        dialects=BUDGET,
+    ),
+)

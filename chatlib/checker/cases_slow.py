@@ -1,0 +1,43 @@
+"""A slow reader: it costs itself, and nobody else."""
+
+from chatlib.checker.case import Case, Need
+from chatlib.checker.flood import Flood
+from chatlib.checker.steps import Join, Talk
+
+LESSON = "06 The sleeper"
+GIVEN = (Join("alice bob sleeper"), Talk("alice bob sleeper"))
+
+CASES = (
+    Case(
+        "slow.others",
+        "Others hear every line at full speed",
+        "While 20 MB flow past a client that does not read, all others hear every line without a pause.",
+        given=GIVEN,
+        steps=(Flood("alice", "bob", 20),),
+        hint="Never wait for one client while others are owed something: an outbox for each, and non-blocking sends.",
+        lesson=LESSON,
+        deadline=25.0,
+    ),
+    Case(
+        "slow.memory",
+        "A slow reader does not fill the memory",
+        "While 24 MB flow past a client that does not read, the memory of the server stays bounded.",
+        given=GIVEN,
+        steps=(Flood("alice", "bob", 24, warmup=8, growth=12),),
+        hint="Limit what may wait for one client. Beyond that, end its connection, or leave lines out and say so.",
+        lesson=LESSON,
+        needs=frozenset({Need.GAUGE}),
+        deadline=30.0,
+    ),
+    Case(
+        "slow.lines",
+        "A slow reader gets whole lines, or the end",
+        "A client that reads too slowly is told or dropped, and never receives a torn line.",
+        given=GIVEN,
+        steps=(Flood("alice", "bob", 6, whole=True),),
+        hint="send takes only a part when there is no room: keep the rest, and send it first the next time.",
+        lesson=LESSON,
+        dialects=("lines", "shout", "budget-chat"),
+        deadline=25.0,
+    ),
+)

@@ -1,0 +1,86 @@
+"""Finds out which dialect a server speaks, by talking to it."""
+
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+
+from chatlib.checker.case import Broken
+from chatlib.checker.dialect import DIALECTS, Dialect
+from chatlib.checker.stage import GREETING, Stage
+
+Stages = Callable[[Dialect], AbstractContextManager[Stage]]
+
+_ASKS = re.compile(rb"name|nick|user|handle|who are you|call you", re.IGNORECASE)
+
+
+def discover(stages: Stages) -> Dialect:
+    """Returns the dialect, with its options; `lines` if the server says nothing at all.
+
+    Args:
+        stages: Makes a stage, with a server of its own where servers can be started.
+    """
+    for newline in (b"\n", b"\r\n"):
+        with stages(replace(DIALECTS["lines"], newline=newline)) as stage:
+            found = _introductions(stage)
+        if found:
+            break
+    else:
+        return DIALECTS["lines"]
+    if found.name in ("shout", "budget-chat"):
+        return found
+    with stages(found) as stage:
+        framed = _waits_for_the_end_of_a_line(stage)
+    return replace(found, name="lines" if framed else "raw", framed=framed)
+
+
+def _introductions(stage: Stage) -> Dialect | None:
+    """Two clients say three lines each. If the first was a name, it stands before the others."""
+    try:
+        alice, bob = stage.connect("alice"), stage.connect("bob")
+        stage.wait(lambda: alice.heard and bob.heard, GREETING)
+        greeting = bytes(alice.heard)
+        first = alice.nick.encode()
+        stage.say(alice, first)
+        stage.wait(lambda: first.upper() in alice.heard or first in bob.heard, GREETING)
+        if first.upper() in alice.heard and first not in alice.heard:
+            return DIALECTS["shout"]
+        stage.say(bob, bob.nick.encode())
+        stage.wait(lambda: bob.nick.encode() in alice.heard, GREETING)
+        second, third = stage.say(alice), b""
+        stage.wait(lambda: second in bob.heard)
+        third = stage.say(alice)
+        stage.wait(lambda: third in bob.heard)
+        stage.wait(lambda: third in alice.heard, stage.pace.quiet)
+    except Broken:
+        return None
+    heard = bytes(bob.heard)
+    if third not in heard:
+        return None
+    before = heard[heard.find(second) + len(second) : heard.find(third)] if second in heard else b""
+    prefix = before.strip(b"\r\n")
+    said = re.search(
+        re.escape(prefix) + re.escape(first) + rb"\r?(\n|$|" + re.escape(prefix or b"\n") + rb")", heard
+    )
+    asked = bool(_ASKS.search(greeting)) and not said
+    if prefix == b"[" + first + b"] " and greeting.endswith(b"\n"):
+        return DIALECTS["budget-chat"]
+    return replace(
+        DIALECTS["lines"],
+        echo=third in alice.heard,
+        name_first=first in prefix or asked,
+        prefix=bool(prefix),
+        newline=stage.dialect.newline,
+    )
+
+
+def _waits_for_the_end_of_a_line(stage: Stage) -> bool:
+    """Half a line that is passed on before its end has come: this server knows no lines."""
+    try:
+        alice, bob = stage.admit("alice"), stage.admit("bob")
+        stage.acquaint(["alice", "bob"])
+        half = stage.text("half")
+        stage.send(alice, half)
+        return not stage.wait(lambda: half in bob.heard, max(GREETING, 2 * stage.pace.quiet))
+    except Broken:
+        return True

@@ -1,0 +1,77 @@
+"""What a process uses: processor time, memory, descriptors, threads."""
+
+import contextlib
+import os
+import threading
+import time
+from typing import Any
+
+try:  # comes with JupyterLab; a kit without it can still check what needs no look inside
+    import psutil as psutil
+except ImportError:  # pragma: no cover
+    psutil = None
+
+
+class TreeGauge:
+    """A process and its children.
+
+    Args:
+        pid: The process.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._root = psutil.Process(pid)
+
+    def cpu(self) -> float:
+        return self._sum(lambda process: sum(process.cpu_times()[:4]))
+
+    def memory(self) -> int:
+        return int(self._sum(lambda process: process.memory_info().rss))
+
+    def descriptors(self) -> int:
+        return int(self._sum(lambda process: process.num_handles() if os.name == "nt" else process.num_fds()))
+
+    def threads(self) -> int:
+        return int(self._sum(lambda process: process.num_threads()))
+
+    def ports(self) -> set[int]:
+        """Returns where it listens."""
+        found: set[int] = set()
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                connections = process.net_connections("tcp")
+                found |= {entry.laddr.port for entry in connections if entry.status == psutil.CONN_LISTEN}
+        return found
+
+    def processes(self) -> list[Any]:
+        """Returns those that still run."""
+        with contextlib.suppress(psutil.Error):
+            return [self._root, *self._root.children(recursive=True)]
+        return []
+
+    def _sum(self, of: Any) -> float:
+        total = 0.0
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                total += of(process)
+        return total
+
+
+class OwnGauge:
+    """This process, in which the server runs beside the checker."""
+
+    def __init__(self) -> None:
+        self._process = psutil.Process() if psutil else None
+
+    def cpu(self) -> float:
+        return time.process_time()
+
+    def memory(self) -> int:
+        return int(self._process.memory_info().rss)  # type: ignore[union-attr]
+
+    def descriptors(self) -> int:
+        process: Any = self._process
+        return int(process.num_handles() if os.name == "nt" else process.num_fds())
+
+    def threads(self) -> int:
+        return threading.active_count()

@@ -1,0 +1,184 @@
+"""A server that runs in a background thread of this process: a class in a notebook cell, for example."""
+
+import contextlib
+import ctypes
+import inspect
+import socketserver
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from chatlib.address import LOOPBACK, Address
+from chatlib.checker.case import Need
+from chatlib.checker.gauge import OwnGauge, psutil
+from chatlib.checker.overhear import last_lines
+from chatlib.checker.target import Gauge, Instance, TargetError
+from chatlib.film.film import xray
+
+STARTS_WITHIN = 3.0
+"""Seconds in which it has to be made, and to listen."""
+
+POLL_INTERVAL = 0.05
+"""Seconds between a stock server's checks for `shutdown`. (socketserver's default is 0.5.)"""
+
+
+class Inside:
+    """A class, or a function that makes a server.
+
+    Args:
+        make: It is called with an address, if it takes one.
+    """
+
+    workers = 1  # several at once could not be told apart in one process
+
+    def __init__(self, make: Callable[..., Any]) -> None:
+        self.make = make
+        self.name = getattr(make, "__name__", type(make).__name__)
+        self.takes_address = _takes_arguments(make)
+        self.kept: deque[str] = deque()
+        """What its servers print: see `overhear`."""
+        offers = {Need.START}
+        offers |= {Need.PORT} if self.takes_address else set()
+        self.offers = frozenset(offers | ({Need.GAUGE} if psutil else set()))
+
+    def start(self, port: int = 0, descriptors: int = 0, within: float = STARTS_WITHIN) -> Instance:
+        self.kept.clear()
+        before = set(threading.enumerate())
+        server = self._made((LOOPBACK[0], port))
+        return InsideInstance(server, self.kept, before)
+
+    def close(self) -> None:
+        """Nothing is left behind."""
+
+    def _made(self, address: Address) -> Any:
+        result: list[Any] = []
+        error: list[BaseException] = []
+
+        def make() -> None:
+            try:
+                result.append(self.make(address) if self.takes_address else self.make())
+            except BaseException as raised:
+                error.append(raised)
+
+        thread = threading.Thread(target=make, daemon=True)
+        thread.start()
+        thread.join(STARTS_WITHIN)
+        if error:
+            raise TargetError(self._excuse(error[0], address))
+        if not result:
+            _end([thread])
+            raise TargetError(
+                f"{self.name}(...) did not return: a server must not serve before serve_forever"
+            )
+        missing = [
+            verb for verb in ("serve_forever", "shutdown", "server_close") if not hasattr(result[0], verb)
+        ]
+        if missing:
+            raise TargetError(
+                f"{self.name} has no {missing[0]}: a server has serve_forever, shutdown and server_close"
+            )
+        return result[0]
+
+    def _excuse(self, error: BaseException, address: Address) -> str:
+        reason = f"{type(error).__name__}: {error}"
+        if isinstance(error, TypeError) and "argument" in str(error):
+            reason += f". It is called with an address; for more, give a function: lambda address: {self.name}(address, ...)"
+        return f"{self.name}({address!r}) failed: {reason}"
+
+
+class InsideInstance:
+    """One such server, served by a thread of its own.
+
+    Args:
+        server: The server.
+        kept: What it prints.
+        before: The threads that were there without it.
+    """
+
+    def __init__(self, server: Any, kept: deque[str], before: set[threading.Thread]) -> None:
+        self.server, self._kept, self._before = server, kept, before
+        self.gauge: Gauge | None = OwnGauge() if psutil else None
+        self._error = ""
+        self.thread = threading.Thread(target=self._serve, name="the server", daemon=True)
+        self.thread.start()
+        self.address = self._address()
+
+    def ended(self) -> str:
+        if self._error:
+            return f"the server has ended: {self._error}"
+        return "" if self.thread.is_alive() else "the server's serve_forever has returned"
+
+    def said(self) -> tuple[str, ...]:
+        return last_lines("".join(list(self._kept)))
+
+    def waiting(self) -> tuple[str, ...]:
+        threads = {thread.name for thread in self._threads()}
+        with xray() as film:
+            return tuple(str(waiting) for waiting in film.waiting() if waiting.thread in threads)
+
+    def stop(self, seconds: float) -> str:
+        deadline = time.monotonic() + seconds
+        for verb in ("shutdown", "server_close"):
+            thread = threading.Thread(target=self._quietly, args=(verb,), daemon=True)
+            thread.start()
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                return f"{verb}() had not returned {seconds:.0f} s later"
+        self.thread.join(max(0.0, deadline - time.monotonic()))
+        return f"serve_forever() still ran {seconds:.0f} s later" if self.thread.is_alive() else ""
+
+    def discard(self) -> None:
+        """Its clients have left. A thread that goes on nevertheless, in a busy loop say, is ended by force."""
+        self.stop(0.5)
+        threads = self._threads()
+        deadline = time.monotonic() + 0.3
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        _end(threads)
+
+    def _threads(self) -> list[threading.Thread]:
+        own = threading.current_thread()
+        return [
+            thread for thread in threading.enumerate() if thread not in self._before and thread is not own
+        ]
+
+    def _serve(self) -> None:
+        stock = isinstance(self.server, socketserver.BaseServer)
+        try:
+            self.server.serve_forever(*([POLL_INTERVAL] if stock else []))
+        except Exception as error:
+            self._error = f"{type(error).__name__}: {error}"
+
+    def _quietly(self, verb: str) -> None:
+        with contextlib.suppress(Exception):
+            getattr(self.server, verb)()
+
+    def _address(self) -> Address:
+        deadline = time.monotonic() + STARTS_WITHIN
+        while time.monotonic() < deadline and not self._error:
+            address = getattr(self.server, "server_address", None)
+            if isinstance(address, tuple) and len(address) >= 2 and address[1]:
+                return (LOOPBACK[0] if address[0] in ("", "0.0.0.0") else address[0]), address[1]
+            time.sleep(0.005)
+        why = self._error or "its server_address must be the host and port on which it listens"
+        self.discard()
+        raise TargetError(f"{type(self.server).__name__} cannot be connected to: {why}")
+
+
+def _takes_arguments(make: Callable[..., Any]) -> bool:
+    try:
+        parameters = inspect.signature(make).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    return any(parameter.kind is not parameter.KEYWORD_ONLY for parameter in parameters)
+
+
+def _end(threads: list[threading.Thread]) -> None:
+    """Raises SystemExit in threads that run on. One that is inside a call of C ends when the call returns."""
+    for thread in threads:
+        if thread.is_alive() and thread.ident is not None:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit)
+            )

@@ -1,0 +1,64 @@
+"""What a server in this process prints, and which exceptions end its threads: kept, instead of shown."""
+
+import contextlib
+import io
+import sys
+import threading
+import traceback
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+KEPT = 4000
+"""Characters of what was printed."""
+
+
+class Overheard(io.TextIOBase):
+    """Stands in for a standard stream: what the checker's own thread writes goes on to the stream.
+
+    Args:
+        stream: The stream.
+        own: The ident of the checker's thread.
+        kept: Where everything else ends up.
+    """
+
+    def __init__(self, stream: Any, own: int, kept: deque[str]) -> None:
+        self._stream, self._own, self._kept = stream, own, kept
+
+    def write(self, text: str) -> int:
+        if threading.get_ident() == self._own and self._stream is not None:
+            self._stream.write(text)
+        else:
+            self._kept.extend(text[-KEPT:])
+        return len(text)
+
+    def flush(self) -> None:
+        if threading.get_ident() == self._own and self._stream is not None:
+            self._stream.flush()
+
+
+@contextlib.contextmanager
+def overheard() -> Iterator[deque[str]]:
+    """Collects what other threads print and raise while the block runs: a server may print a megabyte."""
+    kept: deque[str] = deque(maxlen=KEPT)
+    own = threading.get_ident()
+    before = sys.stdout, sys.stderr, threading.excepthook
+    sys.stdout, sys.stderr = Overheard(sys.stdout, own, kept), Overheard(sys.stderr, own, kept)
+
+    def note(raised: threading.ExceptHookArgs) -> None:
+        if raised.exc_type is not SystemExit:
+            kept.extend(
+                "".join(traceback.format_exception(raised.exc_type, raised.exc_value, raised.exc_traceback))
+            )
+
+    threading.excepthook = note
+    try:
+        yield kept
+    finally:
+        sys.stdout, sys.stderr, threading.excepthook = before
+
+
+def last_lines(text: str, count: int = 6) -> tuple[str, ...]:
+    """Returns the last lines that are not empty, each cut to what fits on a line."""
+    lines = [line.rstrip()[:160] for line in text.splitlines() if line.strip()]
+    return tuple(lines[-count:])

@@ -1,0 +1,263 @@
+"""A server that is a program of its own, in any language: it runs under limits, and is killed at the end."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+from chatlib.address import LOOPBACK, Address
+from chatlib.checker.case import Need
+from chatlib.checker.gauge import TreeGauge, psutil
+from chatlib.checker.overhear import last_lines
+from chatlib.checker.target import PORT, STARTS_WITHIN, Instance, TargetError
+
+MEMORY = 1 << 30
+"""Bytes that a program and its children may use; more, and it is killed."""
+
+PROCESSES = 200
+"""Processes that a program may be."""
+
+LIMITS = {
+    "RLIMIT_CPU": 120,
+    "RLIMIT_CORE": 0,
+    "RLIMIT_FSIZE": 64 << 20,
+    "RLIMIT_DATA": 4 << 30,
+    "RLIMIT_NOFILE": 4096,
+}
+"""What the system itself holds a program to (POSIX)."""
+
+COOKIE = "CHATLIB_CHECK"
+"""An environment variable by which what a program has left behind is found."""
+
+SUPERVISOR = Path(__file__).with_name("supervisor.py")
+POSIX = os.name == "posix"
+
+
+class Program:
+    """A command that starts a server.
+
+    Args:
+        command: Its words; `{port}` stands for the port.
+        port: Where it always listens, if the command does not say.
+    """
+
+    def __init__(self, command: list[str], port: int = 0) -> None:
+        if psutil is None:  # pragma: no cover
+            raise TargetError("to check a program, the package psutil is needed: pip install psutil")
+        self.command, self.port = command, port
+        self.name = " ".join(Path(word).name if os.sep in word else word for word in command)
+        self.told = any(PORT in word for word in command)
+        offers = {Need.START, Need.GAUGE, Need.PORT}
+        self.offers = frozenset(offers | ({Need.LIMITS} if POSIX else set()))
+        self.workers = 4 if self.told else 1  # where the port is fixed, there can be only one at a time
+        self.cookie = uuid.uuid4().hex
+
+    def start(self, port: int = 0, descriptors: int = 0, within: float = STARTS_WITHIN) -> Instance:
+        for attempt in range(3):
+            chosen = port or self.port or _free_port()
+            process = Process(self, chosen, descriptors)
+            try:
+                process.wait_until_it_listens(within)
+                return process
+            except TargetError:
+                process.discard()
+                # Somebody else may have taken the port since it was found to be free.
+                if port or self.port or attempt == 2 or not _taken(chosen):
+                    raise
+            except BaseException:
+                process.discard()
+                raise
+        raise AssertionError("not reached")
+
+    def close(self) -> None:
+        """Kills what its programs have left behind in sessions of their own."""
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                if process.environ().get(COOKIE) == self.cookie:
+                    process.kill()
+
+
+class Process:
+    """One run of a program.
+
+    Args:
+        program: Which.
+        port: Where it is to listen.
+        descriptors: How many it may have; as many as it likes if 0.
+    """
+
+    def __init__(self, program: Program, port: int, descriptors: int) -> None:
+        self.address: Address = (LOOPBACK[0], port)
+        self.killed = ""
+        """Why it was killed, if it was."""
+        self._printed: deque[bytes] = deque(maxlen=64)
+        command = [word.replace(PORT, str(port)) for word in program.command]
+        limits = LIMITS | _process_limit() | ({"RLIMIT_NOFILE": descriptors} if descriptors else {})
+        if POSIX:
+            command = [sys.executable, "-I", "-S", str(SUPERVISOR), json.dumps(limits), *command]
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", COOKIE: program.cookie}
+        self._process = _spawn(command, environment)
+        self._pid = self._process.pid
+        if POSIX:
+            self._pid = int(self._process.stdout.readline() or self._pid)  # type: ignore[union-attr]
+        self._drain = threading.Thread(target=self._keep, daemon=True)
+        self._drain.start()
+        self.gauge: Any = _gauge(self._pid)
+
+    def wait_until_it_listens(self, within: float) -> None:
+        """Looks into the system's table: to connect would already be a client that comes and goes.
+
+        Raises:
+            TargetError: It ends, listens elsewhere, or not at all.
+        """
+        wanted, deadline = self.address[1], time.monotonic() + within
+        elsewhere_since = 0.0
+        while time.monotonic() < deadline:
+            if ended := self.ended():
+                raise TargetError(f"it {ended}, before it listened on a port{self._quoted()}")
+            ports = self.gauge.ports() if self.gauge else set()
+            if wanted in ports:
+                return
+            elsewhere_since = (elsewhere_since or time.monotonic()) if ports else 0.0
+            if ports and time.monotonic() - elsewhere_since > 0.5:
+                other = min(ports)
+                raise TargetError(
+                    f"it listens on port {other}, not on {wanted}, the one that it was told: let it take the port"
+                    f" from its command line (in Python: int(sys.argv[1])), or say --port {other}",
+                    runs=True,
+                )
+            time.sleep(0.005)
+        raise TargetError(
+            f"it runs, but after {within:.0f} s it listens on no port{self._quoted()}", runs=True
+        )
+
+    def ended(self) -> str:
+        if self.killed:
+            return f"the server was stopped: {self.killed}"
+        code = self._process.poll()
+        if code is None:
+            return ""
+        self._drain.join(1.0)
+        if code > 128 and POSIX:
+            with contextlib.suppress(ValueError):
+                return f"has ended: killed by {signal.Signals(code - 128).name}"
+        return f"has ended, with exit code {code}"
+
+    def said(self) -> tuple[str, ...]:
+        return last_lines(b"".join(list(self._printed)).decode("utf-8", "replace"))
+
+    def waiting(self) -> tuple[str, ...]:
+        return ()
+
+    def guard(self) -> None:
+        """Kills it if it uses too much."""
+        if self.gauge and not self.killed and self._process.poll() is None:
+            if self.gauge.memory() > MEMORY:
+                self.killed = f"it used more than {MEMORY >> 20} MiB of memory"
+            elif len(self.gauge.processes()) > PROCESSES:
+                self.killed = f"it became more than {PROCESSES} processes"
+            if self.killed:
+                self._kill()
+
+    def stop(self, seconds: float) -> str:
+        if POSIX:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._pid, signal.SIGINT)
+        else:  # pragma: no cover
+            self._process.send_signal(signal.CTRL_BREAK_EVENT)  # type: ignore[attr-defined]
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return f"Ctrl-C did not end it: it still ran {seconds:.0f} s later"
+        return ""
+
+    def discard(self) -> None:
+        self._kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(5.0)
+        self._drain.join(1.0)
+        for stream in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):
+                stream.close()  # type: ignore[union-attr]
+
+    def _kill(self) -> None:
+        children = self.gauge.processes() if self.gauge and not POSIX else []
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()  # type: ignore[union-attr] # the leash: its supervisor kills it
+        for process in children:  # pragma: no cover
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+
+    def _keep(self) -> None:
+        stream: Any = self._process.stdout
+        with contextlib.suppress(OSError, ValueError):
+            while data := stream.read1(4096):
+                self._printed.append(data)
+
+    def _quoted(self) -> str:
+        self._drain.join(0.2)
+        said = self.said()
+        return (
+            ". Its last lines:\n" + "\n".join(f"  {line}" for line in said)
+            if said
+            else ", and printed nothing"
+        )
+
+
+def _spawn(command: list[str], environment: dict[str, str]) -> "subprocess.Popen[bytes]":
+    options: dict[str, Any] = {}
+    if not POSIX:  # pragma: no cover
+        options["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP  # type: ignore[attr-defined]
+    pipe = subprocess.PIPE
+    try:
+        return subprocess.Popen(
+            command,
+            env=environment,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=subprocess.STDOUT,
+            start_new_session=POSIX,
+            **options,
+        )
+    except OSError as error:
+        raise TargetError(f"cannot run {command[0]}: {error.strerror}") from None
+
+
+def _gauge(pid: int) -> TreeGauge | None:
+    with contextlib.suppress(psutil.Error):
+        return TreeGauge(pid)
+    return None
+
+
+def _process_limit() -> dict[str, int]:
+    """The limit counts all processes and threads of this user, so it is set above what there are already."""
+    if not POSIX or os.getuid() == 0:  # the system does not hold root to it
+        return {}
+    present = 0
+    for process in psutil.process_iter(["uids", "num_threads"]):
+        uids = process.info["uids"]
+        if uids and uids.real == os.getuid():
+            present += process.info["num_threads"] or 0
+    return {"RLIMIT_NPROC": present + 1000}
+
+
+def _free_port() -> int:
+    with socket.create_server(LOOPBACK) as probe:
+        return int(probe.getsockname()[1])
+
+
+def _taken(port: int) -> bool:
+    try:
+        socket.create_server((LOOPBACK[0], port)).close()
+    except OSError:
+        return True
+    return False

@@ -1,0 +1,219 @@
+"""What came of all cases: for people as text and HTML, for machines as JSON and JUnit XML."""
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from chatlib.checker.case import Outcome, Verdict
+from chatlib.checker.dialect import Dialect
+
+SCHEMA = 1
+"""The version of the JSON form: `report.schema.json` describes it."""
+
+SIGNS = {Outcome.PASS: "pass", Outcome.FAIL: "FAIL", Outcome.SKIPPED: "skip", Outcome.ERROR: "ERROR"}
+
+
+@dataclass(frozen=True)
+class Report:
+    """The verdicts on one server. Shown by a notebook or printed, it says what to mend."""
+
+    target: str
+    dialect: Dialect
+    verdicts: tuple[Verdict, ...]
+    asked: str = ""
+    """The dialect that was asked for: `auto`, if it was found out."""
+
+    @property
+    def passed(self) -> bool:
+        """True if no promise was broken. Cases that were skipped do not count."""
+        return not any(self.of(Outcome.FAIL) or self.of(Outcome.ERROR)) and any(self.of(Outcome.PASS))
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """The ids of the promises that were broken."""
+        return tuple(verdict.case.id for verdict in self.of(Outcome.FAIL))
+
+    def of(self, outcome: Outcome) -> list[Verdict]:
+        """Returns the verdicts of one kind."""
+        return [verdict for verdict in self.verdicts if verdict.outcome is outcome]
+
+    @property
+    def summary(self) -> str:
+        """One line: how many passed, failed, were skipped."""
+        names = {Outcome.PASS: "passed", Outcome.FAIL: "failed", Outcome.SKIPPED: "skipped"}
+        counts = Counter(verdict.outcome for verdict in self.verdicts)
+        parts = [f"{counts[outcome]} {name}" for outcome, name in names.items() if counts[outcome]]
+        if counts[Outcome.ERROR]:
+            parts.append(f"{counts[Outcome.ERROR]} could not be judged (the checker's own fault)")
+        return ", ".join(parts) or "nothing to check"
+
+    def points(self, table: Mapping[str, float]) -> dict[str, float]:
+        """Returns the points of a grader's table, by case or topic.
+
+        Args:
+            table: How many points a case is worth; those of a topic are shared by its cases that were judged.
+
+        Returns:
+            `earned` of `possible`, and `unjudged` for what was skipped.
+        """
+        total = {"earned": 0.0, "possible": 0.0, "unjudged": 0.0}
+        for name, worth in table.items():
+            group = [verdict for verdict in self.verdicts if name in (verdict.case.id, verdict.case.topic)]
+            judged = [verdict for verdict in group if verdict.outcome in (Outcome.PASS, Outcome.FAIL)]
+            if not judged:
+                total["unjudged"] += worth
+                continue
+            total["possible"] += worth
+            total["earned"] += (
+                worth * sum(verdict.outcome is Outcome.PASS for verdict in judged) / len(judged)
+            )
+        return {key: round(value, 2) for key, value in total.items()}
+
+    def record(self, table: Mapping[str, float] | None = None) -> dict[str, Any]:
+        """Returns the report as plain data, in the form of `report.schema.json`."""
+        counts = Counter(verdict.outcome.value for verdict in self.verdicts)
+        record: dict[str, Any] = {
+            "schema": SCHEMA,
+            "target": self.target,
+            "dialect": {
+                "name": self.dialect.name,
+                "found": self.asked == "auto",
+                "echo": self.dialect.echo,
+                "name_first": self.dialect.name_first,
+                "prefix": self.dialect.prefix,
+            },
+            "passed": self.passed,
+            "counts": {outcome.value: counts[outcome.value] for outcome in Outcome},
+            "cases": [verdict.record() for verdict in self.verdicts],
+        }
+        if table is not None:
+            record["points"] = self.points(table)
+        return record
+
+    def json(self, table: Mapping[str, float] | None = None) -> str:
+        """Returns it as JSON."""
+        return json.dumps(self.record(table), indent=2, ensure_ascii=False)
+
+    def junit(self, table: Mapping[str, float] | None = None) -> str:
+        """Returns it as JUnit XML, which graders and CI systems read."""
+        counts = Counter(verdict.outcome for verdict in self.verdicts)
+        suite = ElementTree.Element(
+            "testsuite",
+            name=_xml(f"chatlib check {self.target}"),
+            tests=str(len(self.verdicts)),
+            failures=str(counts[Outcome.FAIL]),
+            errors=str(counts[Outcome.ERROR]),
+            skipped=str(counts[Outcome.SKIPPED]),
+            time=f"{sum(verdict.seconds for verdict in self.verdicts):.3f}",
+        )
+        properties = ElementTree.SubElement(suite, "properties")
+        known = {"dialect": str(self.dialect)} | ({} if table is None else self.points(table))
+        for name, value in known.items():
+            ElementTree.SubElement(properties, "property", name=name, value=_xml(str(value)))
+        for verdict in self.verdicts:
+            suite.append(_junit_case(verdict))
+        ElementTree.indent(suite)
+        return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suite, "unicode") + "\n"
+
+    def __str__(self) -> str:
+        found = "found: " if self.asked == "auto" else ""
+        lines = [f"{self.target}, {found}{self.dialect}", ""]
+        width = max((len(verdict.case.id) for verdict in self.verdicts), default=0)
+        for verdict in self.verdicts:
+            lines.append(f"{SIGNS[verdict.outcome]:5} {verdict.case.id:{width}}  {verdict.case.title}")
+            if verdict.reason:
+                lines.append(f"      {'':{width}}  ({verdict.reason.strip().splitlines()[-1]})")
+        for verdict in self.verdicts:
+            if verdict.failure:
+                lines += ["", *_told(verdict)]
+        return "\n".join([*lines, "", self.summary])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return f"<div><p><b>{escape(self.target)}</b>: {escape(self.summary)}</p>{''.join(map(_row, self.verdicts))}</div>"
+
+
+def points_of(path: Path) -> dict[str, float]:
+    """Reads a grader's table: a case or a topic and its points in each line, with a comma between.
+
+    Raises:
+        ValueError: A line has another form.
+    """
+    table: dict[str, float] = {}
+    for number, row in enumerate(csv.reader(path.read_text("utf-8-sig").splitlines()), 1):
+        if not row or row[0].startswith("#") or row[:2] == ["case", "points"]:
+            continue
+        try:
+            name, worth = row[0].strip(), float(row[1])
+        except (IndexError, ValueError):
+            raise ValueError(f"{path}, line {number}: it has the form framing.split,2") from None
+        table[name] = worth
+    return table
+
+
+def _fields(verdict: Verdict) -> Iterator[tuple[str, list[str]]]:
+    """Yields what there is to say on a failure, each with its heading."""
+    failure = verdict.failure
+    assert failure
+    yield "promise", [verdict.case.requirement]
+    if failure.done:
+        yield "went well", list(failure.done)
+    yield "then", [failure.step]
+    yield "expected", [failure.expected]
+    yield "but", [failure.actual]
+    if failure.waiting:
+        yield "X-ray", list(failure.waiting)
+    if failure.said:
+        yield "it printed", list(failure.said)
+    yield "hint", [verdict.case.hint]
+    yield "lesson", [verdict.case.lesson]
+
+
+def _told(verdict: Verdict) -> Iterator[str]:
+    yield f"FAIL {verdict.case.id}: {verdict.case.title}"
+    for heading, lines in _fields(verdict):
+        for number, line in enumerate(lines):
+            yield f"  {heading if number == 0 else '':10}  {line}"
+
+
+def _row(verdict: Verdict) -> str:
+    head = (
+        f"{SIGNS[verdict.outcome]} &nbsp;{escape(verdict.case.title)} <code>{escape(verdict.case.id)}</code>"
+    )
+    if verdict.failure:
+        rows = "".join(
+            f"<tr><th style='text-align:left;vertical-align:top'>{escape(heading)}</th>"
+            f"<td style='text-align:left'>{'<br>'.join(map(escape, lines))}</td></tr>"
+            for heading, lines in _fields(verdict)
+        )
+        return f"<details open><summary><b>{head}</b></summary><table>{rows}</table></details>"
+    if verdict.reason:
+        return f"<details><summary>{head}</summary>{escape(verdict.reason)}</details>"
+    return f"<div style='padding-left:1.1em'>{head}</div>"
+
+
+def _junit_case(verdict: Verdict) -> ElementTree.Element:
+    case = ElementTree.Element(
+        "testcase", classname=verdict.case.topic, name=verdict.case.id, time=f"{verdict.seconds:.3f}"
+    )
+    if verdict.failure:
+        message = f"{verdict.case.title}: expected {verdict.failure.expected}, but {verdict.failure.actual}"
+        ElementTree.SubElement(case, "failure", message=_xml(message)).text = _xml("\n".join(_told(verdict)))
+    elif verdict.outcome is not Outcome.PASS:
+        kind = "error" if verdict.outcome is Outcome.ERROR else "skipped"
+        ElementTree.SubElement(case, kind, message=_xml(verdict.reason))
+    return case
+
+
+def _xml(text: str) -> str:
+    """Replaces what XML cannot hold: a server may print anything."""
+    return "".join(
+        letter if letter in "\t\n" or letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )

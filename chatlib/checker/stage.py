@@ -1,0 +1,253 @@
+"""Where the steps of one case take place: a server, its clients, and how they talk in its dialect."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+from chatlib.checker.case import Broken, Unjudged
+from chatlib.checker.dialect import Dialect, show
+from chatlib.checker.pace import Pace
+from chatlib.checker.room import Peer, Room
+from chatlib.checker.target import Gauge, Instance, Target
+
+GREETING = 0.3
+"""Seconds for a greeting, where it is not known that one comes."""
+
+
+class Stage:
+    """One server and its clients, for one case.
+
+    Args:
+        target: What can start another server, if the case needs one.
+        instance: The server.
+        dialect: What is spoken.
+        pace: How long to wait.
+        number: Makes names different from those of other cases, where one server sees many.
+        halted: Set when everything is to end.
+        deadline: When the case is over, on the clock of `time.monotonic`.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        instance: Instance,
+        dialect: Dialect,
+        pace: Pace,
+        number: int,
+        halted: threading.Event,
+        deadline: float,
+    ) -> None:
+        self.target, self.instance, self.dialect, self.pace = target, instance, dialect, pace
+        self.room = Room(instance.address, halted, deadline)
+        self.peers: dict[str, Peer] = {}
+        self.voices: dict[str, set[tuple[bytes, bytes]]] = {}
+        """What has stood before and behind the lines of each client."""
+        self.number = number
+        self._texts = self._pings = 0
+
+    def text(self, word: str = "hello") -> bytes:
+        """Returns a text that nobody has said yet."""
+        self._texts += 1
+        return f"{word}-{self.number:02}-{self._texts:04}".encode()
+
+    def connect(self, name: str, sleeper: bool = False) -> Peer:
+        """Connects a client, which says nothing yet.
+
+        Raises:
+            Broken: The server does not let it in.
+        """
+        nick = f"{name}x{self.number}"
+        try:
+            peer = self.room.connect(name, nick, self.pace.patience, sleeper)
+        except TimeoutError:
+            raise Broken(f"{name} can connect", self.silence("no answer"), certain=False) from None
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise Broken(f"{name} can connect", self.explain(reason), certain=False) from None
+        self.peers[name] = peer
+        return peer
+
+    def admit(self, name: str, sleeper: bool = False) -> Peer:
+        """Connects a client, which says its name if it is to. Others may not know it yet: see `acquaint`."""
+        peer = self.connect(name, sleeper)
+        if self.dialect.name_first:
+            self.introduce(peer)
+        return peer
+
+    def introduce(self, peer: Peer) -> None:
+        """Says the client's name, after the greeting. Waits until it has been taken in.
+
+        Raises:
+            Broken: In budget chat, the server does not let it in.
+        """
+        budget = self.dialect.name == "budget-chat"
+        self.room.until(lambda: peer.heard or peer.end, self.pace.patience if budget else GREETING)
+        before = len(peer.heard)
+        self.send(peer, peer.nick.encode() + self.dialect.newline)
+        admitted = self.room.until(
+            lambda: (b"\n" in peer.heard[before:] if budget else self._named(peer, before)) or peer.end,
+            self.pace.patience if budget else GREETING,
+        )
+        if peer.end or (budget and not admitted):
+            expected = f"{peer.name} may come in with the name {peer.nick}"
+            raise Broken(expected, self.fate(peer, bytes(peer.heard[before:])), certain=bool(peer.end))
+
+    def acquaint(self, names: Iterable[str]) -> None:
+        """Waits until each hears the others: to be connected does not yet mean to be served.
+
+        Raises:
+            Broken: Somebody is not heard, or does not hear.
+        """
+        peers = [self.peers[name] for name in names]
+        pairs = {(a, b) for a in peers for b in peers if a is b or not self.dialect.answers}
+        missing = {(a, b) for a, b in pairs if (a is b) == self.dialect.answers}
+        deadline = time.monotonic() + self.pace.patience
+        while missing and time.monotonic() < deadline:
+            # How often they have to ask is chance: these texts are counted apart, so that others stay the same.
+            said = {
+                speaker: self.say(speaker, self._ping()) for speaker in dict.fromkeys(a for a, _ in missing)
+            }
+            self.room.until(lambda: self._unheard(said, missing) == set(), self.pace.patience / 4)  # noqa: B023
+            missing = self._unheard(said, missing)
+            if any(peer.end for peer in peers):
+                break
+        if missing:
+            self._strangers(*min(missing, key=lambda pair: (pair[0].name, pair[1].name)))
+
+    def say(self, peer: Peer, text: bytes | None = None) -> bytes:
+        """Says a line, a new one if none is given. Returns its text."""
+        text = self.text() if text is None else text
+        self.send(peer, text + self.dialect.newline)
+        return text
+
+    def send(self, peer: Peer, data: bytes) -> None:
+        """Sends bytes as they are.
+
+        Raises:
+            Broken: The server no longer takes them.
+        """
+        sent = self.room.send(peer, data, self.pace.patience)
+        if sent < len(data):
+            expected = f"the server takes what {peer.name} sends"
+            why = self.fate(peer) if peer.end else self.silence(f"it took only {sent} of {len(data)} bytes")
+            raise Broken(expected, why, certain=bool(peer.end))
+
+    def listeners(self, speaker: Peer) -> list[Peer]:
+        """Returns who has to hear what this client says."""
+        if self.dialect.answers:
+            return [speaker]
+        return [peer for peer in self.present() if peer is not speaker]
+
+    def present(self) -> list[Peer]:
+        """Returns those who are here, and read."""
+        return [peer for peer in self.peers.values() if peer.reads and not peer.gone]
+
+    def hears(self, peer: Peer, text: bytes) -> bool:
+        """Whether a text has reached this client."""
+        return self.dialect.spoken(text) in peer.heard
+
+    def line(self, peer: Peer, text: bytes) -> bytes | None:
+        """Returns the whole line in which a text has reached this client; None if it has no end yet."""
+        spoken = self.dialect.spoken(text)
+        at = peer.heard.find(spoken)
+        end = peer.heard.find(b"\n", at + len(spoken))
+        if at < 0 or end < 0:
+            return None
+        start = peer.heard.rfind(b"\n", 0, at) + 1
+        return bytes(peer.heard[start:end]).removesuffix(b"\r")
+
+    def must_hear(self, speaker: Peer, listeners: Iterable[Peer], text: bytes) -> None:
+        """Waits until a text has reached all of them.
+
+        Raises:
+            Broken: It has not.
+        """
+        waiting = [peer for peer in listeners if not self.hears(peer, text)]
+        self.room.until(
+            lambda: all(self.hears(peer, text) or peer.end for peer in waiting), self.pace.patience
+        )
+        missing = [peer for peer in waiting if not self.hears(peer, text)]
+        if missing:
+            self._missed(speaker, missing, text)
+
+    def silent(self, peers: Iterable[Peer], forbidden: bytes) -> Peer | None:
+        """Waits a little whether one of them hears what it should not; returns it, or None."""
+        peers = list(peers)
+
+        def found() -> Peer | None:
+            return next((peer for peer in peers if forbidden in peer.heard), None)
+
+        self.room.until(found, self.pace.quiet)
+        return found()
+
+    def wait(self, condition: Callable[[], object], seconds: float | None = None) -> bool:
+        """Reads for everybody until something is so, for the stage's patience if no time is given."""
+        return self.room.until(condition, self.pace.patience if seconds is None else seconds)
+
+    def fate(self, peer: Peer, heard: bytes = b"") -> str:
+        """Says what became of a client."""
+        if peer.end == "reset":
+            return self.explain(f"the connection of {peer.name} was reset")
+        if peer.end:
+            told = f", after {show(heard)}" if heard else ""
+            return self.explain(f"the server closed the connection of {peer.name}{told}")
+        if heard:
+            return f"{peer.name} received {show(heard)}"
+        return self.silence(f"{peer.name} received nothing")
+
+    def silence(self, what: str) -> str:
+        """Says that something did not happen in time, and why, if that is known."""
+        return self.explain(f"{what} in time")
+
+    def explain(self, what: str) -> str:
+        """Adds that the server is no longer there, if it is so."""
+        ended = self.instance.ended()
+        return f"{what}; {ended}" if ended else what
+
+    def gauge(self) -> Gauge:
+        """Returns what says how much the server uses.
+
+        Raises:
+            Unjudged: Nobody can look into its process from here.
+        """
+        if self.instance.gauge is None:
+            raise Unjudged("its process cannot be looked into from here")
+        return self.instance.gauge
+
+    def _ping(self) -> bytes:
+        self._pings += 1
+        return f"ping-{self.number:02}-{self._pings:04}".encode()
+
+    def _strangers(self, speaker: Peer, listener: Peer) -> None:
+        what = "gets an answer" if speaker is listener else f"hears what {speaker.name} says"
+        if ended := next((peer for peer in (speaker, listener) if peer.end), None):
+            raise Broken(f"{listener.name} {what}", self.fate(ended))
+        raise Broken(
+            f"{listener.name} {what}", self.silence(f"{listener.name} heard nothing of it"), certain=False
+        )
+
+    def _named(self, peer: Peer, before: int) -> bool:
+        nick = peer.nick.encode()
+        others = (other for other in self.present() if other is not peer)
+        return len(peer.heard) > before or any(nick in other.heard for other in others)
+
+    def _unheard(self, said: dict[Peer, bytes], pairs: set[tuple[Peer, Peer]]) -> set[tuple[Peer, Peer]]:
+        return {(a, b) for a, b in pairs if b.reads and not (a in said and self.hears(b, said[a]))}
+
+    def _missed(self, speaker: Peer, missing: list[Peer], text: bytes) -> None:
+        expected = (
+            f"{' and '.join(peer.name for peer in missing)} {'hears' if len(missing) == 1 else 'hear'} "
+        )
+        expected += show(self.dialect.spoken(text))
+        expected += "" if speaker in missing else f", which {speaker.name} has said"
+        ended = next((peer for peer in [speaker, *missing] if peer.end), None)
+        if ended:
+            actual = self.fate(ended)
+        else:
+            actual = self.silence(f"{' and '.join(peer.name for peer in missing)} heard nothing of it")
+            others = [
+                peer for peer in self.listeners(speaker) if peer not in missing and self.hears(peer, text)
+            ]
+            if others:
+                actual += f"; {' and '.join(peer.name for peer in others)} did hear it"
+        raise Broken(expected, actual, certain=bool(ended))

@@ -1,0 +1,198 @@
+"""The steps of which cases are made. Each says in words what it does; several names stand in one text."""
+
+import re
+from dataclasses import dataclass
+
+from chatlib.checker.case import Broken
+from chatlib.checker.room import Peer
+from chatlib.checker.stage import Stage
+
+
+def listed(names: str) -> str:
+    """Returns `alice, bob and carol` for `alice bob carol`."""
+    *first, last = names.split()
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+@dataclass(frozen=True)
+class Join:
+    """They connect, say their names if asked, and are known to be served: each has heard the others."""
+
+    names: str
+
+    def __str__(self) -> str:
+        return f"{listed(self.names)} {'join' if ' ' in self.names else 'joins'}"
+
+    def run(self, stage: Stage) -> None:
+        here = [peer.name for peer in stage.present()]
+        for name in self.names.split():
+            stage.admit(name, sleeper=name == "sleeper")
+        stage.acquaint([*here, *self.names.split()])
+
+
+@dataclass(frozen=True)
+class Connect:
+    """Somebody connects, and is silent: does not even say a name."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.name} connects and says nothing"
+
+    def run(self, stage: Stage) -> None:
+        stage.room.sleep(stage.connect(self.name))
+
+
+@dataclass(frozen=True)
+class Talk:
+    """Each says a line in turn, and everybody who should hears it."""
+
+    names: str
+    times: int = 1
+
+    def __str__(self) -> str:
+        many = " ".join(
+            ["a line" if self.times == 1 else f"{self.times} lines", "each"]
+            if " " in self.names
+            else ["a line"]
+        )
+        return f"{listed(self.names)} {'say' if ' ' in self.names else 'says'} {many}"
+
+    def run(self, stage: Stage) -> None:
+        for _ in range(self.times):
+            for name in self.names.split():
+                speaker = stage.peers[name]
+                text = stage.say(speaker)
+                stage.must_hear(speaker, stage.listeners(speaker), text)
+                for listener in stage.listeners(speaker):
+                    notevoice_of(stage, speaker, listener, text)
+
+
+def notevoice_of(stage: Stage, speaker: Peer, listener: Peer, text: bytes) -> None:
+    """Remembers what stands before and behind this speaker's lines."""
+    if (line := stage.line(listener, text)) is not None:
+        stage.voices.setdefault(speaker.name, set()).add(voice_of(line, stage.dialect.spoken(text)))
+
+
+def voice_of(line: bytes, text: bytes) -> tuple[bytes, bytes]:
+    before, _, behind = line.partition(text)
+    # The time of day, a counter or a port may stand there: digits do not count.
+    return re.sub(rb"\d+", b"0", before), re.sub(rb"\d+", b"0", behind)
+
+
+def settle(stage: Stage, peer: Peer) -> None:
+    """Gives the server time to notice what a client did, and to die of it, before others speak."""
+    stage.wait(lambda: peer.end, 2 * stage.pace.quiet)
+
+
+@dataclass(frozen=True)
+class Throw:
+    """Somebody sends bytes that may be refused: whatever the server does to this client is well."""
+
+    who: str
+    data: bytes
+    words: str
+    """What it sends, in words."""
+
+    def __str__(self) -> str:
+        return f"{self.who} sends {self.words}"
+
+    def run(self, stage: Stage) -> None:
+        peer = stage.peers.pop(self.who)  # nobody expects anything of it any more
+        stage.room.send(peer, self.data, stage.pace.patience)
+        settle(stage, peer)
+
+
+@dataclass(frozen=True)
+class Leave:
+    """They leave politely: all that came is read, then comes the end (FIN)."""
+
+    names: str
+
+    def __str__(self) -> str:
+        return f"{listed(self.names)} {'leave' if ' ' in self.names else 'leaves'} politely (FIN)"
+
+    def run(self, stage: Stage) -> None:
+        for name in self.names.split():
+            farewell(stage, stage.peers.pop(name))
+
+
+def farewell(stage: Stage, peer: Peer) -> bool:
+    """Leaves politely. Returns whether the server closed its side, too, before the connection was given up.
+
+    A server that does so is given the time for it: what it sends to a client that is quite gone would be
+    answered with a reset, which is another case.
+    """
+    stage.room.half_close(peer)
+    closed = stage.wait(lambda: peer.end, 4 * stage.pace.quiet)
+    stage.room.leave(peer)
+    return closed
+
+
+@dataclass(frozen=True)
+class Reset:
+    """They vanish, as when their programs crash."""
+
+    names: str
+
+    def __str__(self) -> str:
+        return f"{listed(self.names)} {'vanish' if ' ' in self.names else 'vanishes'} (RST)"
+
+    def run(self, stage: Stage) -> None:
+        for name in self.names.split():
+            peer = stage.peers.pop(name)
+            stage.room.reset(peer)
+            settle(stage, peer)
+
+
+@dataclass(frozen=True)
+class HalfClose:
+    """Somebody says that it will send no more, and still reads."""
+
+    who: str
+
+    def __str__(self) -> str:
+        return f"{self.who} sends no more (FIN), and still reads"
+
+    def run(self, stage: Stage) -> None:
+        stage.room.half_close(stage.peers[self.who])
+
+
+@dataclass(frozen=True)
+class SeesTheEnd:
+    """The server ends their connections."""
+
+    names: str
+    seconds: float | None = None
+
+    def __str__(self) -> str:
+        return f"{listed(self.names)} {'see' if ' ' in self.names else 'sees'} the end of the connection"
+
+    def run(self, stage: Stage) -> None:
+        peers = [stage.peers[name] for name in self.names.split()]
+        if not stage.wait(lambda: all(peer.end for peer in peers), self.seconds):
+            left = next(peer for peer in peers if not peer.end)
+            actual = stage.silence(f"the connection of {left.name} stayed open: nothing came")
+            raise Broken(f"the server closes the connection of {left.name}", actual, certain=False)
+
+
+@dataclass(frozen=True)
+class Idle:
+    """Nobody does anything, and so does the server."""
+
+    WATCHED = 0.5
+    """Seconds."""
+    BUSY = 0.12
+    """Seconds of processor time in that. A server that waits takes a thousandth; one that spins takes all that it
+    can get, on a busy machine a third."""
+
+    def __str__(self) -> str:
+        return "nobody does anything, and the server takes no processor time"
+
+    def run(self, stage: Stage) -> None:
+        gauge = stage.gauge()
+        stage.wait(lambda: False, stage.pace.quiet)  # it may still tidy up
+        before = gauge.cpu()
+        if stage.wait(lambda: gauge.cpu() - before > self.BUSY, self.WATCHED):
+            actual = stage.explain("it was busy all the time, though nobody said anything")
+            raise Broken("the server waits, and takes no processor time", actual, certain=False)
