@@ -33,8 +33,7 @@ class Reach:
                 self._compare(stage, speaker, listener, text)
 
     def _compare(self, stage: Stage, speaker: Peer, listener: Peer, text: bytes) -> None:
-        strict = stage.dialect.name == "budget-chat" or stage.dialect.prefix is not None
-        if not strict:
+        if not stage.dialect.framed or stage.dialect.prefix is None:
             return
         stage.wait(lambda: stage.line(listener, text) is not None, stage.pace.quiet)
         line = stage.line(listener, text) or bytes(listener.heard[-80:])
@@ -136,10 +135,9 @@ class AllAtOnce:
             lambda: all(stage.hears(listener, text) for speaker, listener in pairs for text in said[speaker])
         )
         if stage.dialect.framed:  # the end of the last line may be yet to come
-            lines = lambda: all(
-                stage.line(peer, text) is not None for speaker, peer in pairs for text in said[speaker]
-            )  # noqa: E731
-            stage.wait(lines, stage.pace.quiet)
+            stage.wait(
+                lambda: all(_ended(stage, peer, said[speaker]) for speaker, peer in pairs), stage.pace.quiet
+            )
         for speaker, listener in pairs:
             _compare_order(stage, speaker, listener, said[speaker])
             for text in said[speaker]:
@@ -149,10 +147,15 @@ class AllAtOnce:
 
     def _compare_voice(self, stage: Stage, speaker: Peer, listener: Peer, text: bytes) -> None:
         line, voices = stage.line(listener, text), stage.voices.get(speaker.name)
-        if stage.dialect.framed and line is not None and voices:
-            if voice_of(line, stage.dialect.spoken(text)) not in voices:
-                expected = f"{listener.name} receives {show(text)} in a line of its own"
-                raise Broken(expected, f"{listener.name} received it as {show(line)}")
+        if not stage.dialect.framed or line is None or not voices:
+            return
+        if voice_of(line, stage.dialect.spoken(text)) not in voices:
+            expected = f"{listener.name} receives {show(text)} in a line of its own"
+            raise Broken(expected, f"{listener.name} received it as {show(line)}")
+
+
+def _ended(stage: Stage, listener: Peer, texts: list[bytes]) -> bool:
+    return all(stage.line(listener, text) is not None for text in texts)
 
 
 def _compare_order(stage: Stage, speaker: Peer, listener: Peer, texts: list[bytes]) -> None:
@@ -228,7 +231,7 @@ CASES = (
         "When five clients talk at once, no line is torn or mixed with another.",
         given=(Join("alice bob carol dave erin"), Talk("alice bob carol dave erin")),
         steps=(AllAtOnce("alice bob carol dave erin"),),
-        hint="Send each line with one sendall, never a name first and the text later; keep nothing in a shared variable.",
+        hint="Send each line with one sendall, never a name first and its text later. Share no variable.",
         lesson=LATE,
     ),
     Case(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from chatlib.checker.case import Broken, Case, Need
+from chatlib.checker.case import Broken, Case, Need, Unjudged
 from chatlib.checker.dialect import show
 from chatlib.checker.flood import Flood
 from chatlib.checker.room import Peer
@@ -54,7 +54,12 @@ class ComeAndGo:
         closes = farewell(stage, self._visitor(stage, "first"))
         before = gauge.threads(), gauge.descriptors()
         for number in range(VISITORS):
-            visitor = self._visitor(stage, f"guest{number}")
+            try:
+                visitor = self._visitor(stage, f"guest{number}")
+            except Broken as broken:
+                if number > 3:
+                    raise
+                raise Unjudged(f"who comes when another has left is not served: {broken.actual}") from None
             if closes:
                 closes = farewell(stage, visitor)
             else:  # no use in waiting for that 200 times
@@ -75,17 +80,15 @@ class ComeAndGo:
         """Returns a client that has come and is known to be served."""
         witness = stage.peers[self.witness]
         peer = stage.admit(name)
-        text = stage.say(peer, stage.text("here"))
-        stage.must_hear(peer, [peer if stage.dialect.answers else witness], text)
+        stage.be_heard(peer, [peer if stage.dialect.answers else witness])
         return stage.peers.pop(name)
 
 
 ROOM = (Join("alice bob carol"), Talk("alice bob carol"))
 FOUR = (Join("alice bob carol dave"), Talk("alice bob carol dave"))
 
-# Who is left out, if the leaver is taken out of a list that is just being walked, is the one behind it. So
-# somebody else speaks first; and it is the first line that counts, or only the second, where nobody catches an
-# error.
+# If the leaver is taken out of a list that is being walked, the one behind it misses the first line:
+# so another one speaks first. Where nobody catches an error, it is the second line that does not arrive.
 AFTERWARDS = (Talk("dave carol alice", 2),)
 
 CASES = (
@@ -95,7 +98,7 @@ CASES = (
         "When a client has ended its side (FIN), the server closes the connection.",
         given=ROOM,
         steps=(HalfClose("alice"), SeesTheEnd("alice")),
-        hint='recv returns b"" when a client has left. Then end the loop, and close the socket, in a finally.',
+        hint='recv returns b"" when a client has left. End the loop then, and close the socket in a finally.',
         lesson=f"{BY_HAND}, {GOODBYES}",
     ),
     Case(
@@ -104,7 +107,7 @@ CASES = (
         "When a client has left, the server uses no processor time for it.",
         given=ROOM,
         steps=(HalfClose("alice"), Idle()),
-        hint='recv returns b"" at once, again and again, when a client has left: a loop that goes on is a busy loop.',
+        hint='When a client has left, recv returns b"" at once, again and again: a loop must end then.',
         lesson=BY_HAND,
         needs=frozenset({Need.GAUGE}),
     ),
@@ -114,7 +117,7 @@ CASES = (
         "When a client has left politely, all others still hear each other.",
         given=FOUR,
         steps=(Leave("bob"), *AFTERWARDS),
-        hint="Take a client out of the list when it leaves; a send that fails must not end somebody else's thread.",
+        hint="Take a client out of the list when it leaves. A send that fails must not hurt who speaks.",
         lesson=BY_HAND,
     ),
     Case(
@@ -123,7 +126,7 @@ CASES = (
         "When a client's program has crashed (RST), all others still hear each other.",
         given=FOUR,
         steps=(Reset("bob"), *AFTERWARDS),
-        hint="recv and send raise ConnectionResetError or BrokenPipeError then: catch OSError for that client alone.",
+        hint="recv and send raise ConnectionResetError or BrokenPipeError: catch OSError for that client.",
         lesson=f"{BY_HAND}, {GOODBYES}",
     ),
     Case(
@@ -132,7 +135,7 @@ CASES = (
         "When a client vanishes (RST) while lines are being sent to it, all others get theirs.",
         given=(Join("alice bob napper sleeper"), Talk("alice bob napper sleeper")),
         steps=(Flood("alice", "bob", 6, resets=True), Talk("alice bob", 2)),
-        hint="A send to a client that has gone raises an error: catch it inside the loop over the clients, not around.",
+        hint="A send to a client that has gone raises an error: catch it inside the loop over the clients.",
         lesson=BY_HAND,
         deadline=15.0,
     ),

@@ -56,8 +56,7 @@ class SayFramed:
             sent.append(data)
             if number < len(self.pieces) - 1:
                 self._interrupt(stage, speaker, mark)
-        lines = b"".join(sent).split(b"\n") if stage.dialect.framed else sent
-        texts = [text for line in lines if (text := line.strip(b"\r\n"))]
+        texts = [text for line in b"".join(sent).split(b"\n") if (text := line.strip(b"\r"))]
         for listener in stage.listeners(speaker):
             self._compare(stage, speaker, listener, texts, mark[listener])
 
@@ -159,8 +158,6 @@ class LongLine:
             return bytes(peer.heard[mark[peer] :])
 
         def arrived(peer: Peer) -> bool:
-            if not stage.dialect.framed:  # something may stand before each piece
-                return heard(peer).count(b".") >= text.count(b".")
             return stage.dialect.spoken(text) in heard(peer)
 
         def refused() -> bool:
@@ -227,7 +224,7 @@ CASES = (
                 "alice sends half a line, carol says a line, alice sends the rest",
             ),
         ),
-        hint="recv brings what has arrived, not what was sent. Collect bytes until a newline comes, for each client.",
+        hint="recv brings what has arrived, not what was sent: collect, for each client, up to a newline.",
         lesson=LESSON,
         dialects=FRAMED,
     ),
@@ -244,7 +241,7 @@ CASES = (
                 "alice sends two lines and a half at once, carol says a line, alice sends the rest",
             ),
         ),
-        hint="One recv may bring several lines, and the beginning of another. Split at newlines, and keep the rest.",
+        hint="One recv may bring several lines, and half of another. Split at newlines, and keep the rest.",
         lesson=LESSON,
         dialects=FRAMED,
     ),
@@ -284,7 +281,7 @@ CASES = (
         "Whoever sends an empty line is still served afterwards.",
         given=(Join("alice bob"), Talk("alice bob")),
         steps=(EmptyLine("alice"), Talk("alice bob", 2)),
-        hint='Only b"" from recv means that the client has left. An empty line is b"\\n": test before you strip.',
+        hint='Only b"" from recv means that the client has left. An empty line is b"\\n": test, then strip.',
         lesson=LESSON,
         dialects=ALL,
     ),
@@ -294,7 +291,7 @@ CASES = (
         "A line of 64 KiB arrives whole, or its sender is told, or sees the end of its connection.",
         given=(Join("alice bob"), Talk("alice bob")),
         steps=(LongLine("alice"),),
-        hint="A long line comes in many pieces. If there is a limit, say so to the client, or close its connection.",
+        hint="A long line comes in many pieces. If you limit it, tell the client, or close its connection.",
         lesson=LESSON,
         dialects=ALL,
     ),
@@ -304,7 +301,7 @@ CASES = (
         "Of a line that never ends, no more than 8 MiB are kept.",
         given=(Join("alice bob carol"), Talk("alice bob carol")),
         steps=(EndlessLine("alice"),),
-        hint="Limit how long a line may be. Beyond that, close the connection: nobody knows where the next one begins.",
+        hint="Limit how long a line may be. Beyond that, tell the client, and close its connection.",
         lesson=LESSON,
         dialects=FRAMED,
         needs=frozenset({Need.GAUGE}),

@@ -49,7 +49,7 @@ class Crowd:
             guest = stage.admit(f"guest{number}")
             guests.append(stage.peers.pop(guest.name))
             hearers = [guest] if stage.dialect.answers else [witness, *guests[:-1]]
-            stage.must_hear(guest, hearers, stage.say(guest, stage.text("here")))
+            stage.be_heard(guest, hearers)
             for peer in guests:
                 peer.heard.clear()
 
@@ -81,7 +81,7 @@ CASES = (
         "While one client never reads what it is sent, all others are served.",
         given=(Join("alice bob sleeper"), Talk("alice bob sleeper")),
         steps=(Flood("alice", "bob", 6), Talk("alice bob")),
-        hint="sendall waits when a client does not read. Who else waits for that thread, or for the lock it holds?",
+        hint="sendall waits when a client does not read. Who waits for that thread, or for a lock it holds?",
         lesson=SLEEPER,
         deadline=20.0,
     ),

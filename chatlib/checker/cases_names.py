@@ -147,27 +147,26 @@ class Twins:
         return f"two clients say the same name at the same moment, {TWINS} times"
 
     def run(self, stage: Stage) -> None:
-        witness = stage.present()[0]
         for number in range(TWINS):
-            pair = [stage.connect("one"), stage.connect("two")]
-            stage.wait(lambda: all(b"\n" in peer.heard or peer.end for peer in pair))  # noqa: B023
-            name = f"twin{number}x{stage.number}".encode()
-            texts = [stage.text("twin"), stage.text("twin")]
-            for peer in pair:
-                peer.sock.send(name + b"\n")
-            marks = [len(peer.heard) for peer in pair]
-            answered = lambda: all(len(p.heard) > m or p.end for p, m in zip(pair, marks, strict=True))  # noqa: E731,B023
-            stage.wait(answered)
-            for peer, text in zip(pair, texts, strict=True):
-                stage.room.send(peer, text + b"\n", stage.pace.patience)
-            stage.wait(
-                lambda: all(stage.hears(witness, t) or p.end for p, t in zip(pair, texts, strict=True))
-            )  # noqa: B023
-            if all(stage.hears(witness, text) for text in texts):
-                expected = f"only one client is called {name.decode()}"
-                raise Broken(expected, f"two are: {witness.name} received a line of each")
-            for peer in pair:
-                stage.room.leave(peer)
+            self._race(stage, f"twin{number}x{stage.number}".encode())
+
+    def _race(self, stage: Stage, name: bytes) -> None:
+        witness = stage.present()[0]
+        pair = {stage.connect("one"): stage.text("twin"), stage.connect("two"): stage.text("twin")}
+        stage.wait(lambda: all(b"\n" in peer.heard or peer.end for peer in pair))
+        marks = {peer: len(peer.heard) for peer in pair}
+        for peer in pair:
+            peer.sock.send(name + b"\n")
+        stage.wait(lambda: all(len(peer.heard) > marks[peer] or peer.end for peer in pair))
+        for peer, text in pair.items():
+            stage.room.send(peer, text + b"\n", stage.pace.patience)
+        stage.wait(lambda: all(stage.hears(witness, text) or peer.end for peer, text in pair.items()))
+        if all(stage.hears(witness, text) for text in pair.values()):
+            expected = f"only one client is called {name.decode()}"
+            raise Broken(expected, f"two are: {witness.name} received a line of each")
+        for peer in pair:
+            stage.room.leave(peer)
+        del stage.peers["one"], stage.peers["two"]
 
 
 @dataclass(frozen=True)
@@ -244,7 +243,7 @@ CASES = (
             Refused("mallory", b"a-b", "a-b"),
             Talk("alice bob"),
         ),
-        hint="name.isascii() and name.isalnum() says whether a name is legal; then tell the client, and close.",
+        hint="name.isascii() and name.isalnum() says whether it is legal. If not, tell it; close.",
         lesson=LESSON,
         dialects=BUDGET,
     ),
@@ -284,7 +283,7 @@ CASES = (
         "A client that has not said its name hears no lines, and is never announced.",
         given=ROOM,
         steps=(Unnamed("mallory", "alice"), Talk("alice bob")),
-        hint="Add a client to the list only when it has said its name, and announce only those who were in it.",
+        hint="Add a client to the list only when it has said its name. Announce only those in it.",
         lesson=LESSON,
         dialects=BUDGET,
     ),

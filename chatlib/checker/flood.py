@@ -189,11 +189,11 @@ class Flood:
     def _flood(self, stage: Stage, flow: Flow, sleeper: Peer) -> None:
         size = self.megabytes * MEGABYTE
         before = flow.sent
+        if self.resets:
+            self._flood_and_reset(stage, flow, sleeper)
+            return
         try:
-            if self.resets:
-                self._flood_and_reset(stage, flow, sleeper)
-            else:
-                flow.run(size, 12.0)
+            flow.run(size, 12.0)
         except Broken as broken:
             if self.growth or self.whole:
                 raise Unjudged(f"before that, {broken.actual}: see slow.others") from None
@@ -254,7 +254,7 @@ class Flood:
 
 
 def _jam(stage: Stage, sleeper: Peer) -> None:
-    """In `shout` everybody is answered: who does not read its answers goes on sending until nothing more fits."""
+    """In `shout`, who does not read its answers goes on sending until nothing more fits."""
     for first in range(0, 8 * MEGABYTE // LENGTH, 64):
         block = b"".join(line(number) for number in range(first, first + 64))
         if stage.room.send(sleeper, block, 0.2) < len(block):

@@ -84,7 +84,9 @@ class Inside:
     def _excuse(self, error: BaseException, address: Address) -> str:
         reason = f"{type(error).__name__}: {error}"
         if isinstance(error, TypeError) and "argument" in str(error):
-            reason += f". It is called with an address; for more, give a function: lambda address: {self.name}(address, ...)"
+            reason += (
+                f". Give a function that needs only the address: lambda address: {self.name}(address, ...)"
+            )
         return f"{self.name}({address!r}) failed: {reason}"
 
 
@@ -130,7 +132,7 @@ class InsideInstance:
         return f"serve_forever() still ran {seconds:.0f} s later" if self.thread.is_alive() else ""
 
     def discard(self) -> None:
-        """Its clients have left. A thread that goes on nevertheless, in a busy loop say, is ended by force."""
+        """Its clients have left. A thread that goes on nevertheless, in a busy loop, is ended by force."""
         self.stop(0.5)
         threads = self._threads()
         deadline = time.monotonic() + 0.3

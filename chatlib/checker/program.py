@@ -131,8 +131,8 @@ class Process:
             if ports and time.monotonic() - elsewhere_since > 0.5:
                 other = min(ports)
                 raise TargetError(
-                    f"it listens on port {other}, not on {wanted}, the one that it was told: let it take the port"
-                    f" from its command line (in Python: int(sys.argv[1])), or say --port {other}",
+                    f"it listens on port {other}, not on {wanted}, which it was told: let it take that from"
+                    f" its command line (in Python: int(sys.argv[1])), or say --port {other}",
                     runs=True,
                 )
             time.sleep(0.005)

@@ -137,7 +137,8 @@ class Report:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return f"<div><p><b>{escape(self.target)}</b>: {escape(self.summary)}</p>{''.join(map(_row, self.verdicts))}</div>"
+        head = f"<p><b>{escape(self.target)}</b>: {escape(self.summary)}</p>"
+        return f"<div>{head}{''.join(map(_row, self.verdicts))}</div>"
 
 
 def points_of(path: Path) -> dict[str, float]:

@@ -108,7 +108,7 @@ class Room:
                 self._read(key.data)
 
     def send(self, peer: Peer, data: bytes, seconds: float) -> int:
-        """Sends for one client, and reads for all meanwhile. Returns how many bytes the kernel took in time."""
+        """Sends for one client, and reads for all meanwhile. Returns how many bytes were taken in time."""
         sent, deadline = 0, min(time.monotonic() + seconds, self.deadline)
         view = memoryview(data)
         while sent < len(data) and not peer.end and not peer.gone:

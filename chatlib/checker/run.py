@@ -58,14 +58,14 @@ def check(
     lan: bool = False,
     progress: Progress | None = None,
 ) -> Report:
-    """Finds out which promises a server keeps. Blocks for some seconds; Ctrl-C ends it, and all it has started.
+    """Finds out which promises a server keeps. Blocks for seconds; Ctrl-C ends it, and all it has started.
 
     Args:
-        target: A server class, or a function that makes a server from an address: it is served in a background
-            thread of this process. The path of a script, or a command as a list of words with `{port}` in it: it
-            is run as a program, and killed at the end. `HOST:PORT`, or a server that runs.
+        target: A server class, or a function that makes a server from an address: it is served in a
+            background thread of this process. The path of a script, or a command as a list of words with
+            `{port}` in it: it is run as a program, and killed at the end. `HOST:PORT`, or a server that runs.
         dialect: What it should speak: `raw`, `lines`, `shout` or `budget-chat`; or `auto`, to find that out.
-        cases: Which promises, by id (`framing.split`) or topic (`framing`); all that apply, if none are given.
+        cases: Which promises, by id (`framing.split`) or topic (`framing`); all that apply, if none is given.
         echo: Whether a sender hears itself (`raw` and `lines` only).
         name_first: Whether the first line is a name.
         prefix: Whether something stands before each line.

@@ -44,6 +44,7 @@ class Stage:
         """What has stood before and behind the lines of each client."""
         self.number = number
         self._texts = self._pings = 0
+        self._greets = self._confirms = True  # until a client of this case has waited in vain
 
     def text(self, word: str = "hello") -> bytes:
         """Returns a text that nobody has said yet."""
@@ -81,16 +82,37 @@ class Stage:
             Broken: In budget chat, the server does not let it in.
         """
         budget = self.dialect.name == "budget-chat"
-        self.room.until(lambda: peer.heard or peer.end, self.pace.patience if budget else GREETING)
+        wait = self.pace.patience if budget else GREETING
+        self.room.until(lambda: peer.heard or peer.end, wait if self._greets else self.pace.quiet / 4)
+        self._greets = bool(peer.heard)
         before = len(peer.heard)
         self.send(peer, peer.nick.encode() + self.dialect.newline)
-        admitted = self.room.until(
-            lambda: (b"\n" in peer.heard[before:] if budget else self._named(peer, before)) or peer.end,
-            self.pace.patience if budget else GREETING,
-        )
-        if peer.end or (budget and not admitted):
+
+        def admitted() -> object:
+            return b"\n" in peer.heard[before:] if budget else self._named(peer, before)
+
+        self.room.until(lambda: admitted() or peer.end, wait if self._confirms else self.pace.quiet / 4)
+        self._confirms = budget or bool(admitted())
+        if peer.end or (budget and not admitted()):
             expected = f"{peer.name} may come in with the name {peer.nick}"
             raise Broken(expected, self.fate(peer, bytes(peer.heard[before:])), certain=bool(peer.end))
+
+    def be_heard(self, speaker: Peer, listeners: list[Peer]) -> None:
+        """Says something, again and again, until all of them have heard it: then a newcomer is served.
+
+        Raises:
+            Broken: Somebody does not hear it.
+        """
+        deadline = time.monotonic() + self.pace.patience
+        while True:
+            text = self.say(speaker, self._ping())
+            heard = self.room.until(
+                lambda: all(self.hears(peer, text) or peer.end for peer in listeners),  # noqa: B023
+                self.pace.patience / 4,
+            )
+            if heard or time.monotonic() > deadline:
+                self.must_hear(speaker, listeners, text)
+                return
 
     def acquaint(self, names: Iterable[str]) -> None:
         """Waits until each hears the others: to be connected does not yet mean to be served.
@@ -103,7 +125,7 @@ class Stage:
         missing = {(a, b) for a, b in pairs if (a is b) == self.dialect.answers}
         deadline = time.monotonic() + self.pace.patience
         while missing and time.monotonic() < deadline:
-            # How often they have to ask is chance: these texts are counted apart, so that others stay the same.
+            # How often they have to ask is chance: these texts are counted apart, so others stay the same.
             said = {
                 speaker: self.say(speaker, self._ping()) for speaker in dict.fromkeys(a for a, _ in missing)
             }
@@ -235,19 +257,21 @@ class Stage:
         return {(a, b) for a, b in pairs if b.reads and not (a in said and self.hears(b, said[a]))}
 
     def _missed(self, speaker: Peer, missing: list[Peer], text: bytes) -> None:
-        expected = (
-            f"{' and '.join(peer.name for peer in missing)} {'hears' if len(missing) == 1 else 'hear'} "
-        )
+        expected = f"{_names(missing)} {'hears' if len(missing) == 1 else 'hear'} "
         expected += show(self.dialect.spoken(text))
         expected += "" if speaker in missing else f", which {speaker.name} has said"
         ended = next((peer for peer in [speaker, *missing] if peer.end), None)
         if ended:
-            actual = self.fate(ended)
-        else:
-            actual = self.silence(f"{' and '.join(peer.name for peer in missing)} heard nothing of it")
-            others = [
-                peer for peer in self.listeners(speaker) if peer not in missing and self.hears(peer, text)
-            ]
-            if others:
-                actual += f"; {' and '.join(peer.name for peer in others)} did hear it"
-        raise Broken(expected, actual, certain=bool(ended))
+            raise Broken(expected, self.fate(ended))
+        actual = self.silence(f"{_names(missing)} heard nothing of it")
+        others = [peer for peer in self.listeners(speaker) if peer not in missing and self.hears(peer, text)]
+        actual += f"; {_names(others)} did hear it" if others else ""
+        raise Broken(expected, actual, certain=False)
+
+
+def _names(peers: list[Peer]) -> str:
+    """Returns their names, of a crowd only the first ones."""
+    names = [peer.name for peer in peers]
+    if len(names) > 4:
+        return f"{', '.join(names[:3])} and {len(names) - 3} others"
+    return " and ".join(names)

@@ -183,8 +183,8 @@ class Idle:
     WATCHED = 0.5
     """Seconds."""
     BUSY = 0.12
-    """Seconds of processor time in that. A server that waits takes a thousandth; one that spins takes all that it
-    can get, on a busy machine a third."""
+    """Seconds of processor time in that. A server that waits takes a thousandth; one that spins takes all
+    that it can get, on a busy machine a third."""
 
     def __str__(self) -> str:
         return "nobody does anything, and the server takes no processor time"

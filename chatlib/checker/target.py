@@ -137,8 +137,8 @@ def target_of(what: Any, port: int = 0, lan: bool = False) -> Target:
     """Returns what servers can be started from.
 
     Args:
-        what: A server class, or a function that makes a server from an address; the path of a script; a command,
-            as a list, with `{port}` in it; `HOST:PORT`, or a server that runs.
+        what: A server class, or a function that makes a server from an address; the path of a script; a
+            command, as a list, with `{port}` in it; `HOST:PORT`, or a server that runs.
         port: Where a program always listens, if it does not let itself be told.
         lan: Whether a private address other than this computer's may be attacked.
 
@@ -156,9 +156,8 @@ def target_of(what: Any, port: int = 0, lan: bool = False) -> Target:
         return Program(_command([str(what)], port), port)
     if isinstance(what, Sequence) and what and all(isinstance(word, str) for word in what):
         return Program(_command(list(what), port), port)
-    if address := getattr(what, "server_address", None):
-        if not isinstance(what, type):
-            return _remote(address[0], address[1], lan)
+    if not isinstance(what, type) and (address := getattr(what, "server_address", None)):
+        return _remote(address[0], address[1], lan)
     if callable(what):
         return Inside(what)
     raise TargetError(f"{what!r} cannot be checked: give a server class, the path of a script, or HOST:PORT")
