@@ -61,14 +61,16 @@ class SayFramed:
             self._compare(stage, speaker, listener, texts, mark[listener])
 
     def _interrupt(self, stage: Stage, speaker: Peer, mark: dict[Peer, int]) -> None:
-        """Gives the server time to pass the piece on, which would be too early; somebody else speaks."""
-        stage.wait(
-            lambda: any(len(peer.heard) > mark[peer] for peer in stage.listeners(speaker)), stage.pace.quiet
-        )
-        for name in self.between.split() if stage.dialect.framed and not stage.dialect.answers else ():
-            other = stage.peers[name]
-            text = stage.say(other)
-            stage.must_hear(other, [peer for peer in stage.listeners(other) if peer is not speaker], text)
+        """Gives the server time to read the piece, and to pass it on, which would be too early."""
+        listeners = stage.listeners(speaker)
+        stage.wait(lambda: any(len(peer.heard) > mark[peer] for peer in listeners), 2 * stage.pace.quiet)
+        if not stage.dialect.framed:  # what others say would come in between, as it should
+            stage.wait(lambda: False, 2 * stage.pace.quiet)
+            return
+        other = stage.peers[self.between]
+        for _ in range(2):  # when it has been served twice, the piece has been read, too
+            others = [peer for peer in stage.listeners(other) if peer is not speaker]
+            stage.must_hear(other, others, stage.say(other))
 
     def _compare(self, stage: Stage, speaker: Peer, listener: Peer, texts: list[bytes], mark: int) -> None:
         def missing() -> list[bytes]:

@@ -63,7 +63,8 @@ def _introductions(stage: Stage) -> Dialect | None:
         re.escape(prefix) + re.escape(first) + rb"\r?(\n|$|" + re.escape(prefix or b"\n") + rb")", heard
     )
     asked = bool(_ASKS.search(greeting)) and not said
-    if prefix == b"[" + first + b"] " and greeting.endswith(b"\n"):
+    listed = re.search(rb"^\*", bytes(alice.heard[len(greeting) :]), re.MULTILINE)
+    if prefix == b"[" + first + b"] " and greeting.endswith(b"\n") and listed:
         return DIALECTS["budget-chat"]
     return replace(
         DIALECTS["lines"],

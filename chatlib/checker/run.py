@@ -83,22 +83,21 @@ def check(
     found = target_of(target, port, lan)
     if dialect != "auto":
         dialect_of(dialect, echo, name_first, prefix)  # a mistake should be told before anything starts
+    cases = [cases] if isinstance(cases, str) else list(cases)
     chosen = chosen_cases(cases)
     with contextlib.closing(found), _listening(found):
         runner = Runner(found, progress)
         spoken = runner.discovered() if dialect == "auto" else dialect_of(dialect, echo, name_first, prefix)
-        if not cases:
-            chosen = [case for case in chosen if spoken.name in case.dialects]
+        chosen = [case for case in chosen if spoken.name in case.dialects or case.id in cases]
         return Report(found.name, spoken, tuple(runner.run(chosen, spoken)), asked=dialect)
 
 
-def chosen_cases(names: Iterable[str]) -> list[Case]:
+def chosen_cases(names: list[str]) -> list[Case]:
     """Returns the cases of these ids and topics, or all.
 
     Raises:
         ValueError: There is no such case.
     """
-    names = [names] if isinstance(names, str) else list(names)
     for name in names:
         if not any(name in (case.id, case.topic) for case in CASES):
             topics = ", ".join(dict.fromkeys(case.topic for case in CASES))

@@ -1,8 +1,7 @@
 """Where the steps of one case take place: a server, its clients, and how they talk in its dialect."""
 
 import threading
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from chatlib.checker.case import Broken, Unjudged
 from chatlib.checker.dialect import Dialect, show
@@ -103,16 +102,11 @@ class Stage:
         Raises:
             Broken: Somebody does not hear it.
         """
-        deadline = time.monotonic() + self.pace.patience
-        while True:
+        for pause in self._pauses():
             text = self.say(speaker, self._ping())
-            heard = self.room.until(
-                lambda: all(self.hears(peer, text) or peer.end for peer in listeners),  # noqa: B023
-                self.pace.patience / 4,
-            )
-            if heard or time.monotonic() > deadline:
-                self.must_hear(speaker, listeners, text)
-                return
+            if self.room.until(lambda: all(self.hears(peer, text) or peer.end for peer in listeners), pause):  # noqa: B023
+                break
+        self.must_hear(speaker, listeners, text)
 
     def acquaint(self, names: Iterable[str]) -> None:
         """Waits until each hears the others: to be connected does not yet mean to be served.
@@ -123,15 +117,14 @@ class Stage:
         peers = [self.peers[name] for name in names]
         pairs = {(a, b) for a in peers for b in peers if a is b or not self.dialect.answers}
         missing = {(a, b) for a, b in pairs if (a is b) == self.dialect.answers}
-        deadline = time.monotonic() + self.pace.patience
-        while missing and time.monotonic() < deadline:
+        for pause in self._pauses():
             # How often they have to ask is chance: these texts are counted apart, so others stay the same.
             said = {
                 speaker: self.say(speaker, self._ping()) for speaker in dict.fromkeys(a for a, _ in missing)
             }
-            self.room.until(lambda: self._unheard(said, missing) == set(), self.pace.patience / 4)  # noqa: B023
+            self.room.until(lambda: not self._unheard(said, missing), pause)  # noqa: B023
             missing = self._unheard(said, missing)
-            if any(peer.end for peer in peers):
+            if not missing or any(peer.end for peer in peers):
                 break
         if missing:
             self._strangers(*min(missing, key=lambda pair: (pair[0].name, pair[1].name)))
@@ -235,6 +228,13 @@ class Stage:
         if self.instance.gauge is None:
             raise Unjudged("its process cannot be looked into from here")
         return self.instance.gauge
+
+    def _pauses(self) -> Iterator[float]:
+        """Yields how long to wait before saying it again: at first not long, in all for our patience."""
+        pause, left = 0.02, self.pace.patience
+        while left > 0:
+            yield min(pause, left)
+            pause, left = min(2 * pause, self.pace.patience / 4), left - pause
 
     def _ping(self) -> bytes:
         self._pings += 1

@@ -27,7 +27,11 @@ class Join:
         here = [peer.name for peer in stage.present()]
         for name in self.names.split():
             stage.admit(name, sleeper=name == "sleeper")
-        stage.acquaint([*here, *self.names.split()])
+            here.append(name)
+            if len(here) > 1 or stage.dialect.answers:
+                stage.acquaint(here)
+            else:  # nobody can confirm that the first one is served
+                stage.wait(lambda: False, stage.pace.quiet)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,487 @@
+"""The checker: what it makes of good servers, of bad ones, and of what is no server at all."""
+
+import json
+import os
+import signal
+import socket
+import socketserver
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import jsonschema
+import psutil
+import pytest
+from faults import POSIX, SOON, environment, eventually
+
+import chatlib
+from chatlib.checker import program, run
+from chatlib.checker.case import Outcome
+from chatlib.checker.dialect import dialect_of, show
+from chatlib.checker.report import Report, points_of
+from chatlib.checker.target import Remote, target_of
+
+SERVICES = {"lines": chatlib.Broadcast, "shout": chatlib.Shout, "budget-chat": chatlib.Chat}
+SCHEMA = json.loads(Path(run.__file__).with_name("report.schema.json").read_text("utf-8"))
+
+
+def checked(model: type[chatlib.Server], dialect: str, *cases: str) -> Report:
+    """Returns the report on a server of ours."""
+    return chatlib.check(lambda address: model(address, SERVICES[dialect]()), dialect, cases=cases)
+
+
+def script(folder: Path, text: str, name: str = "server.py") -> str:
+    """Writes a program; returns its path."""
+    path = folder / name
+    path.write_text(text, "utf-8")
+    return str(path)
+
+
+RELAY = """
+import socket, sys, threading
+clients = []
+def serve(client):
+    try:
+        while data := client.recv(1024):
+            for other in clients[:]:
+                if other is not client:
+                    other.sendall(data)
+    except OSError:
+        pass
+    finally:
+        clients.remove(client)
+        client.close()
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    client, _ = listener.accept()
+    clients.append(client)
+    threading.Thread(target=serve, args=(client,), daemon=True).start()
+"""
+"""What many write: it passes on whatever one recv brings."""
+
+
+@pytest.mark.parametrize("dialect", SERVICES)
+@pytest.mark.parametrize("model", [chatlib.ThreadingServer, chatlib.RawThreadServer])
+def test_a_good_server_keeps_every_promise(model: type[chatlib.Server], dialect: str) -> None:
+    """Nothing fails; only what cannot be done inside this process is skipped."""
+    report = checked(model, dialect)
+    assert report.passed, str(report)
+    assert [verdict.case.id for verdict in report.of(Outcome.SKIPPED)] == ["lifecycle.descriptors"]
+
+
+@POSIX
+def test_a_good_program_keeps_every_promise_also_with_few_descriptors() -> None:
+    """As a program of its own nothing is skipped, and its dialect is found out by talking to it."""
+    command = [
+        sys.executable,
+        "-m",
+        "chatlib",
+        "serve",
+        "raw-threads",
+        "--service",
+        "broadcast",
+        "--port",
+        "{port}",
+    ]
+    report = chatlib.check(command, "auto")
+    assert report.passed and not report.of(Outcome.SKIPPED), str(report)
+    assert report.dialect == dialect_of("lines", echo=False, name_first=False, prefix=False)
+
+
+def test_a_server_that_is_running_already_is_checked_and_left_running() -> None:
+    """What would need to start it again is skipped, and says so."""
+    with chatlib.running(chatlib.RawThreadServer, service=chatlib.Broadcast()) as server:
+        report = chatlib.check(server, cases=["delivery", "lifecycle", "departures.many"])
+        assert report.passed
+        assert len(report.of(Outcome.SKIPPED)) == 5
+        assert "its memory, threads and descriptors must be visible" in report.of(Outcome.SKIPPED)[0].reason
+        with chatlib.connect(server) as a, chatlib.connect(server) as b:
+            a.send("still here")
+            assert b.receive() == "still here"
+
+
+@pytest.mark.parametrize(
+    ("dialect", "service"),
+    [("lines", chatlib.Broadcast), ("shout", chatlib.Shout), ("budget-chat", chatlib.Chat)],
+)
+def test_the_dialect_is_found_by_talking(dialect: str, service: type[chatlib.Service]) -> None:
+    """Three services, three dialects."""
+    report = chatlib.check(
+        lambda address: chatlib.ThreadingServer(address, service()), "auto", cases=["delivery"]
+    )
+    assert (report.dialect.name, report.asked, report.passed) == (dialect, "auto", True)
+
+
+def test_a_server_without_framing_is_found_to_be_raw_and_fails_as_lines(tmp_path: Path) -> None:
+    """As raw it promises no lines; as lines it is held to them."""
+    path = script(tmp_path, RELAY)
+    assert chatlib.check(path, "auto", cases=["delivery.reach"]).dialect.name == "raw"
+    report = chatlib.check(path, "lines", cases=["delivery", "framing"])
+    assert set(report.failed) == {"framing.split", "framing.joined", "framing.letter"}
+
+
+@pytest.mark.parametrize("echo", [True, False])
+@pytest.mark.parametrize("prompt", ["Name: ", ""])
+def test_names_and_echoes_are_found_out(tmp_path: Path, prompt: str, echo: bool) -> None:
+    """With and without a question for the name; the sender hears itself or does not."""
+    text = RELAY.replace(
+        "    try:\n        while data := client.recv(1024):\n",
+        f"    client.sendall({prompt.encode()!r})\n"
+        "    name = client.recv(100).strip()\n    clients.append(client)\n"
+        "    try:\n        while data := client.recv(1024):\n            data = name + b': ' + data\n",
+    ).replace("    clients.append(client)\n    threading", "    threading")
+    text = text.replace("if other is not client", "if True") if echo else text
+    report = chatlib.check(script(tmp_path, text), "auto", cases=["delivery"])
+    assert report.passed, str(report)
+    assert (report.dialect.name_first, report.dialect.prefix, report.dialect.echo) == (True, True, echo)
+
+
+def test_options_say_what_is_expected(tmp_path: Path) -> None:
+    """A sender that should hear itself, and does not, is a broken promise; so is a missing prefix."""
+    path = script(tmp_path, RELAY)
+    report = chatlib.check(path, "lines", echo=True, prefix=True, cases=["delivery.reach", "delivery.sender"])
+    assert report.failed == ("delivery.reach",)
+    assert chatlib.check(path, "lines", echo=True, cases=["delivery.sender"]).failed == ("delivery.sender",)
+
+
+class Deaf:
+    """Accepts nobody, and says nothing; its clients wait in the kernel."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.listener = socket.create_server(address)
+        self.server_address = self.listener.getsockname()
+        self.over = threading.Event()
+
+    def serve_forever(self) -> None:
+        self.over.wait()
+
+    def shutdown(self) -> None:
+        self.over.set()
+
+    def server_close(self) -> None:
+        self.listener.close()
+
+
+def test_a_deaf_server_is_judged_quickly() -> None:
+    """Where no line arrives, the rest is not tried."""
+    start = time.monotonic()
+    report = chatlib.check(Deaf, "lines")
+    assert time.monotonic() - start < 20.0
+    assert report.failed == ("delivery.reach",)
+    assert len(report.of(Outcome.SKIPPED)) == len(report.verdicts) - 1
+    assert "delivery.reach" in report.verdicts[-1].reason
+
+
+class Upper(socketserver.StreamRequestHandler):
+    """A textbook's handler."""
+
+    def handle(self) -> None:
+        while line := self.rfile.readline():
+            self.wfile.write(line.upper())
+
+
+def textbook(address: tuple[str, int]) -> socketserver.TCPServer:
+    """Returns a textbook's server: one at a time."""
+    return socketserver.TCPServer(address, Upper)
+
+
+def test_a_failure_says_what_was_done_what_was_expected_and_who_waits() -> None:
+    """The X-ray names the client that the server waits for."""
+    report = chatlib.check(textbook, "shout", cases=["isolation.silent"])
+    failure = report.verdicts[0].failure
+    assert failure is not None
+    assert failure.done == ("sam connects and says nothing",)
+    assert failure.step == "alice and bob join"
+    assert (failure.expected, failure.actual) == ("alice gets an answer", "alice heard nothing of it in time")
+    assert any("for sam" in waiting for waiting in failure.waiting), failure.waiting
+    text = str(report)
+    for part in ("FAIL isolation.silent", "went well", "expected", "X-ray", "hint", "lesson"):
+        assert part in text
+
+
+def test_a_spinning_thread_is_ended_with_its_server() -> None:
+    """Nothing is left in this process of a server whose thread never ends by itself."""
+
+    class Spinning(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            while True:
+                data = self.request.recv(1024)
+                if data:
+                    self.request.sendall(data.upper())
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+        allow_reuse_address = True
+
+    before = threading.active_count()
+    report = chatlib.check(
+        lambda address: Server(address, Spinning), "shout", cases=["delivery", "departures.fin"]
+    )
+    assert "departures.fin" in report.failed
+    assert eventually(lambda: threading.active_count() <= before)
+
+
+def test_what_a_server_prints_is_kept_and_shown_with_the_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    """A megabyte does not reach the notebook; the last lines, and an exception, stand in the report."""
+
+    class Talkative(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            for line in self.rfile:
+                print("x" * 10_000)
+                self.wfile.write(line.lower())
+                raise ValueError("no more")
+
+    report = chatlib.check(lambda address: socketserver.ThreadingTCPServer(address, Talkative), "shout")
+    failure = report.verdicts[0].failure
+    assert failure is not None and any("ValueError: no more" in line for line in failure.said), failure
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("target", "sentence"),
+    [
+        (42, "42 cannot be checked"),
+        ("nowhere.py", "there is no nowhere.py"),
+        ("127.0.0.1:1", "cannot connect to 127.0.0.1:1: nobody listens there"),
+        ("127.0.0.1:99999", "99999 is not a port"),
+        ("93.184.216.34:80", "is a public address"),
+        ("192.168.1.7:80", "is another computer: if it is yours, say --lan"),
+        ("example.org:80", "example.org is a name"),
+        (["node", "server.js"], "does not say where the port goes"),
+        (["no-such-program-anywhere", "{port}"], "no-such-program-anywhere"),
+        (lambda address: None, "has no serve_forever"),
+        (lambda address, handler: None, "give a function that needs only the address"),
+        (type("Failing", (), {"__init__": lambda self, address: 1 / 0}), "ZeroDivisionError"),
+    ],
+    ids=str,
+)
+def test_what_is_no_server_is_said_in_a_sentence(target: Any, sentence: str) -> None:
+    """One clear sentence for each, and no verdict."""
+    with pytest.raises(chatlib.TargetError, match="(?i)" + sentence.replace("(", r"\(")) as raised:
+        chatlib.check(target)
+    assert len(str(raised.value).splitlines()[0]) < 300
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("print('bye')", "has ended, with exit code 0"),
+        ("import time; time.sleep(60)", "it listens on no port, and printed nothing"),
+        (RELAY.replace("int(sys.argv[1])", "0"), "it listens on port .*, not on .*, which it was told"),
+    ],
+    ids=["crashes", "ends", "never listens", "another port"],
+)
+def test_a_program_that_does_not_start_is_told_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, sentence: str
+) -> None:
+    """A traceback's last lines are the student's error."""
+    monkeypatch.setattr(program.Program.start, "__defaults__", (0, 0, 3.0))
+    with pytest.raises(chatlib.TargetError, match=sentence.replace(".*", r"\d+")):
+        chatlib.check(script(tmp_path, text))
+
+
+def test_a_directory_and_a_file_that_cannot_run_are_no_targets(tmp_path: Path) -> None:
+    """Each is told what to give instead."""
+    with pytest.raises(chatlib.TargetError, match="is a directory: give the script in it"):
+        target_of(tmp_path)
+    with pytest.raises(chatlib.TargetError, match="say how it is started, as in -- node"):
+        target_of(script(tmp_path, "", "server.js"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"dialect": "latin"}, "is not a dialect"),
+        ({"cases": ["nonsense"]}, "there is no case 'nonsense': the topics are delivery"),
+        ({"dialect": "shout", "echo": True}, "leaves nothing open: echo"),
+    ],
+)
+def test_bad_arguments_are_told_before_anything_starts(arguments: dict[str, Any], sentence: str) -> None:
+    """A mistake in the call costs no time."""
+    with pytest.raises(ValueError, match=sentence):
+        chatlib.check(Deaf, **arguments)
+
+
+def test_a_private_address_needs_a_word_by_hand() -> None:
+    """With it, one may attack one's own; without a server there, it still says so."""
+    with pytest.raises(chatlib.TargetError, match=r"cannot connect to 10\.255\.255\.1:9"):
+        target_of("10.255.255.1:9", lan=True)
+
+
+@POSIX
+def test_a_program_that_prints_a_megabyte_and_one_with_a_fixed_port_are_checked(tmp_path: Path) -> None:
+    """Its output never blocks it; its port is told by hand, and it is started again for each case."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    text = RELAY.replace("int(sys.argv[1])", str(port)).replace(
+        "while True:", "print('x' * 1_000_000)\nwhile True:"
+    )
+    report = chatlib.check(script(tmp_path, text), "raw", port=port, cases=["delivery", "departures.reset"])
+    assert report.passed, str(report)
+
+
+@POSIX
+def test_a_greedy_program_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More memory than it may use: it is killed, and the report says so."""
+    monkeypatch.setattr(program, "MEMORY", 200 << 20)
+    greedy = RELAY.replace("        while data", "        hoard = bytearray(400 << 20)\n        while data")
+    report = chatlib.check(script(tmp_path, greedy), "raw", cases=["delivery.reach"])
+    failure = report.verdicts[0].failure
+    assert failure is not None and "more than 200 MiB of memory" in failure.actual, report
+
+
+@POSIX
+def test_what_a_program_leaves_behind_is_ended(tmp_path: Path) -> None:
+    """Also a child in a session of its own, which outlives its parent's group."""
+    pids = tmp_path / "pids"
+    child = "import time; time.sleep(600)"
+    text = f"""
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", {child!r}], start_new_session=True)
+open({str(pids)!r}, "a").write(f"{{child.pid}}\\n")
+{RELAY}"""
+    assert chatlib.check(script(tmp_path, text), "raw", cases=["delivery.reach"]).passed
+    for pid in pids.read_text().split():
+        assert eventually(lambda: not _runs(int(pid))), pid  # noqa: B023
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+@POSIX
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "kill -9"])
+def test_an_interrupted_check_ends_at_once_and_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    """However the checker ends, its programs end too."""
+    path = script(tmp_path, RELAY)
+    command = [sys.executable, "-m", "chatlib", "check", path, "--dialect", "raw"]
+    with subprocess.Popen(
+        command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as checking:
+        assert eventually(lambda: any(path in " ".join(_line(p)) for p in _children(checking.pid)))
+        started = [process for process in _children(checking.pid)]
+        checking.send_signal(number)
+        start = time.monotonic()
+        assert checking.wait(SOON) != 0
+        assert time.monotonic() - start < 3.0
+        assert eventually(lambda: not any(_runs(process.pid) for process in started))
+        assert checking.stderr is not None and b"Traceback" not in checking.stderr.read()
+
+
+def _children(pid: int) -> list[Any]:
+    return list(psutil.Process(pid).children(recursive=True))
+
+
+def _line(process: Any) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
+
+
+@pytest.fixture(scope="module")
+def mixed() -> Iterator[Report]:
+    """A report with something of each kind."""
+    cases = ["delivery.answer", "isolation.silent", "departures.reset", "lifecycle.descriptors"]
+    yield chatlib.check(textbook, "shout", cases=cases)
+
+
+def test_json_has_the_form_of_the_schema(mixed: Report) -> None:
+    """With and without points; and the schema is one that can be broken."""
+    jsonschema.validate(json.loads(mixed.json()), SCHEMA)
+    record = mixed.record({"delivery": 2, "isolation.silent": 3, "lifecycle": 5})
+    jsonschema.validate(record, SCHEMA)
+    assert record["counts"] == {"pass": 1, "fail": 1, "skipped": 2, "error": 0}
+    assert record["points"] == {"earned": 2.0, "possible": 5.0, "unjudged": 5.0}
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(record | {"counts": {}}, SCHEMA)
+
+
+def test_junit_has_a_case_for_each_verdict(mixed: Report) -> None:
+    """As graders and CI systems read it."""
+    suite = ElementTree.fromstring(mixed.junit({"delivery.answer": 1}))
+    assert [suite.get(name) for name in ("tests", "failures", "errors", "skipped")] == ["4", "1", "0", "2"]
+    failed = suite.find("testcase[@name='isolation.silent']/failure")
+    assert failed is not None and "alice gets an answer" in str(failed.get("message"))
+    assert "lesson" in str(failed.text)
+    assert suite.find("properties/property[@name='earned']") is not None
+
+
+def test_html_shows_hostile_text_as_text(mixed: Report) -> None:
+    """What came from a server is shown, never run."""
+    hostile = Report("<script>alert(1)</script>", mixed.dialect, mixed.verdicts)
+    page = hostile._repr_html_()
+    assert "<script>" not in page and "&lt;script&gt;" in page
+    assert "isolation.silent" in page and "hint" in page
+
+
+def test_a_report_prints_the_same_each_time() -> None:
+    """No times, no ports: a notebook can be compared with its last run."""
+    reports = [chatlib.check(textbook, "shout", cases=["isolation", "delivery"]) for _ in range(2)]
+    assert str(reports[0]) == str(reports[1])
+    assert reports[0]._repr_html_() == reports[1]._repr_html_()
+
+
+def test_a_table_of_points_is_read(tmp_path: Path) -> None:
+    """A heading, comments, empty lines; what has another form is told with its line."""
+    path = tmp_path / "points.csv"
+    path.write_text("case,points\n# the easy ones\n\nframing.split,2\ndelivery,1.5\n", "utf-8")
+    assert points_of(path) == {"framing.split": 2.0, "delivery": 1.5}
+    path.write_text("framing.split two\n", "utf-8")
+    with pytest.raises(ValueError, match="line 1: it has the form framing.split,2"):
+        points_of(path)
+
+
+def test_every_case_says_what_it_wants() -> None:
+    """A sentence, a hint, a lesson; steps that can be read; ids that are unique."""
+    ids = [case.id for case in run.CASES]
+    assert len(set(ids)) == len(ids)
+    for case in run.CASES:
+        assert case.requirement.endswith(".") and case.hint.rstrip(")").endswith((".", "?")), case.id
+        assert case.lesson[:2].isdigit() and case.steps, case.id
+        assert all(str(step) and "object at" not in str(step) for step in (*case.given, *case.steps)), case.id
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"hello\n", '"hello\\n"'),
+        ("café".encode(), '"café"'),
+        (b"\xff\x1b[2J", '"\\xff\\x1b[2J"'),
+        (b"x" * 200, f'"{"x" * 45}" ... "{"x" * 45}" (200 bytes)'),
+    ],
+)
+def test_bytes_are_shown_so_that_a_beginner_sees_their_ends(data: bytes, text: str) -> None:
+    """Newlines, control characters and what is no UTF-8 are spelled out; long ones are cut."""
+    assert show(data) == text
+
+
+def test_a_remote_server_that_has_gone_is_said_so() -> None:
+    """It cannot be started again, and nobody can look inside."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
+    runner = run.Runner(Remote(address))
+    [verdict] = runner.run(run.chosen_cases(["delivery.reach"]), dialect_of("lines", None, None, None))
+    assert verdict.failure is not None and "connection refused" in verdict.failure.actual
+
+
+if os.name == "posix":
+
+    def test_a_limit_on_descriptors_is_one() -> None:
+        """The promise on few descriptors is kept by a program that has them limited, not by luck."""
+        held = "import resource; print(resource.getrlimit(resource.RLIMIT_NOFILE)[0], flush=True)\n"
+        program_text = held + RELAY
+        process = program.Program([sys.executable, "-c", program_text, "{port}"]).start(descriptors=64)
+        try:
+            assert eventually(lambda: process.said() == ("64",))
+        finally:
+            process.discard()
