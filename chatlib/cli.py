@@ -39,10 +39,14 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command. Returns its exit status: 0 well, 1 something is missing, 2 a mistake in the call."""
+    """Runs one command. Returns its exit status: 0 well, 1 something is missing, 2 a mistake in the call,
+    130 ended by Ctrl-C."""
     options = _parser().parse_args(arguments)
     try:
         return int(options.command(options))
+    except KeyboardInterrupt:
+        print("chatlib: stopped", file=sys.stderr)
+        return 130
     except OSError as error:
         print(f"chatlib: {error.strerror or error}", file=sys.stderr)
     except (ValueError, OverflowError) as error:

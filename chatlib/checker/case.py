@@ -75,6 +75,11 @@ class Case:
     """Seconds. Where they are over, the step that waits has failed."""
 
     @property
+    def seats(self) -> int:
+        """How many clients have to be served at once before it can be judged."""
+        return max((len(step.names.split()) for step in self.given if hasattr(step, "names")), default=0)
+
+    @property
     def topic(self) -> str:
         """What the case is about."""
         return self.id.partition(".")[0]

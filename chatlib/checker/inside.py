@@ -139,6 +139,8 @@ class InsideInstance:
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         _end(threads)
+        for thread in threads:  # while what it raises is still kept from the notebook
+            thread.join(0.5)
 
     def _threads(self) -> list[threading.Thread]:
         own = threading.current_thread()

@@ -17,9 +17,11 @@ class Pace:
     quiet: float
     """For what should not happen, once something later has happened."""
 
+    is_doubled: bool = False
+
     def doubled(self) -> "Pace":
         """Returns the pace of a second look, when a first one found silence."""
-        return Pace(2 * self.patience, 2 * self.quiet)
+        return Pace(2 * self.patience, 2 * self.quiet, is_doubled=True)
 
 
 def measured() -> Pace:

@@ -80,10 +80,7 @@ class Program:
 
     def close(self) -> None:
         """Kills what its programs have left behind in sessions of their own."""
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error, OSError):
-                if process.environ().get(COOKIE) == self.cookie:
-                    process.kill()
+        _reap(self.cookie)
 
 
 class Process:
@@ -104,7 +101,8 @@ class Process:
         limits = LIMITS | _process_limit() | ({"RLIMIT_NOFILE": descriptors} if descriptors else {})
         if POSIX:
             command = [sys.executable, "-I", "-S", str(SUPERVISOR), json.dumps(limits), *command]
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1", COOKIE: program.cookie}
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", COOKIE: f"{program.cookie}-{port}"}
+        self._cookie = environment[COOKIE]
         self._process = _spawn(command, environment)
         self._pid = self._process.pid
         if POSIX:
@@ -184,10 +182,10 @@ class Process:
         self._kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(5.0)
-        self._drain.join(1.0)
-        for stream in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(OSError):
-                stream.close()  # type: ignore[union-attr]
+        self._drain.join(0.2)
+        if self._drain.is_alive():  # somebody else holds the other end: a child in a session of its own
+            _reap(self._cookie)
+            self._drain.join(1.0)
 
     def _kill(self) -> None:
         children = self.gauge.processes() if self.gauge and not POSIX else []
@@ -199,7 +197,7 @@ class Process:
 
     def _keep(self) -> None:
         stream: Any = self._process.stdout
-        with contextlib.suppress(OSError, ValueError):
+        with stream:  # closed here: close would wait for a thread that still reads
             while data := stream.read1(4096):
                 self._printed.append(data)
 
@@ -236,6 +234,14 @@ def _gauge(pid: int) -> TreeGauge | None:
     with contextlib.suppress(psutil.Error):
         return TreeGauge(pid)
     return None
+
+
+def _reap(cookie: str) -> None:
+    """Kills the processes whose environment tells that they are ours."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(COOKIE, "").startswith(cookie):
+                process.kill()
 
 
 def _process_limit() -> dict[str, int]:

@@ -130,6 +130,8 @@ class Runner:
         self._lock = threading.Lock()
         self._running: set[Any] = set()
         self._numbers = 0
+        self._seats = 1000, "", False
+        """How many clients it was seen not to serve at once, what came of that, and if that is certain."""
         self._done: dict[str, Verdict] = {}
         self._total = 0
 
@@ -218,6 +220,11 @@ class Runner:
     def _take(
         self, case: Case, dialect: Dialect, patience: pace.Pace
     ) -> tuple[Outcome, Failure | None, str, bool]:
+        seats, reason, certain = self._seats
+        if case.seats >= seats and (
+            certain or not patience.is_doubled
+        ):  # who cannot seat two cannot seat three
+            return Outcome.SKIPPED, None, reason, certain
         limits = {"descriptors": 64} if Need.LIMITS in case.needs else {}
         try:
             stage = self._stage(dialect, patience, case.deadline, **limits)
@@ -236,7 +243,10 @@ class Runner:
             return Outcome.SKIPPED, None, str(reason), True
         except Broken as broken:
             if len(done) < len(case.given):
-                return Outcome.SKIPPED, None, f"before that, {broken.actual}", broken.certain
+                why, certain = f"before that, {broken.actual}", broken.certain or patience.is_doubled
+                if not done and case.seats <= self._seats[0]:
+                    self._seats = case.seats, why, certain
+                return Outcome.SKIPPED, None, why, certain
             failure = Failure(
                 tuple(done),
                 str(step),
