@@ -1,6 +1,7 @@
 """Runs the cases against a target. Each has a server of its own, where servers can be started."""
 
 import contextlib
+import importlib
 import threading
 import time
 import traceback
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import Any
 
+from chatlib import cells
 from chatlib.checker import (
     cases_delivery,
     cases_departures,
@@ -71,7 +73,8 @@ def check(
         prefix: Whether something stands before each line.
         port: Where a program always listens, if it cannot be told its port.
         lan: True to let a server of your own on another computer be attacked.
-        progress: Called after each case with its verdict, how many are done, and how many there are.
+        progress: Called after each case with its verdict, how many are done, and how many there are. A
+            notebook shows that by itself.
 
     Returns:
         A report: what a notebook shows, and a text, JSON or JUnit XML.
@@ -85,8 +88,8 @@ def check(
         dialect_of(dialect, echo, name_first, prefix)  # a mistake should be told before anything starts
     cases = [cases] if isinstance(cases, str) else list(cases)
     chosen = chosen_cases(cases)
-    with contextlib.closing(found), _listening(found):
-        runner = Runner(found, progress)
+    with contextlib.closing(found), _listening(found), _shown() as shown:
+        runner = Runner(found, progress or shown)
         spoken = runner.discovered() if dialect == "auto" else dialect_of(dialect, echo, name_first, prefix)
         chosen = [case for case in chosen if spoken.name in case.dialects or case.id in cases]
         return Report(found.name, spoken, tuple(runner.run(chosen, spoken)), asked=dialect)
@@ -103,6 +106,18 @@ def chosen_cases(names: list[str]) -> list[Case]:
             topics = ", ".join(dict.fromkeys(case.topic for case in CASES))
             raise ValueError(f"there is no case {name!r}: the topics are {topics}")
     return [case for case in CASES if not names or case.id in names or case.topic in names]
+
+
+@contextlib.contextmanager
+def _shown() -> Iterator[Progress | None]:
+    """In a notebook, shows how far it has come; elsewhere whoever calls may do so."""
+    if not cells.running_cell():
+        yield None
+        return
+    # By name: the views know the checker, the checker does not know the views.
+    views = importlib.import_module("chatlib.views.progress")
+    with contextlib.closing(views.ProgressLine()) as line:
+        yield line
 
 
 @contextlib.contextmanager
