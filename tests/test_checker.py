@@ -486,3 +486,42 @@ if os.name == "posix":
             assert eventually(lambda: process.said() == ("64",))
         finally:
             process.discard()
+
+
+def command(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Runs `python -m chatlib check` to its end."""
+    line = [sys.executable, "-m", "chatlib", "check", *arguments]
+    return subprocess.run(line, env=environment(), capture_output=True, encoding="utf-8", timeout=60)
+
+
+def test_the_command_exits_with_what_a_grader_needs(tmp_path: Path) -> None:
+    """0 all well, 1 something broken, 2 nothing to check; reports on the output, sentences beside it."""
+    path = script(tmp_path, RELAY)
+    well = command(path, "--dialect", "raw", "--case", "delivery.reach")
+    assert (well.returncode, well.stderr) == (0, "") and well.stdout.endswith("1 passed\n")
+    broken = command(path, "--case", "framing.split", "--case", "delivery.order")
+    assert broken.returncode == 1 and "FAIL framing.split" in broken.stdout
+    for wrong in ([str(tmp_path)], ["8.8.8.8:53"], [path, "--case", "x"], [path, "--dialect", "x"], []):
+        nothing = command(*wrong)
+        assert nothing.returncode == 2 and nothing.stdout == ""
+        assert nothing.stderr.startswith("chatlib") and nothing.stderr.count("\n") == 1, nothing.stderr
+
+
+def test_the_command_writes_json_junit_and_points(tmp_path: Path) -> None:
+    """Each can be read by a machine; points stand in each of them."""
+    path, table = script(tmp_path, RELAY), tmp_path / "points.csv"
+    table.write_text("delivery.reach,2\nframing.split,3\n", "utf-8")
+    options = ("--points", str(table), "--case", "framing.split", "--case", "delivery.reach")
+    record = json.loads(command("--format", "json", *options, path).stdout)
+    jsonschema.validate(record, SCHEMA)
+    assert record["points"] == {"earned": 2.0, "possible": 5.0, "unjudged": 0.0}
+    suite = ElementTree.fromstring(command("--format", "junit", *options, path).stdout)
+    assert suite.get("failures") == "1"
+    assert command(*options, path).stdout.endswith("2 of 5 points; 0 could not be judged\n")
+
+
+def test_a_command_in_any_language_stands_behind_two_dashes(tmp_path: Path) -> None:
+    """Where `{port}` stands, the port is put; options stand before."""
+    path = script(tmp_path, RELAY)
+    found = command("--dialect", "auto", "--case", "delivery.reach", "--", sys.executable, path, "{port}")
+    assert found.returncode == 0 and "found: raw" in found.stdout, found

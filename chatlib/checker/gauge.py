@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 try:  # comes with JupyterLab; a kit without it can still check what needs no look inside
@@ -58,20 +60,33 @@ class TreeGauge:
 
 
 class OwnGauge:
-    """This process, in which the server runs beside the checker."""
+    """This process, in which the server runs beside the checker.
 
-    def __init__(self) -> None:
-        self._process = psutil.Process() if psutil else None
+    Args:
+        threads: Returns the server's threads.
+    """
+
+    def __init__(self, threads: Callable[[], list[threading.Thread]]) -> None:
+        self._process = psutil.Process()
+        self._threads = threads
+        self._used: dict[int, float] = {}
 
     def cpu(self) -> float:
-        return time.process_time()
+        if (
+            sys.platform == "darwin"
+        ):  # pragma: no cover # the system counts its threads, and does not name them
+            return time.process_time()
+        own = {thread.native_id for thread in self._threads()}
+        for thread in self._process.threads():
+            if thread.id in own:  # one that has ended keeps what it used
+                self._used[thread.id] = thread.user_time + thread.system_time
+        return sum(self._used.values())
 
     def memory(self) -> int:
-        return int(self._process.memory_info().rss)  # type: ignore[union-attr]
+        return int(self._process.memory_info().rss)
 
     def descriptors(self) -> int:
-        process: Any = self._process
-        return int(process.num_handles() if os.name == "nt" else process.num_fds())
+        return int(self._process.num_handles() if os.name == "nt" else self._process.num_fds())
 
     def threads(self) -> int:
         return threading.active_count()

@@ -101,7 +101,7 @@ class InsideInstance:
 
     def __init__(self, server: Any, kept: deque[str], before: set[threading.Thread]) -> None:
         self.server, self._kept, self._before = server, kept, before
-        self.gauge: Gauge | None = OwnGauge() if psutil else None
+        self.gauge: Gauge | None = OwnGauge(self._threads) if psutil else None
         self._error = ""
         self.thread = threading.Thread(target=self._serve, name="the server", daemon=True)
         self.thread.start()

@@ -59,6 +59,7 @@ def overheard() -> Iterator[deque[str]]:
 
 
 def last_lines(text: str, count: int = 6) -> tuple[str, ...]:
-    """Returns the last lines that are not empty, each cut to what fits on a line."""
-    lines = [line.rstrip()[:160] for line in text.splitlines() if line.strip()]
-    return tuple(lines[-count:])
+    """Returns the last lines that are not empty, nor the same as the one before, cut to a length."""
+    lines = [line.rstrip()[:100] for line in text.splitlines() if line.strip()]
+    different = [line for line, before in zip(lines, ["", *lines], strict=False) if line != before]
+    return tuple(different[-count:])

@@ -180,7 +180,7 @@ def _fields(verdict: Verdict) -> Iterator[tuple[str, list[str]]]:
 def _told(verdict: Verdict) -> Iterator[str]:
     yield f"FAIL {verdict.case.id}: {verdict.case.title}"
     for heading, lines in _fields(verdict):
-        for number, line in enumerate(lines):
+        for number, line in enumerate("\n".join(lines).splitlines()):
             yield f"  {heading if number == 0 else '':10}  {line}"
 
 
@@ -191,7 +191,7 @@ def _row(verdict: Verdict) -> str:
     if verdict.failure:
         rows = "".join(
             f"<tr><th style='text-align:left;vertical-align:top'>{escape(heading)}</th>"
-            f"<td style='text-align:left'>{'<br>'.join(map(escape, lines))}</td></tr>"
+            f"<td style='text-align:left;white-space:pre-wrap'>{escape(chr(10).join(lines))}</td></tr>"
             for heading, lines in _fields(verdict)
         )
         return f"<details open><summary><b>{head}</b></summary><table>{rows}</table></details>"

@@ -106,7 +106,8 @@ class Stage:
             text = self.say(speaker, self._ping())
             if self.room.until(lambda: all(self.hears(peer, text) or peer.end for peer in listeners), pause):  # noqa: B023
                 break
-        self.must_hear(speaker, listeners, text)
+        if missing := [peer for peer in listeners if not self.hears(peer, text)]:
+            self._strangers(speaker, missing[0])
 
     def acquaint(self, names: Iterable[str]) -> None:
         """Waits until each hears the others: to be connected does not yet mean to be served.

@@ -186,9 +186,9 @@ class Idle:
 
     WATCHED = 0.5
     """Seconds."""
-    BUSY = 0.12
+    BUSY = 0.05
     """Seconds of processor time in that. A server that waits takes a thousandth; one that spins takes all
-    that it can get, on a busy machine a third."""
+    that it can get, on a busy machine not much."""
 
     def __str__(self) -> str:
         return "nobody does anything, and the server takes no processor time"
