@@ -1,0 +1,123 @@
+"""The guide for those who teach says only what is so: its commands parse, and what it names is there."""
+
+import csv
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from faults import environment
+from refresh import LESSONS
+
+from chatlib.checker.dialect import DIALECTS
+from chatlib.checker.report import points_of
+from chatlib.checker.run import CASES
+from chatlib.cli import OPTIONS, _parser
+
+ROOT = Path(__file__).parent.parent
+GUIDE = (ROOT / "docs" / "teaching.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w+)\n(.+?)```", GUIDE, re.DOTALL)
+[LOOP] = [text for language, text in BLOCKS if language == "python"]
+[POINTS] = [text for language, text in BLOCKS if language == "csv"]
+COMMANDS = [
+    shlex.split(call.split(" > ")[0])
+    for language, text in BLOCKS
+    if language in ("text", "sh")
+    for call in re.findall(r"-m chatlib (.+)$", text, re.MULTILINE)
+]
+NAMES = {case.id for case in CASES} | {case.topic for case in CASES}
+ONE_AT_A_TIME = """
+import socketserver, sys
+class Handler(socketserver.BaseRequestHandler):
+    def handle(self):
+        while self.request.recv(1024):
+            pass
+socketserver.TCPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+def cells_of(number: str) -> list[tuple[str, str]]:
+    """Returns the code cells of a lesson, each with the heading above it."""
+    [path] = LESSONS.glob(f"{number}_*.ipynb")
+    found, heading = [], ""
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code":
+            found.append((heading, cell.source))
+        else:
+            heading = ([heading, *re.findall(r"^## (.+)$", cell.source, re.MULTILINE)])[-1].replace("`", "")
+    return found
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_its_commands_parse(words: list[str]) -> None:
+    """Each command and option exists, and takes what it is given."""
+    options = _parser().parse_args(words)
+    assert set(getattr(options, "case", [])) <= NAMES
+
+
+def test_its_other_options_exist() -> None:
+    """Also those that are named in a sentence."""
+    for option, value in re.findall(r"`(--[a-z-]+) (\w+)`", GUIDE):
+        command = ["serve", "sync"] if option == "--port" else ["check", "server.py"]
+        _parser().parse_args([*command, option, value])
+    assert all(f"`--{option} yes`" in GUIDE for option in OPTIONS)
+    assert set(re.findall(r"run\.py (\w+)", GUIDE)) <= {"lab", "test"}
+
+
+def test_its_links_are_there() -> None:
+    """Every file that it links to exists."""
+    targets = re.findall(r"\]\(([^)]+)\)", GUIDE)
+    assert targets
+    assert all((ROOT / "docs" / target).exists() for target in targets)
+
+
+@pytest.mark.parametrize("path", sorted(LESSONS.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_it_knows_every_lesson(path: Path) -> None:
+    """With the title and the minutes that stand in the notebook."""
+    text = nbformat.read(path, as_version=4).cells[0].source
+    [title] = re.findall(r"^# (.+)$", text, re.MULTILINE)
+    [minutes] = re.findall(r"(\d\d) minutes", text)
+    assert f"**[{title}](../notebooks/{path.name}), {minutes} minutes.**" in GUIDE
+
+
+def test_the_cells_that_answer_are_there() -> None:
+    """Each misconception is answered by a cell under the heading that is named."""
+    answers = re.findall(r"\[(\d\d)\]\([^)]+\) \*(.+?)\*: `(.+?)`", GUIDE)
+    assert len(answers) > 8
+    for number, heading, piece in answers:
+        assert any(heading == above and piece in source for above, source in cells_of(number)), piece
+
+
+def test_its_cases_exist(tmp_path: Path) -> None:
+    """Topics in the table of points, and ids in the text."""
+    file = tmp_path / "points.csv"
+    file.write_text(POINTS, encoding="utf-8")
+    assert set(points_of(file)) <= NAMES
+    topics = {case.topic for case in CASES}
+    named = [name for name in re.findall(r"`([a-z]+\.\w+)`", GUIDE) if name.partition(".")[0] in topics]
+    assert named
+    assert set(named) <= NAMES
+
+
+def test_it_counts_the_cases_of_each_dialect() -> None:
+    """As they are now."""
+    counts = dict(re.findall(r"^\| `([a-z-]+)` \|.+\| (\d+) \|$", GUIDE, re.MULTILINE))
+    assert counts == {name: str(sum(name in case.dialects for case in CASES)) for name in DIALECTS}
+
+
+@pytest.mark.slow
+def test_its_loop_grades_a_folder(tmp_path: Path) -> None:
+    """The program is run as it stands: one server does not start, one serves a client at a time."""
+    (tmp_path / "points.csv").write_text(POINTS, encoding="utf-8")
+    for who, text in {"anna": "oops(", "ben": ONE_AT_A_TIME}.items():
+        (tmp_path / "submissions" / who).mkdir(parents=True)
+        (tmp_path / "submissions" / who / "server.py").write_text(text, encoding="utf-8")
+    command = [sys.executable, "-c", LOOP]
+    subprocess.run(command, cwd=tmp_path, env=environment(), timeout=60, check=True)
+    with (tmp_path / "grades.csv").open(encoding="utf-8", newline="") as grades:
+        [_, anna, ben] = csv.reader(grades)
+    assert "SyntaxError" in anna[1]
+    assert ben == ["ben", "1", "0.0", "20.0", "80.0", "delivery.reach"]
