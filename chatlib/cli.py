@@ -13,7 +13,7 @@ from chatlib import background
 from chatlib.checker.case import Verdict
 from chatlib.checker.dialect import DIALECTS
 from chatlib.checker.report import points_of
-from chatlib.checker.run import check
+from chatlib.checker.run import check, chosen_cases
 from chatlib.client import connect
 from chatlib.diagnosis import doctor
 from chatlib.film.script import film_script
@@ -48,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("chatlib: stopped", file=sys.stderr)
         return 130
     except OSError as error:
-        print(f"chatlib: {error.strerror or error}", file=sys.stderr)
+        file = f"{error.filename}: " if error.filename else ""
+        print(f"chatlib: {file}{error.strerror or error}", file=sys.stderr)
     except (ValueError, OverflowError) as error:
         print(f"chatlib: {error}", file=sys.stderr)
     return 2
@@ -75,7 +76,7 @@ def _parser() -> Parser:
     look = commands.add_parser(
         "check",
         help="say which promises a server keeps",
-        epilog="Exit status: 0 no promise was broken, 1 some were, 2 there is nothing to check.",
+        epilog="Exit status: 0 no promise was broken, 1 some were, or none was judged, 2 nothing to check.",
     )
     look.set_defaults(command=_check)
     look.add_argument(
@@ -91,7 +92,12 @@ def _parser() -> Parser:
     look.add_argument(
         "--points", type=Path, metavar="FILE", help="lines like framing.split,2: a grader's table"
     )
-    look.add_argument("--port", type=_port, default=0, help="where the program always listens")
+    look.add_argument(
+        "--port",
+        type=_port,
+        default=0,
+        help="where the program always listens; then one case after the other",
+    )
     for name, what in OPTIONS.items():
         look.add_argument(f"--{name}", choices=("yes", "no"), help=f"{what} (raw and lines)")
     look.add_argument("--lan", action="store_true", help="HOST may be another computer of yours")
@@ -143,6 +149,7 @@ def _chat(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     table = points_of(options.points) if options.points else None
+    chosen_cases(list(table or ()))  # a name that is misspelt would cost somebody points
     target = options.target[0] if len(options.target) == 1 else options.target
     given = {name.replace("-", "_"): getattr(options, name.replace("-", "_")) for name in OPTIONS}
     report = check(

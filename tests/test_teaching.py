@@ -120,4 +120,4 @@ def test_its_loop_grades_a_folder(tmp_path: Path) -> None:
     with (tmp_path / "grades.csv").open(encoding="utf-8", newline="") as grades:
         [_, anna, ben] = csv.reader(grades)
     assert "SyntaxError" in anna[1]
-    assert ben == ["ben", "1", "0.0", "20.0", "80.0", "delivery.reach"]
+    assert ben == ["ben", "1", "0.0", "100.0", "0.0", "delivery.reach"]

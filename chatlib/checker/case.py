@@ -50,7 +50,16 @@ class Broken(Exception):
 
 
 class Unjudged(Exception):
-    """This case says nothing about this server. The message says why."""
+    """This case says nothing about this server.
+
+    Args:
+        why: For a beginner to read.
+        blocked: True if another fault of the server is the reason.
+    """
+
+    def __init__(self, why: str, blocked: bool = False) -> None:
+        super().__init__(why)
+        self.blocked = blocked
 
 
 @dataclass(frozen=True)
@@ -119,7 +128,14 @@ class Verdict:
     failure: Failure | None = None
     reason: str = ""
     """Why it was skipped, or what went wrong in the checker."""
+    blocked: bool = False
+    """True if it was skipped because of another fault of the server: a grader gives no points then."""
     seconds: float = 0.0
+
+    @property
+    def counts(self) -> bool:
+        """Whether a grader counts it: not if it says nothing about this server."""
+        return self.blocked or self.outcome in (Outcome.PASS, Outcome.FAIL)
 
     def record(self) -> dict[str, Any]:
         """Returns it as plain data."""
@@ -132,7 +148,7 @@ class Verdict:
             "seconds": round(self.seconds, 3),
         }
         if self.reason:
-            record["reason"] = self.reason
+            record |= {"reason": self.reason, "blocked": self.blocked}
         if self.failure:
             failure = {
                 name: list(value) if isinstance(value, tuple) else value

@@ -80,7 +80,9 @@ class ComeAndGo:
             except Broken as broken:
                 if number > 3:
                     raise
-                raise Unjudged(f"who comes when another has left is not served: {broken.actual}") from None
+                raise Unjudged(
+                    f"who comes when another has left is not served: {broken.actual}", blocked=True
+                ) from None
         return visitors
 
     def _visitor(self, stage: Stage, name: str) -> Peer:

@@ -84,7 +84,10 @@ class SayFramed:
             heard = bytes(listener.heard[mark:])
             expected = f"{listener.name} receives {show(stage.dialect.spoken(lost[0]))}"
             expected += " as one line" if stage.dialect.framed else ""
-            raise Broken(expected, stage.fate(listener, heard), certain=bool(heard.strip()))
+            actual = stage.fate(listener, heard)
+            if any(text[:4] in heard for text in lost):
+                actual = f"it came apart: {actual}"
+            raise Broken(expected, actual, certain=bool(heard.strip()))
 
 
 def _carries(stage: Stage, speaker: Peer, line: bytes, text: bytes) -> bool:

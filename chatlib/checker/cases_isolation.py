@@ -49,7 +49,7 @@ class Crowd:
             guest = stage.admit(f"guest{number}")
             guests.append(stage.peers.pop(guest.name))
             hearers = [guest] if stage.dialect.answers else [witness, *guests[:-1]]
-            stage.be_heard(guest, hearers)
+            stage.be_heard(guest, hearers, 3 * stage.pace.patience)  # each line goes to so many
             for peer in guests:
                 peer.heard.clear()
 

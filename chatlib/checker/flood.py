@@ -70,6 +70,8 @@ class Flow:
     def __init__(self, stage: Stage, speaker: Peer, listener: Peer) -> None:
         self.stage, self.speaker, self.listener = stage, speaker, listener
         self.lines = Lines()
+        self.pacing = [self.lines]
+        """What those hear who must not fall behind."""
         self.sent = 0
         self._number = 0
         self._owed = b""
@@ -103,7 +105,7 @@ class Flow:
         return time.monotonic() - start
 
     def _arrived(self) -> int:
-        return self.lines.dots * LENGTH // (LENGTH - 15)
+        return min(lines.dots for lines in self.pacing) * LENGTH // (LENGTH - 15)
 
     def _push(self, goal: int) -> None:
         """Sends what fits into the window. Never waits."""
@@ -128,7 +130,9 @@ def control(stage: Stage, flow: Flow, size: int) -> None:
     try:
         seconds = flow.run(size, 4.0)
     except Broken as broken:
-        raise Unjudged(f"a flood fails already while everybody reads: {broken.actual}") from None
+        raise Unjudged(
+            f"a flood fails already while everybody reads: {broken.actual}", blocked=True
+        ) from None
     if flow.sent < size * 0.9:
         raise Unjudged(f"it is too slow for a flood: {flow.sent / MEGABYTE / seconds:.1f} MB in a second")
 
@@ -170,8 +174,9 @@ class Flood:
         seen = Lines()
         sleeper.listener = seen
         flow = Flow(stage, speaker, listener)
+        flow.pacing = [flow.lines] if stage.dialect.answers else [flow.lines, seen]
         control(stage, flow, self.warmup * MEGABYTE)
-        stage.wait(lambda: stage.dialect.answers or seen.dots >= flow.lines.dots, stage.pace.patience)
+        flow.pacing = [flow.lines]
         torn_before = seen.torn
         stage.room.sleep(sleeper)
         if stage.dialect.answers:
@@ -196,7 +201,7 @@ class Flood:
             flow.run(size, 12.0)
         except Broken as broken:
             if self.growth or self.whole:
-                raise Unjudged(f"before that, {broken.actual}: see slow.others") from None
+                raise Unjudged(f"before that, {broken.actual}: see slow.others", blocked=True) from None
             raise
         if flow.sent - before < min(size, 6 * MEGABYTE) * 0.9:
             raise Unjudged("it is too slow for a flood")
@@ -224,7 +229,7 @@ class Flood:
 
     def _wake(self, stage: Stage, sleeper: Peer, seen: Lines, torn_before: bool) -> None:
         if torn_before:
-            raise Unjudged("lines arrive torn also at clients that read: see framing")
+            raise Unjudged("lines arrive torn also at clients that read: see framing", blocked=True)
         dots = -1
         stage.room.wake(sleeper)
         while not sleeper.end and seen.dots > dots:  # it reads on as long as something comes

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from chatlib.address import LOOPBACK, Address
@@ -118,7 +119,9 @@ class InsideInstance:
     def waiting(self) -> tuple[str, ...]:
         threads = {thread.name for thread in self._threads()}
         with xray() as film:
-            return tuple(str(waiting) for waiting in film.waiting() if waiting.thread in threads)
+            recording = film.recording()
+        spans = tuple(span for span in recording.spans if span.thread in threads)
+        return tuple(map(str, replace(recording, spans=spans).waiting))
 
     def stop(self, seconds: float) -> str:
         deadline = time.monotonic() + seconds

@@ -60,6 +60,8 @@ def overheard() -> Iterator[deque[str]]:
 
 def last_lines(text: str, count: int = 6) -> tuple[str, ...]:
     """Returns the last lines that are not empty, nor the same as the one before, cut to a length."""
+    if text.rstrip().endswith("\nKeyboardInterrupt"):  # our own Ctrl-C is no news
+        text = text[: text.rfind("Traceback (most recent call last)")]
     lines = [line.rstrip()[:100] for line in text.splitlines() if line.strip()]
     different = [line for line, before in zip(lines, ["", *lines], strict=False) if line != before]
     return tuple(different[-count:])

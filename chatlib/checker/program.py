@@ -54,7 +54,7 @@ class Program:
         if psutil is None:  # pragma: no cover
             raise TargetError("to check a program, the package psutil is needed: pip install psutil")
         self.command, self.port = command, port
-        self.name = " ".join(Path(word).name if os.sep in word else word for word in command)
+        self.name = " ".join("python" if word == sys.executable else word for word in command)
         self.told = any(PORT in word for word in command)
         offers = {Need.START, Need.GAUGE, Need.PORT}
         self.offers = frozenset(offers | ({Need.LIMITS} if POSIX else set()))
@@ -121,7 +121,7 @@ class Process:
         elsewhere_since = 0.0
         while time.monotonic() < deadline:
             if ended := self.ended():
-                raise TargetError(f"it {ended}, before it listened on a port{self._quoted()}")
+                raise TargetError(f"{ended}, before it listened on a port{self._quoted()}")
             ports = self.gauge.ports() if self.gauge else set()
             if wanted in ports:
                 return
@@ -135,7 +135,8 @@ class Process:
                 )
             time.sleep(0.005)
         raise TargetError(
-            f"it runs, but after {within:.0f} s it listens on no port{self._quoted()}", runs=True
+            f"it runs, but after {within:.0f} s it listens on no port (asks it for input?){self._quoted()}",
+            runs=True,
         )
 
     def ended(self) -> str:
@@ -147,8 +148,8 @@ class Process:
         self._drain.join(1.0)
         if code > 128 and POSIX:
             with contextlib.suppress(ValueError):
-                return f"has ended: killed by {signal.Signals(code - 128).name}"
-        return f"has ended, with exit code {code}"
+                return f"the server has ended: killed by {signal.Signals(code - 128).name}"
+        return f"the server has ended, with exit code {code}"
 
     def said(self) -> tuple[str, ...]:
         return last_lines(b"".join(list(self._printed)).decode("utf-8", "replace"))
@@ -159,10 +160,10 @@ class Process:
     def guard(self) -> None:
         """Kills it if it uses too much."""
         if self.gauge and not self.killed and self._process.poll() is None:
-            if self.gauge.memory() > MEMORY:
-                self.killed = f"it used more than {MEMORY >> 20} MiB of memory"
-            elif len(self.gauge.processes()) > PROCESSES:
+            if len(self.gauge.processes()) > PROCESSES:
                 self.killed = f"it became more than {PROCESSES} processes"
+            elif self.gauge.memory() > MEMORY:
+                self.killed = f"it used more than {MEMORY >> 20} MiB of memory"
             if self.killed:
                 self._kill()
 
@@ -188,10 +189,10 @@ class Process:
             self._drain.join(1.0)
 
     def _kill(self) -> None:
-        children = self.gauge.processes() if self.gauge and not POSIX else []
+        children = self.gauge.processes() if self.gauge else []  # before they lose their parent
         with contextlib.suppress(OSError):
             self._process.stdin.close()  # type: ignore[union-attr] # the leash: its supervisor kills it
-        for process in children:  # pragma: no cover
+        for process in children:
             with contextlib.suppress(psutil.Error):
                 process.kill()
 

@@ -28,6 +28,8 @@ class Report:
     verdicts: tuple[Verdict, ...]
     asked: str = ""
     """The dialect that was asked for: `auto`, if it was found out."""
+    seconds: float = 0.0
+    """How long it took."""
 
     @property
     def passed(self) -> bool:
@@ -57,22 +59,22 @@ class Report:
         """Returns the points of a grader's table, by case or topic.
 
         Args:
-            table: How many points a case is worth; those of a topic are shared by its cases that were judged.
+            table: How many points a case is worth; those of a topic are shared by its cases.
 
         Returns:
-            `earned` of `possible`, and `unjudged` for what was skipped.
+            `earned` of `possible`, and `unjudged` for what says nothing about this server. A case that could
+            not be judged because of another fault of the server is possible, and not earned.
         """
         total = {"earned": 0.0, "possible": 0.0, "unjudged": 0.0}
         for name, worth in table.items():
             group = [verdict for verdict in self.verdicts if name in (verdict.case.id, verdict.case.topic)]
-            judged = [verdict for verdict in group if verdict.outcome in (Outcome.PASS, Outcome.FAIL)]
-            if not judged:
+            counted = [verdict for verdict in group if verdict.counts]
+            if not counted:
                 total["unjudged"] += worth
                 continue
             total["possible"] += worth
-            total["earned"] += (
-                worth * sum(verdict.outcome is Outcome.PASS for verdict in judged) / len(judged)
-            )
+            passed = sum(verdict.outcome is Outcome.PASS for verdict in counted)
+            total["earned"] += worth * passed / len(counted)
         return {key: round(value, 2) for key, value in total.items()}
 
     def record(self, table: Mapping[str, float] | None = None) -> dict[str, Any]:
@@ -110,7 +112,7 @@ class Report:
             failures=str(counts[Outcome.FAIL]),
             errors=str(counts[Outcome.ERROR]),
             skipped=str(counts[Outcome.SKIPPED]),
-            time=f"{sum(verdict.seconds for verdict in self.verdicts):.3f}",
+            time=f"{self.seconds:.3f}",
         )
         properties = ElementTree.SubElement(suite, "properties")
         known = {"dialect": str(self.dialect)} | ({} if table is None else self.points(table))
@@ -123,12 +125,17 @@ class Report:
 
     def __str__(self) -> str:
         found = "found: " if self.asked == "auto" else ""
-        lines = [f"{self.target}, {found}{self.dialect}", ""]
+        lines = [f"{self.target}, {found}{self.dialect}"]
+        if found and not self.dialect.framed:
+            lines.append("(what is promised about lines is left out: --dialect lines holds it to that)")
+        lines.append("")
+        reason = ""
         width = max((len(verdict.case.id) for verdict in self.verdicts), default=0)
         for verdict in self.verdicts:
             lines.append(f"{SIGNS[verdict.outcome]:5} {verdict.case.id:{width}}  {verdict.case.title}")
-            if verdict.reason:
+            if verdict.reason and verdict.reason != reason:  # once is enough
                 lines.append(f"      {'':{width}}  ({verdict.reason.strip().splitlines()[-1]})")
+            reason = verdict.reason
         for verdict in self.verdicts:
             if verdict.failure:
                 lines += ["", *_told(verdict)]
@@ -149,12 +156,14 @@ def points_of(path: Path) -> dict[str, float]:
     """
     table: dict[str, float] = {}
     for number, row in enumerate(csv.reader(path.read_text("utf-8-sig").splitlines()), 1):
-        if not row or row[0].startswith("#") or row[:2] == ["case", "points"]:
+        if not row or row[0].startswith("#") or row[0].strip().lower() == "case":
             continue
         try:
             name, worth = row[0].strip(), float(row[1])
         except (IndexError, ValueError):
-            raise ValueError(f"{path}, line {number}: it has the form framing.split,2") from None
+            raise ValueError(f"{path}, line {number}: it must have the form framing.split,2") from None
+        if name in table:
+            raise ValueError(f"{path}, line {number}: {name} has points already")
         table[name] = worth
     return table
 

@@ -1,5 +1,6 @@
 """Where the steps of one case take place: a server, its clients, and how they talk in its dialect."""
 
+import errno
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
@@ -62,6 +63,8 @@ class Stage:
         except TimeoutError:
             raise Broken(f"{name} can connect", self.silence("no answer"), certain=False) from None
         except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise Unjudged("the checker itself has no descriptor left: see ulimit -n") from None
             reason = (error.strerror or str(error)).lower()
             raise Broken(f"{name} can connect", self.explain(reason), certain=False) from None
         self.peers[name] = peer
@@ -96,13 +99,13 @@ class Stage:
             expected = f"{peer.name} may come in with the name {peer.nick}"
             raise Broken(expected, self.fate(peer, bytes(peer.heard[before:])), certain=bool(peer.end))
 
-    def be_heard(self, speaker: Peer, listeners: list[Peer]) -> None:
+    def be_heard(self, speaker: Peer, listeners: list[Peer], patience: float = 0.0) -> None:
         """Says something, again and again, until all of them have heard it: then a newcomer is served.
 
         Raises:
             Broken: Somebody does not hear it.
         """
-        for pause in self._pauses():
+        for pause in self._pauses(patience):
             text = self.say(speaker, self._ping())
             if self.room.until(lambda: all(self.hears(peer, text) or peer.end for peer in listeners), pause):  # noqa: B023
                 break
@@ -218,7 +221,7 @@ class Stage:
     def explain(self, what: str) -> str:
         """Adds that the server is no longer there, if it is so."""
         ended = self.instance.ended()
-        return f"{what}; {ended}" if ended else what
+        return f"{what}; {ended}" if ended and ended not in what else what
 
     def gauge(self) -> Gauge:
         """Returns what says how much the server uses.
@@ -230,9 +233,9 @@ class Stage:
             raise Unjudged("its process cannot be looked into from here")
         return self.instance.gauge
 
-    def _pauses(self) -> Iterator[float]:
+    def _pauses(self, patience: float = 0.0) -> Iterator[float]:
         """Yields how long to wait before saying it again: at first not long, in all for our patience."""
-        pause, left = 0.02, self.pace.patience
+        pause, left = 0.02, patience or self.pace.patience
         while left > 0:
             yield min(pause, left)
             pause, left = min(2 * pause, self.pace.patience / 4), left - pause

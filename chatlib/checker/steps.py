@@ -21,7 +21,7 @@ class Join:
     names: str
 
     def __str__(self) -> str:
-        return f"{listed(self.names)} {'join' if ' ' in self.names else 'joins'}"
+        return f"{listed(self.names)} {'join and greet each other' if ' ' in self.names else 'joins'}"
 
     def run(self, stage: Stage) -> None:
         here = [peer.name for peer in stage.present()]

@@ -172,7 +172,7 @@ def _remote(host: str, port: int, lan: bool) -> Remote:
     except ValueError:
         raise TargetError(f"{host} is a name: give the address itself, like 127.0.0.1:{port}") from None
     if not address.is_loopback:
-        if not address.is_private or address.is_unspecified or address.is_multicast:
+        if not address.is_private or address.is_multicast or address.is_reserved:
             raise TargetError(f"{host} is a public address: only servers on this computer are checked")
         if not lan:
             raise TargetError(f"{host} is another computer: if it is yours, say --lan (in Python: lan=True)")
@@ -199,7 +199,7 @@ def _command(words: list[str], port: int) -> list[str]:
     if alone and first.suffix == ".py":
         words = [sys.executable, str(first)]
     elif alone and not (os.access(first, os.X_OK) and first.is_file()):
-        raise TargetError(f"{first} is no Python script: say how it is started, as in -- node {first} {PORT}")
+        raise TargetError(f"{first} is no Python script: say how it is run, as in -- node server.js {PORT}")
     if any(PORT in word for word in words) or port:
         return words
     if alone:
