@@ -11,7 +11,7 @@ from chatlib.checker.steps import Join, Talk, listed, voice_of
 LINES = 30
 """Lines in a row. Short ones: all together they fit into one `recv(1024)`."""
 
-ROUNDS = 8
+ROUNDS = 30
 """How often all talk at once."""
 
 
@@ -116,32 +116,24 @@ class AllAtOnce:
         return f"{listed(self.names)} talk at the same time"
 
     def run(self, stage: Stage) -> None:
-        burst = 6 if stage.dialect.framed else 1  # small enough for one recv(1024), so that none is cut there
-        for _ in range(ROUNDS if stage.dialect.framed else 3 * ROUNDS):
-            said = {
-                stage.peers[name]: [self._text(stage) for _ in range(burst)] for name in self.names.split()
-            }
-            for number in range(burst):
-                for speaker, texts in said.items():
-                    stage.say(speaker, texts[number])
+        for _ in range(ROUNDS):  # a line each: what several lines in one piece become is another case
+            said = {stage.peers[name]: self._text(stage) for name in self.names.split()}
+            for speaker, text in said.items():
+                stage.say(speaker, text)
             self._compare(stage, said)
 
     def _text(self, stage: Stage) -> bytes:
         return stage.text("from") + b"-" * 10 + stage.text("to")
 
-    def _compare(self, stage: Stage, said: dict[Peer, list[bytes]]) -> None:
+    def _compare(self, stage: Stage, said: dict[Peer, bytes]) -> None:
         pairs = [(speaker, listener) for speaker in said for listener in stage.listeners(speaker)]
-        stage.wait(
-            lambda: all(stage.hears(listener, text) for speaker, listener in pairs for text in said[speaker])
-        )
+        stage.wait(lambda: all(stage.hears(listener, said[speaker]) for speaker, listener in pairs))
         if stage.dialect.framed:  # the end of the last line may be yet to come
-            stage.wait(
-                lambda: all(_ended(stage, peer, said[speaker]) for speaker, peer in pairs), stage.pace.quiet
-            )
+            ended = lambda: all(stage.line(peer, said[speaker]) is not None for speaker, peer in pairs)  # noqa: E731
+            stage.wait(ended, stage.pace.quiet)
         for speaker, listener in pairs:
-            _compare_order(stage, speaker, listener, said[speaker])
-            for text in said[speaker]:
-                self._compare_voice(stage, speaker, listener, text)
+            _compare_order(stage, speaker, listener, [said[speaker]])
+            self._compare_voice(stage, speaker, listener, said[speaker])
         for listener in stage.present():
             listener.heard.clear()
 
@@ -152,10 +144,6 @@ class AllAtOnce:
         if voice_of(line, stage.dialect.spoken(text)) not in voices:
             expected = f"{listener.name} receives {show(text)} in a line of its own"
             raise Broken(expected, f"{listener.name} received it as {show(line)}")
-
-
-def _ended(stage: Stage, listener: Peer, texts: list[bytes]) -> bool:
-    return all(stage.line(listener, text) is not None for text in texts)
 
 
 def _compare_order(stage: Stage, speaker: Peer, listener: Peer, texts: list[bytes]) -> None:
