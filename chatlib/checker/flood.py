@@ -261,11 +261,11 @@ class Flood:
         expected = "the sleeper receives every line, or is told that some are missing, or sees the end"
         if gap is not None:
             raise Broken(expected, f"after line {gap} others are missing, and it was not told")
-        speaker = stage.peers[self.speaker]
-        text = stage.say(speaker)
-        listener = sleeper if not stage.dialect.answers else speaker
+        if stage.dialect.answers:  # the last thing that it said was half a line
+            return
+        text = stage.say(stage.peers[self.speaker])
         sleeper.listener = sleeper.heard.extend
-        if not stage.wait(lambda: stage.hears(listener, text) or sleeper.end):
+        if not stage.wait(lambda: stage.hears(sleeper, text) or sleeper.end):
             raise Broken(
                 expected, stage.silence("it stayed connected, and hears nothing any more"), certain=False
             )
