@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from chatlib.address import LOOPBACK, Address
@@ -17,9 +18,12 @@ from chatlib.checker.gauge import OwnGauge, psutil
 from chatlib.checker.overhear import last_lines
 from chatlib.checker.target import Gauge, Instance, TargetError
 from chatlib.film.film import xray
+from chatlib.film.records import Place
 
 STARTS_WITHIN = 3.0
 """Seconds in which it has to be made, and to listen."""
+
+CHATLIB = str(Path(__file__).parent.parent)
 
 POLL_INTERVAL = 0.05
 """Seconds between a stock server's checks for `shutdown`. (socketserver's default is 0.5.)"""
@@ -121,7 +125,8 @@ class InsideInstance:
         with xray() as film:
             recording = film.recording()
         spans = tuple(span for span in recording.spans if span.thread in threads)
-        return tuple(map(str, replace(recording, spans=spans).waiting))
+        waiting = replace(recording, spans=spans).waiting
+        return tuple(str(one if _is_own(one.place) else one._replace(place=None)) for one in waiting)
 
     def stop(self, seconds: float) -> str:
         deadline = time.monotonic() + seconds
@@ -172,6 +177,11 @@ class InsideInstance:
         why = self._error or "its server_address must be the host and port on which it listens"
         self.discard()
         raise TargetError(f"{type(self.server).__name__} cannot be connected to: {why}")
+
+
+def _is_own(place: Place | None) -> bool:
+    """Whether a line is the student's, and not one of ours."""
+    return place is not None and not place.file.startswith(CHATLIB)
 
 
 def _takes_arguments(make: Callable[..., Any]) -> bool:

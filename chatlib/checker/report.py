@@ -145,7 +145,8 @@ class Report:
 
     def _repr_html_(self) -> str:
         head = f"<p><b>{escape(self.target)}</b>: {escape(self.summary)}</p>"
-        return f"<div>{head}{''.join(map(_row, self.verdicts))}</div>"
+        to_mend_first = sorted(self.verdicts, key=lambda verdict: verdict.failure is None)
+        return f"<div>{head}{''.join(map(_row, to_mend_first))}</div>"
 
 
 def points_of(path: Path) -> dict[str, float]:
