@@ -94,8 +94,9 @@ class Sleep:
     """Calls the function, and sees what its wait costs."""
 
     SECONDS = 0.3
-    BUSY = 0.1
-    """Seconds of processor time: a call that sleeps takes a thousandth of that."""
+    BUSY = 0.03
+    """Seconds of processor time. A call that sleeps takes a hundredth of that; one that asks again and again
+    takes all that it gets, on a busy computer a part."""
 
     def __str__(self) -> str:
         return f"the other side does nothing; receive_within(sock, {self.SECONDS:g}) waits"
