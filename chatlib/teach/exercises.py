@@ -166,7 +166,7 @@ def _begun(task: Exercise, answer: Any) -> Verdict:
     elif left := unwritten(answer):
         expected = "your code, where it says YOUR CODE HERE"
         actual = (
-            f"nothing has been written yet in {', '.join(left)}: `raise NotImplementedError` is still there"
+            f"nothing has been written yet in {', '.join(left)}: raise NotImplementedError is still there"
         )
     if not expected:
         return Verdict(case, Outcome.PASS)

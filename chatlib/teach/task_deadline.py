@@ -120,7 +120,7 @@ CASES = (
         "What is there is returned",
         "If something has arrived, it is returned at once.",
         steps=(Receive(b"hello", "that has come", sends=b"hello", seconds=1.5),),
-        hint="`sock.recv(1024)` returns what has arrived. Do you `return` it?",
+        hint="sock.recv(1024) returns what has arrived. Do you return it?",
         lesson=LESSON,
     ),
     Case(
@@ -128,7 +128,7 @@ CASES = (
         "Nothing comes: None, and not for ever",
         "If nothing arrives in that time, it returns None.",
         steps=(Receive(None, "nothing came in time"), Receive(None, "nothing came in time", seconds=0.05)),
-        hint="`sock.settimeout(seconds)` gives `recv` a deadline; when it is over, it raises TimeoutError.",
+        hint="sock.settimeout(seconds) gives recv a deadline; when it is over, it raises TimeoutError.",
         lesson=LESSON,
     ),
     Case(
@@ -136,7 +136,7 @@ CASES = (
         "What comes later ends the wait",
         "If something arrives while it waits, it is returned as soon as it is there.",
         steps=(Receive(b"tick", "that has come", sends=b"tick", late=0.1, seconds=1.4),),
-        hint="The wait must be that of `recv`, which wakes when something comes. A `sleep` sleeps on.",
+        hint="The wait must be that of recv, which wakes when something comes. A sleep sleeps on.",
         lesson=LESSON,
     ),
     Case(
@@ -144,7 +144,7 @@ CASES = (
         'The other side has left: b""',
         'If the other side has left, it returns b"", at once. That is something else than silence.',
         steps=(Receive(b"", "the other side has left", leaves=True, seconds=1.5),),
-        hint='`recv` itself returns b"" then. `if not data` takes that for the same as None: it is not.',
+        hint='recv itself returns b"" then. if not data takes that for the same as None: it is not.',
         lesson=LESSON,
     ),
     Case(
@@ -152,7 +152,7 @@ CASES = (
         "It sleeps while it waits",
         "While it waits, it takes no processor time.",
         steps=(Sleep(),),
-        hint="No loop is needed: one `recv` with a deadline waits, and the operating system wakes it.",
+        hint="No loop is needed: one recv with a deadline waits, and the operating system wakes it.",
         lesson=LESSON,
     ),
 )

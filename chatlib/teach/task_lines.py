@@ -123,7 +123,7 @@ CASES = (
         "A whole line is returned",
         "A line is returned as text, without its newline.",
         steps=(Feed((b"hello\n",), (["hello"],)), Feed((b"one\n", b"two\n"), (["one"], ["two"]))),
-        hint="`feed` returns a list of texts: split the bytes at the newline, then decode each line.",
+        hint="feed returns a list of texts: split the bytes at the newline, then decode each line.",
         lesson=LESSON,
     ),
     Case(
@@ -142,7 +142,7 @@ CASES = (
             Feed((b"hel", b"lo\n"), ([], ["hello"])),
             Feed((b"o", b"ne\ntw", b"o\n"), ([], ["one"], ["two"])),
         ),
-        hint="Keep what stands behind the last newline in `self.rest`, and put the next piece behind it.",
+        hint="Keep what stands behind the last newline in self.rest, and put the next piece behind it.",
         lesson=LESSON,
     ),
     Case(
@@ -162,7 +162,7 @@ CASES = (
             Feed((b"one\n\ntwo\n",), (["one", "", "two"],)),
             Feed((b"  two spaces  \n",), (["  two spaces  "],)),
         ),
-        hint='`removesuffix(b"\\r")` drops just that; `strip` takes spaces, too. Is an empty line left out?',
+        hint='removesuffix(b"\\r") drops just that; strip takes spaces, too. Is an empty line left out?',
         lesson=LESSON,
     ),
     Case(
@@ -178,13 +178,13 @@ CASES = (
         "Each object for itself",
         "What one object has kept does not show up in another: each client has its own.",
         steps=(FeedTwo(),),
-        hint="Set `self.rest` in `__init__`. A variable of the class, or a global one, is shared by all.",
+        hint="Set self.rest in __init__. A variable of the class, or a global one, is shared by all.",
         lesson=LESSON,
     ),
     Case(
         "lines.limit",
         "A line that never ends",
-        "A line may have `limit` bytes, its end not counted. When there are more, feed raises ValueError.",
+        "A line may have limit bytes, its end not counted. When there are more, feed raises ValueError.",
         steps=(
             Feed((b"0123456789\n", b"01234", b"56789\n"), (["0123456789"], [], ["0123456789"]), limit=10),
             Overfeed((b"0123456789x\n",), "a line of 11 bytes"),

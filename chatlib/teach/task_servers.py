@@ -65,7 +65,7 @@ IN_TURN = (
         "All that a client says is answered, in order",
         "Each line of a client is answered, as long as it stays.",
         steps=(Join("alice"), InARow("alice")),
-        hint="`handle` is called once for each client: it needs a loop that goes on until the client leaves.",
+        hint="handle is called once for each client: it needs a loop that goes on until the client leaves.",
         lesson=LESSON,
     ),
     Case(
@@ -76,7 +76,7 @@ IN_TURN = (
             Join("alice"),
             SayFramed("alice", (b"cut-", b"%|"), "", "alice sends half a line, and a moment later the rest"),
         ),
-        hint="`self.rfile` gives whole lines: `for line in self.rfile`. A `recv` gives what is there.",
+        hint="self.rfile gives whole lines: for line in self.rfile. A recv gives what is there.",
         lesson=f"{LESSON}, 04 The stream lies",
     ),
     Case(
@@ -84,7 +84,7 @@ IN_TURN = (
         "When a client has left, the next is served",
         "When a client has left, its handler ends, and the next client is served.",
         steps=(Join("alice"), Leave("alice"), Join("bob"), Talk("bob", 2)),
-        hint="Does your loop end when the client has left? Until `handle` returns, nobody else is served.",
+        hint="Does your loop end when the client has left? Until handle returns, nobody else is served.",
         lesson=LESSON,
     ),
 )  # fmt: skip
