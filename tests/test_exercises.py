@@ -175,7 +175,7 @@ def test_a_failure_names_step_hint_and_lesson() -> None:
     assert "then        the other side does nothing; receive_within(sock, 0.3)\n" in told
     assert "expected    it returns None: nothing came in time\n" in told
     assert "but         it returned b''\n" in told
-    assert "hint        `sock.settimeout(seconds)`" in told
+    assert "hint        sock.settimeout(seconds)" in told
     assert "lesson      01 A call that waits\n" in told
 
 
