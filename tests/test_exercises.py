@@ -555,9 +555,9 @@ class Staying(socketserver.StreamRequestHandler):
     ],
 )
 @pytest.mark.slow
-@pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # ended by force, one closes nothing
+# A server that does not stop is ended by force: by a SystemExit in its threads, which may then close nothing.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_wrong_handlers_are_told_apart(answer: type, failed: str, sentence: str) -> None:
     """Each mistake is found by the case that is about it."""
     assert sentence in failure("02", answer, failed).actual
