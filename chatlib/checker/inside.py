@@ -137,7 +137,7 @@ class InsideInstance:
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         _end(threads)
-        # Where `shutdown` did not return, nobody has closed the listener. It may wait, so it has its own thread.
+        # Where `shutdown` did not return, nobody has closed the listener. This may wait: hence the thread.
         closing = threading.Thread(target=self._quietly, args=("server_close",), daemon=True)
         closing.start()
         closing.join(0.3)
