@@ -22,6 +22,7 @@ from chatlib.film.film import Film, xray
 from chatlib.journal import Entry, Journal
 from chatlib.servers import MODELS, Limits, RawThreadServer, Server, SyncServer, ThreadingServer
 from chatlib.services import Broadcast, Chat, Member, Service, Shout
+from chatlib.teach.exercises import exercise
 from chatlib.teach.predict import predict
 from chatlib.wire import LineReader, encode
 
@@ -59,8 +60,9 @@ __all__ = [
     "check",
     "Report",
     "TargetError",
-    # what the reader expects
+    # what the reader expects, and what the reader has written
     "predict",
+    "exercise",
     # lines in a stream of bytes
     "LineReader",
     "encode",

@@ -1,5 +1,10 @@
-"""Runs every lesson in a clean kernel and saves what it printed: `python tests/refresh.py [NAME ...]`."""
+"""Runs lessons and solutions in clean kernels, saves what they printed: `python tests/refresh.py [NAME ...]`.
 
+From each solution it makes the exercise that students get: the same notebook without the solution.
+"""
+
+import copy
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +15,12 @@ from nbformat import NotebookNode
 
 ROOT = Path(__file__).parent.parent
 LESSONS = ROOT / "notebooks"
+SOLUTIONS = LESSONS / "solutions"
+EXERCISES = LESSONS / "exercises"
+SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n.*?^ *### END SOLUTION$", re.MULTILINE | re.DOTALL)
+"""What students do not get, between the marks that users of nbgrader know."""
+UNCOMPARED = "nbval-ignore-output"
+"""The tag of a cell whose output differs from run to run. There are very few."""
 PICTURED = "02_one_at_a_time"
 """The lesson whose first film the README shows."""
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -33,28 +44,52 @@ class Runner(NotebookClient):
 
 
 def main(names: list[str]) -> None:
-    """Refreshes the lessons whose file names contain one of `names`; all of them, if there is none."""
-    for path in sorted(LESSONS.glob("*.ipynb")):
+    """Refreshes the lessons and solutions whose file names contain one of `names`; all, if there is none."""
+    for path in (*sorted(LESSONS.glob("*.ipynb")), *sorted(SOLUTIONS.glob("*.ipynb"))):
         if not names or any(name in path.name for name in names):
             refresh(path)
-            print(path.name)
+            print(path.relative_to(LESSONS))
 
 
 def refresh(path: Path) -> None:
-    """Runs one lesson from top to bottom. If a cell fails, raises and leaves the file as it was."""
+    """Runs one notebook from top to bottom. If a cell fails, raises and leaves its file as it was."""
     lesson = nbformat.read(path, as_version=4)
+    run(lesson, path.parent)
+    nbformat.write(tidy(lesson), path)
+    if path.parent == SOLUTIONS:
+        EXERCISES.mkdir(exist_ok=True)
+        nbformat.write(exercise_of(lesson), EXERCISES / path.name)
+    if path.stem == PICTURED:
+        (ROOT / "docs" / "xray.svg").write_text(films(lesson)[0] + "\n", encoding="utf-8")
+
+
+def run(notebook: NotebookNode, folder: Path) -> None:
+    """Runs a notebook in a clean kernel, in a folder. If a cell fails, raises."""
     client = Runner(
-        lesson,
+        notebook,
         timeout=CELL_TIMEOUT,
         record_timing=False,
         store_widget_state=False,
         coalesce_streams=True,
-        resources={"metadata": {"path": str(path.parent)}},
+        resources={"metadata": {"path": str(folder)}},
     )
     client.execute()
-    nbformat.write(tidy(lesson), path)
-    if path.stem == PICTURED:
-        (ROOT / "docs" / "xray.svg").write_text(films(lesson)[0] + "\n", encoding="utf-8")
+
+
+def exercise_of(solution: NotebookNode) -> NotebookNode:
+    """Returns the notebook that students get: nothing has been run, and the solution is theirs to find."""
+    exercise = copy.deepcopy(solution)
+    for cell in exercise.cells:
+        if cell.cell_type == "code":
+            cell.source = SOLUTION.sub(_stub, cell.source)
+            cell.outputs, cell.execution_count = [], None
+    return tidy(exercise)
+
+
+def _stub(found: re.Match[str]) -> str:
+    """Returns what stands in place of a solution. In a function, the check can see that it is still there."""
+    indent = found[1]
+    return f"{indent}# YOUR CODE HERE" + (f"\n{indent}raise NotImplementedError" if indent else "")
 
 
 def films(lesson: NotebookNode) -> list[str]:
@@ -69,7 +104,8 @@ def tidy(lesson: NotebookNode) -> NotebookNode:
     lesson.metadata = nbformat.from_dict(METADATA)
     for number, cell in enumerate(lesson.cells):
         cell.id = f"cell-{number:02}"
-        cell.metadata = nbformat.from_dict({})
+        tags = [UNCOMPARED] if UNCOMPARED in cell.metadata.get("tags", ()) else []
+        cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
         cell.source = cell.source.strip()
         for output in cell.get("outputs", ()):
             output.get("data", {}).pop(WIDGET, None)

@@ -216,6 +216,16 @@ def test_polling_is_one_wait() -> None:
     assert (first.start, first.span.end, first.repeats) == (0.0, 0.21, 5)
 
 
+def test_who_asks_again_after_an_end_does_not_wait() -> None:
+    """A busy loop is one step that is over, although one of its calls has just not returned yet."""
+    script = Script()
+    for start in (0.0, 0.01, 0.0102):
+        script.add("serves A", "recv", start, start + 0.0001, SERVER, A, outcome="end", place=LOOP)
+    script.add("serves A", "recv", 0.0104, None, SERVER, A, place=LOOP)
+    last = steps_of(script.recording(0.0105))[-1]
+    assert (last.span.outcome, last.span.end is None, last.repeats) == ("end", False, 4)
+
+
 def test_two_waits_with_a_pause_between_stay_two() -> None:
     """A pause in which the thread did something else is no part of a wait."""
     script = Script()

@@ -151,7 +151,7 @@ def test_the_public_names_are_there() -> None:
     relied_on = """
         SyncServer ThreadingServer RawThreadServer Server Limits MODELS
         Shout Broadcast Chat Service Member Journal Entry
-        start stop stop_all running connect Client Disconnected doctor predict
+        start stop stop_all running connect Client Disconnected doctor predict exercise
         LineReader encode
     """
     assert set(relied_on.split()) <= set(chatlib.__all__)

@@ -1,4 +1,4 @@
-"""The lessons as files: nbval compares what they print, this looks at all the rest."""
+"""Lessons, solutions and exercises as files: nbval compares what they print, this looks at all the rest."""
 
 import re
 from pathlib import Path
@@ -6,10 +6,19 @@ from typing import Any
 
 import nbformat
 import pytest
-from refresh import LESSONS, METADATA, tidy
+from refresh import EXERCISES, LESSONS, METADATA, SOLUTIONS, UNCOMPARED, tidy
 
 PATHS = sorted(LESSONS.glob("*.ipynb"))
-lesson = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+SOLVED = sorted(SOLUTIONS.glob("*.ipynb"))
+ASKED = sorted(EXERCISES.glob("*.ipynb"))
+
+
+def _each(paths: list[Path]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("path", paths, ids=lambda path: f"{path.parent.stem}/{path.stem}")
+
+
+lesson, solution = _each(PATHS), _each(SOLVED)
+run, notebook = _each([*PATHS, *SOLVED]), _each([*PATHS, *SOLVED, *ASKED])
 
 DIFFERS = {
     "an address with a port": r"\d+\.\d+\.\d+\.\d+(:|', )\d{2,}",
@@ -27,8 +36,9 @@ def cells(path: Path, kind: str) -> list[Any]:
 
 
 def outputs(path: Path) -> list[str]:
-    """Returns all that a lesson prints or shows, as text."""
-    found = [output for cell in cells(path, "code") for output in cell.outputs]
+    """Returns all that a notebook prints or shows and nbval compares, as text."""
+    compared = (cell for cell in cells(path, "code") if UNCOMPARED not in cell.metadata.get("tags", ()))
+    found = [output for cell in compared for output in cell.outputs]
     return [output.get("text") or output["data"]["text/plain"] for output in found]
 
 
@@ -37,14 +47,14 @@ def markdown(path: Path) -> str:
     return "\n\n".join(cell.source for cell in cells(path, "markdown"))
 
 
-@lesson
+@run
 def test_every_cell_has_been_run_once_and_in_order(path: Path) -> None:
     """Execution counts are 1 to n: nbval passes over a cell that has none."""
     counts = [cell.execution_count for cell in cells(path, "code")]
     assert counts == list(range(1, len(counts) + 1))
 
 
-@lesson
+@run
 def test_outputs_are_the_same_on_every_machine(path: Path) -> None:
     """No port, address, thread number, path or time is printed."""
     for name, pattern in DIFFERS.items():
@@ -52,7 +62,7 @@ def test_outputs_are_the_same_on_every_machine(path: Path) -> None:
             assert not re.search(pattern, output), f"{name} in {output!r}"
 
 
-@lesson
+@run
 def test_nothing_is_printed_as_an_error(path: Path) -> None:
     """No cell fails, and none prints to stderr."""
     for cell in cells(path, "code"):
@@ -61,7 +71,7 @@ def test_nothing_is_printed_as_an_error(path: Path) -> None:
             assert output.get("name") != "stderr"
 
 
-@lesson
+@notebook
 def test_the_file_is_as_the_tool_writes_it(path: Path) -> None:
     """Ids, metadata and format are those of `tests/refresh.py`: what differs in the file is the lesson."""
     text = path.read_text(encoding="utf-8")
@@ -69,11 +79,12 @@ def test_the_file_is_as_the_tool_writes_it(path: Path) -> None:
     assert nbformat.reads(text, as_version=4).metadata == METADATA
 
 
-@lesson
+@notebook
 def test_no_cell_is_empty_or_longer_than_a_screen(path: Path) -> None:
-    """A cell has a purpose, and can be seen at a glance."""
+    """A cell has a purpose, and can be seen at a glance. (The marks of a solution do not count.)"""
     for cell in cells(path, "code"):
-        assert 0 < cell.source.count("\n") + 1 <= 30
+        lines = [line for line in cell.source.splitlines() if "SOLUTION" not in line]
+        assert 0 < len(lines) <= 30
 
 
 @lesson
@@ -94,7 +105,7 @@ def test_each_prediction_is_measured(path: Path) -> None:
     assert sum(output.startswith("Measured: ") for output in outputs(path)) == asked
 
 
-@lesson
+@notebook
 def test_links_lead_somewhere(path: Path) -> None:
     """Every link to a file leads to one that is there."""
     for target in re.findall(r"\]\(([^)#]+)\)", markdown(path)):
@@ -107,6 +118,25 @@ def test_a_lesson_frees_what_it_has_started(path: Path) -> None:
     assert "chatlib.stop_all()" in cells(path, "code")[-1].source
 
 
-def test_there_are_lessons() -> None:
+@solution
+def test_an_exercise_has_its_parts(path: Path) -> None:
+    """Title, minutes, lesson, goal, three hints, a check, what to read again."""
+    text = markdown(path)
+    assert text.startswith(f"# Exercise {path.stem[:2]} · ")
+    assert re.search(r"^\d\d minutes\. You need: \[", text, re.MULTILINE)
+    for part in ("**Goal.**", "## Check", "## Read again"):
+        assert part in text, part
+    assert re.findall(r"<summary>Hint (\d): .+</summary>", text) == ["1", "2", "3"]
+    assert any(f'chatlib.exercise("{path.stem[:2]}", ' in cell.source for cell in cells(path, "code"))
+
+
+@run
+def test_hardly_any_output_is_uncompared(path: Path) -> None:
+    """One cell at most: the picture of a server that is never at rest."""
+    tagged = [cell for cell in cells(path, "code") if UNCOMPARED in cell.metadata.get("tags", ())]
+    assert len(tagged) <= (path.stem == "06_diagnose")
+
+
+def test_there_are_notebooks() -> None:
     """The tests above have something to look at."""
-    assert len(PATHS) >= 5
+    assert len(PATHS) >= 5 and len(SOLVED) >= 6

@@ -64,7 +64,7 @@ class SayFramed:
         """Gives the server time to read the piece, and to pass it on, which would be too early."""
         listeners = stage.listeners(speaker)
         stage.wait(lambda: any(len(peer.heard) > mark[peer] for peer in listeners), 2 * stage.pace.quiet)
-        if not stage.dialect.framed:  # what others say would come in between, as it should
+        if not self.between or not stage.dialect.framed:  # then what others say may come in between
             stage.wait(lambda: False, 2 * stage.pace.quiet)
             return
         other = stage.peers[self.between]

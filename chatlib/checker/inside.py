@@ -149,6 +149,10 @@ class InsideInstance:
         _end(threads)
         for thread in threads:  # while what it raises is still kept from the notebook
             thread.join(0.5)
+        # Where `shutdown` did not return, nobody has closed the listener. This may wait: hence the thread.
+        closing = threading.Thread(target=self._quietly, args=("server_close",), daemon=True)
+        closing.start()
+        closing.join(0.3)
 
     def _threads(self) -> list[threading.Thread]:
         own = threading.current_thread()

@@ -131,7 +131,9 @@ def steps_of(recording: Recording) -> list[Step]:
     for span in sorted(recording.spans, key=lambda span: (span.start, span.number)):
         steps = by_thread[span.ident]
         if steps and _goes_on(steps[-1].span, span):
-            steps[-1] = Step(span, steps[-1].start, steps[-1].repeats + 1)
+            # After an end there is nothing to wait for: a call that has not returned yet is about to.
+            last = steps[-1].span if span.end is None and steps[-1].span.outcome == "end" else span
+            steps[-1] = Step(last, steps[-1].start, steps[-1].repeats + 1)
         else:
             steps.append(Step(span, span.start, 1))
     flat = [step for steps in by_thread.values() for step in steps]

@@ -1,0 +1,173 @@
+"""The exercises: what each takes, and how it is tried out."""
+
+import socketserver
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from chatlib.checker.case import Case, Failure, Outcome, Verdict
+from chatlib.checker.dialect import DIALECTS, Dialect
+from chatlib.checker.overhear import overheard
+from chatlib.checker.report import Report
+from chatlib.teach import task_deadline, task_diagnosis, task_lines, task_servers
+from chatlib.teach.trial import Trial, in_turn, left_out, shown, tried, unwritten
+
+
+class Subject(Dialect):
+    """What a report is about, if it is about no conversation."""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise."""
+
+    title: str
+    name: str
+    """What the answer is called in the notebook."""
+    takes: str
+    """What kind of thing that is, in words."""
+    fits: Callable[[Any], bool]
+    """Whether something is of that kind."""
+    cases: tuple[Case, ...]
+    lesson: str
+    serves: Callable[[Any], task_servers.Make] | None = None
+    """Makes something to check of an answer, if that is a server."""
+    dialect: str = ""
+
+
+def _is_class(*methods: str) -> Callable[[Any], bool]:
+    return lambda answer: isinstance(answer, type) and all(hasattr(answer, method) for method in methods)
+
+
+def _is_function(answer: Any) -> bool:
+    return callable(answer) and not isinstance(answer, type)
+
+
+def _is_dict(answer: Any) -> bool:
+    return isinstance(answer, dict)
+
+
+def _is_tcp_server(answer: Any) -> bool:
+    return isinstance(answer, type) and issubclass(answer, socketserver.TCPServer)
+
+
+EXERCISES = {
+    "01": Exercise(
+        "a deadline of one's own",
+        "receive_within",
+        "the function itself, without brackets",
+        _is_function,
+        task_deadline.CASES,
+        "01 A call that waits",
+    ),
+    "02": Exercise(
+        "answer in upper case",
+        "Shouting",
+        "the handler class itself, without brackets",
+        _is_class("handle"),
+        task_servers.IN_TURN,
+        "02 One at a time",
+        task_servers.handler_served,
+        "shout",
+    ),
+    "03": Exercise(
+        "a thread for each",
+        "ThreadedServer",
+        "the server class itself, a kind of TCPServer, without brackets",
+        _is_tcp_server,
+        task_servers.AT_ONCE,
+        "03 A thread for each",
+        task_servers.shouting,
+        "shout",
+    ),
+    "04": Exercise(
+        "lines from a stream",
+        "Lines",
+        "the class itself, with a method feed, without brackets",
+        _is_class("feed"),
+        task_lines.CASES,
+        "04 The stream lies",
+    ),
+    "05": Exercise(
+        "a group chat",
+        "GroupChat",
+        "the server class itself, without brackets",
+        _is_class("serve_forever", "shutdown", "server_close"),
+        task_servers.TOGETHER,
+        "05 Group chat by hand",
+        task_servers.as_it_is,
+        "lines",
+    ),
+    "06": Exercise(
+        "what is the matter with these servers?",
+        "diagnosis",
+        'a dict, like {"A": ..., "B": ..., "C": ...}',
+        _is_dict,
+        task_diagnosis.CASES,
+        "02 One at a time, 03 A thread for each, 05 Group chat by hand",
+    ),
+}
+
+
+def exercise(number: str, answer: Any) -> Report:
+    """Tries out your answer to an exercise. Blocks for at most a few seconds, whatever the answer does.
+
+        chatlib.exercise("01", receive_within)  # the last expression of a cell
+
+    What comes after the first case that fails is not tried: mend that one, then run the cell again.
+
+    Args:
+        number: Which exercise, as in the name of its notebook: `"01"`.
+        answer: What you have written, as the exercise says: a function, a class, a dict.
+
+    Returns:
+        A report like that of `check`: what went well, what was expected, what happened instead, a hint, and
+        which lesson to read again.
+
+    Raises:
+        ValueError: There is no such exercise.
+    """
+    task = EXERCISES.get(str(number).zfill(2))
+    if task is None:
+        raise ValueError(f"there is no exercise {number!r}: those are {', '.join(EXERCISES)}")
+    subject = Subject(f"exercise {str(number).zfill(2)}: {task.title}")
+    begun = _begun(task, answer)
+    if begun.outcome is Outcome.FAIL:
+        return Report(task.name, subject, (begun, *left_out(task.cases, begun.case.id)))
+    return Report(task.name, subject, _tried(task, answer))
+
+
+def _tried(task: Exercise, answer: Any) -> tuple[Verdict, ...]:
+    if task.serves:
+        return task_servers.served(task.serves(answer), task.name, task.cases, DIALECTS[task.dialect])
+    with overheard() as kept:  # it may print without end
+        trial = Trial(answer, kept)
+        if task.fits is _is_dict:  # what is said of one patient says nothing of the next
+            return tuple(tried(case, trial) for case in task.cases)
+        return in_turn(task.cases, lambda case: tried(case, trial))
+
+
+def _begun(task: Exercise, answer: Any) -> Verdict:
+    """Says whether there is something to be tried out."""
+    case = Case(
+        "exercise.begun",
+        "Something has been written",
+        f"The check takes {task.name}: {task.takes}.",
+        steps=(),
+        hint="Have you run the cell above, with your code in it? Then run this one again.",
+        lesson=task.lesson,
+    )
+    expected = actual = ""
+    if not task.fits(answer):
+        expected, actual = f"{task.name}: {task.takes}", f"it was given {shown(answer)}"
+    elif left := unwritten(answer):
+        expected = "your code, where it says YOUR CODE HERE"
+        actual = (
+            f"nothing has been written yet in {', '.join(left)}: raise NotImplementedError is still there"
+        )
+    if not expected:
+        return Verdict(case, Outcome.PASS)
+    return Verdict(case, Outcome.FAIL, Failure((), "your answer is looked at", expected, actual))

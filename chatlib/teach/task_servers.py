@@ -1,0 +1,127 @@
+"""Exercises 02, 03 and 05: servers, which the checker takes through its cases."""
+
+import contextlib
+import socketserver
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from chatlib.address import LOOPBACK
+from chatlib.checker.case import Case, Failure, Outcome, Verdict
+from chatlib.checker.cases_delivery import InARow
+from chatlib.checker.cases_framing import SayFramed
+from chatlib.checker.dialect import Dialect
+from chatlib.checker.overhear import overheard
+from chatlib.checker.run import chosen_cases
+from chatlib.checker.runner import Runner
+from chatlib.checker.steps import Join, Leave, Talk
+from chatlib.checker.target import Target, TargetError, target_of
+from chatlib.teach.trial import in_turn
+
+Make = Callable[[Any], Any]
+"""Makes a server from an address."""
+
+LESSON = "02 One at a time"
+
+
+class Shouting(socketserver.StreamRequestHandler):
+    """What the server of exercise 03 says: who waits for whom is the learner's."""
+
+    def handle(self) -> None:
+        for line in self.rfile:
+            self.wfile.write(line.upper())
+
+
+def handler_served(handler: Any) -> Make:
+    """Exercise 02: a handler, in a server for one client at a time."""
+
+    def make(address: Any = LOOPBACK) -> Any:
+        return socketserver.TCPServer(address, handler)
+
+    return make
+
+
+def shouting(server: Any) -> Make:
+    """Exercise 03: a server, with a handler of ours."""
+
+    def make(address: Any = LOOPBACK) -> Any:
+        return server(address, Shouting)
+
+    return make
+
+
+def as_it_is(server: Any) -> Make:
+    """Exercise 05: a server that needs no more than its class."""
+    return server  # type: ignore[no-any-return]
+
+
+def _chosen(*names: str) -> tuple[Case, ...]:
+    """Returns cases of the checker in this order, which is that in which a learner gets there."""
+    return tuple(case for name in names for case in chosen_cases([name]))
+
+
+IN_TURN = (
+    *_chosen("delivery.answer"),
+    Case(
+        "turns.lines",
+        "All that a client says is answered, in order",
+        "Each line of a client is answered, as long as it stays.",
+        steps=(Join("alice"), InARow("alice")),
+        hint="handle is called once for each client: it needs a loop that goes on until the client leaves.",
+        lesson=LESSON,
+    ),
+    Case(
+        "turns.split",
+        "A line cut in two is answered as one",
+        "A line is answered when it is whole, also if its bytes come in two pieces.",
+        steps=(
+            Join("alice"),
+            SayFramed("alice", (b"cut-", b"%|"), "", "alice sends half a line, and a moment later the rest"),
+        ),
+        hint="self.rfile gives whole lines: for line in self.rfile. A recv gives what is there.",
+        lesson=f"{LESSON}, 04 The stream lies",
+    ),
+    Case(
+        "turns.next",
+        "When a client has left, the next is served",
+        "When a client has left, its handler ends, and the next client is served.",
+        steps=(Join("alice"), Leave("alice"), Join("bob"), Talk("bob", 2)),
+        hint="Does your loop end when the client has left? Until handle returns, nobody else is served.",
+        lesson=LESSON,
+    ),
+)  # fmt: skip
+
+AT_ONCE = _chosen("delivery.answer", "isolation.silent", "delivery.private", "departures.fin")
+
+TOGETHER = _chosen(
+    "delivery.reach",
+    "delivery.sender",
+    "departures.fin",
+    "departures.idle",
+    "departures.others",
+    "departures.reset",
+)
+
+
+def served(make: Make, name: str, cases: Sequence[Case], dialect: Dialect) -> tuple[Verdict, ...]:
+    """Takes the cases one by one, as far as the first that fails, each on a server of its own.
+
+    Blocks for at most a second, and for about three more if a case fails: a silence has to be waited for.
+    """
+    with _listening(make) as target:
+        return in_turn(cases, lambda case: _taken(target, name, case, dialect))
+
+
+@contextlib.contextmanager
+def _listening(make: Make) -> Iterator[Target]:
+    target: Any = target_of(make)
+    with contextlib.closing(target), overheard() as kept:
+        target.kept = kept
+        yield target
+
+
+def _taken(target: Target, name: str, case: Case, dialect: Dialect) -> Verdict:
+    try:
+        return Runner(target).run([case], dialect)[0]
+    except TargetError as error:
+        failure = Failure((), f"a server is made: {name}(address)", "it listens at the address", str(error))
+        return Verdict(case, Outcome.FAIL, failure)

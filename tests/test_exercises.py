@@ -1,0 +1,727 @@
+"""The exercises: a right answer passes, a wrong one is told what is wrong, copies fit their solutions."""
+
+import contextlib
+import socket
+import socketserver
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+import refresh
+
+import chatlib
+from chatlib.checker.case import Failure, Outcome
+from chatlib.teach import patients
+from chatlib.teach.exercises import EXERCISES
+from chatlib.teach.task_lines import LINES, STREAM, cuts
+from chatlib.teach.task_servers import Shouting
+from chatlib.teach.trial import shown
+
+SOLUTIONS = sorted(refresh.SOLUTIONS.glob("*.ipynb"))
+COMES_BACK_WITHIN = 3.0
+each_solution = pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
+
+
+over = threading.Event()
+"""Set after each test: then answers that never return do so after all."""
+
+
+@pytest.fixture(autouse=True)
+def _it_is_over() -> Iterator[None]:
+    over.clear()
+    before = set(threading.enumerate())
+    yield
+    over.set()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(COMES_BACK_WITHIN)
+    while kept:
+        kept.pop().close()
+
+
+kept: list[socket.socket] = []
+"""What wrong answers forget to close."""
+
+
+def failure(number: str, answer: Any, failed: str) -> Failure:
+    """Tries out a wrong answer; returns how the case failed that was to fail, and no other did."""
+    report = chatlib.exercise(number, answer)
+    assert report.failed == (failed,), str(report)
+    [verdict] = report.of(Outcome.FAIL)
+    assert verdict.failure
+    return verdict.failure
+
+
+def passes(number: str, answer: Any) -> None:
+    """Tries out a right answer."""
+    report = chatlib.exercise(number, answer)
+    assert all(verdict.outcome is Outcome.PASS for verdict in report.verdicts), str(report)
+
+
+def solved(number: str) -> dict[str, Any]:
+    """Returns what the solution of an exercise defines."""
+    [path] = refresh.SOLUTIONS.glob(f"{number}_*.ipynb")
+    names: dict[str, Any] = {}
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code" and "chatlib.exercise(" not in cell.source:
+            exec(cell.source, names)
+        elif cell.cell_type == "code":
+            break
+    return names
+
+
+# Solutions and the copies of students
+
+
+@each_solution
+def test_a_student_copy_is_made_from_its_solution(path: Path) -> None:
+    """Where they drift apart, `python tests/refresh.py` has not been run."""
+    made = refresh.exercise_of(nbformat.read(path, as_version=4))
+    copy = (refresh.EXERCISES / path.name).read_text(encoding="utf-8")
+    assert copy == nbformat.writes(made) + "\n"
+
+
+def test_there_is_a_copy_for_each_solution_and_no_other() -> None:
+    """And both have the numbers that `chatlib.exercise` knows."""
+    copies = sorted(path.name for path in refresh.EXERCISES.glob("*.ipynb"))
+    assert copies == [path.name for path in SOLUTIONS]
+    assert [name[:2] for name in copies] == list(EXERCISES)
+
+
+@each_solution
+def test_a_student_copy_gives_nothing_away(path: Path) -> None:
+    """No mark, nothing of what stood between the marks, and no output."""
+    copy = nbformat.read(refresh.EXERCISES / path.name, as_version=4)
+    left = "\n".join(cell.source for cell in copy.cells)
+    assert "SOLUTION" not in left and "YOUR CODE HERE" in left
+    for cell in nbformat.read(path, as_version=4).cells:
+        for found in refresh.SOLUTION.finditer(cell.source):
+            assert "\n".join(found[0].splitlines()[1:-1]) not in left
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in copy.cells)
+
+
+@pytest.mark.slow
+@each_solution
+def test_a_student_copy_fails_for_the_right_reason(path: Path) -> None:
+    """Unsolved, no cell raises anything, and the check says in a sentence that nothing is written yet."""
+    copy = nbformat.read(refresh.EXERCISES / path.name, as_version=4)
+    refresh.run(copy, refresh.EXERCISES)
+    [check] = [cell for cell in copy.cells if cell.source.startswith("chatlib.exercise(")]
+    [output] = check.outputs
+    told = output["data"]["text/plain"]
+    assert "nothing has been written yet in" in told or "you have said nothing of A yet" in told
+    assert "Traceback" not in told and " pass " not in told
+    assert "text/html" in output["data"]
+
+
+# What is true of all
+
+
+@pytest.mark.parametrize("number", EXERCISES)
+def test_nonsense_is_answered_by_a_sentence(number: str) -> None:
+    """The result of a call, say, instead of the function: the check says what it takes."""
+    for nonsense in (None, 3, "Lines", [], object()):
+        wrong = failure(number, nonsense, "exercise.begun")
+        assert wrong.expected == f"{EXERCISES[number].name}: {EXERCISES[number].takes}"
+        assert wrong.actual.startswith("it was given ")
+
+
+def test_a_number_may_be_said_as_one_likes() -> None:
+    """1 is "01"; and what there is not is said."""
+    assert chatlib.exercise(1, solved("01")["receive_within"]).passed  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="there is no exercise '14': those are 01, 02, 03, 04, 05, 06"):
+        chatlib.exercise("14", None)
+
+
+def test_a_report_is_like_that_of_a_check() -> None:
+    """The same class, the same form, and the same record: graders need to know one."""
+    report = chatlib.exercise("04", solved("04")["Lines"])
+    assert isinstance(report, chatlib.Report)
+    assert str(report).startswith(
+        "Lines, exercise 04: lines from a stream\n\npass  lines.whole   A whole line"
+    )
+    assert report.record()["counts"]["pass"] == len(report.verdicts)
+    assert report.points({"lines.whole": 1, "lines.limit": 2}) == {"earned": 3, "possible": 3, "unjudged": 0}
+    assert "<testsuite" in report.junit()
+
+
+def test_one_thing_at_a_time_is_mended() -> None:
+    """What comes after the first failure is not tried; why, is said once."""
+
+    class Nothing:
+        def __init__(self, limit: int) -> None: ...
+        def feed(self, piece: bytes) -> None: ...
+
+    report = chatlib.exercise("04", Nothing)
+    assert [verdict.outcome for verdict in report.verdicts][:2] == [Outcome.FAIL, Outcome.SKIPPED]
+    assert [verdict.reason for verdict in report.verdicts][:3] == ["", "first mend lines.whole", ""]
+
+
+def test_a_failure_names_step_hint_and_lesson() -> None:
+    """All that a beginner needs to go on."""
+
+    def receive_within(sock: socket.socket, seconds: float) -> bytes:
+        sock.settimeout(seconds)
+        try:
+            return sock.recv(1024)
+        except TimeoutError:
+            return b""
+
+    told = str(chatlib.exercise("01", receive_within))
+    assert "then        the other side does nothing; receive_within(sock, 0.3)\n" in told
+    assert "expected    it returns None: nothing came in time\n" in told
+    assert "but         it returned b''\n" in told
+    assert "hint        sock.settimeout(seconds)" in told
+    assert "lesson      01 A call that waits\n" in told
+
+
+def test_an_endless_loop_is_found_and_ended() -> None:
+    """The check comes back in time, says where it is, and leaves nothing that goes on."""
+    before = threading.active_count()
+
+    def receive_within(sock: socket.socket, seconds: float) -> None:
+        while True:
+            pass
+
+    start = time.monotonic()
+    wrong = failure("01", receive_within, "deadline.there")
+    assert time.monotonic() - start < COMES_BACK_WITHIN
+    assert wrong.actual.startswith("it did not return: it was still in line ")
+    assert wrong.actual.endswith((": while True:", ": pass"))
+    assert threading.active_count() == before
+
+
+def test_an_endless_loop_that_catches_everything_is_ended_too() -> None:
+    """A bare `except` takes the first attempt for an error of its own."""
+    tries: list[Any] = []
+
+    def receive_within(sock: socket.socket, seconds: float) -> None:
+        while len(tries) < 2:
+            try:
+                while True:
+                    pass
+            except:  # noqa: E722
+                tries.append(sys.exc_info()[0])
+
+    assert failure("01", receive_within, "deadline.there").actual.startswith("it did not return")
+    assert tries == [SystemExit, SystemExit]
+
+
+@pytest.mark.parametrize("ending", [SystemExit, KeyboardInterrupt, ZeroDivisionError])
+def test_an_exception_is_told_with_its_line(ending: type[BaseException]) -> None:
+    """Also one that would end the kernel."""
+
+    def receive_within(sock: socket.socket, seconds: float) -> None:
+        raise ending("oh")
+
+    wrong = failure("01", receive_within, "deadline.there")
+    assert wrong.actual.startswith(f"it raised {ending.__name__}: oh, in line ")
+    assert wrong.actual.endswith(': raise ending("oh")')
+
+
+def test_what_is_printed_does_not_flood_the_notebook(capsys: pytest.CaptureFixture[str]) -> None:
+    """The last lines stand in the report, and nothing else does."""
+
+    def receive_within(sock: socket.socket, seconds: float) -> str:
+        for number in range(100_000):
+            print("line", number)
+        return "nonsense"
+
+    wrong = failure("01", receive_within, "deadline.there")
+    assert wrong.said[-1] == "line 99999" and len(wrong.said) <= 6
+    assert wrong.actual == "it returned 'nonsense'"
+    assert capsys.readouterr().out == ""
+
+
+def test_a_value_is_shown_whatever_it_is() -> None:
+    """Long, or with a `__repr__` that fails."""
+
+    class Odd:
+        def __repr__(self) -> str:
+            raise RuntimeError
+
+    assert "Odd" in shown(Odd())
+    assert len(shown(["x" * 1000] * 1000)) < 10_000
+
+
+# 01: a deadline
+
+
+def never(sock: socket.socket, seconds: float) -> bytes:
+    """Has no deadline."""
+    return sock.recv(1024)
+
+
+def raising(sock: socket.socket, seconds: float) -> bytes:
+    """Lets the TimeoutError out."""
+    sock.settimeout(seconds)
+    return sock.recv(1024)
+
+
+def impatient(sock: socket.socket, seconds: float) -> bytes | None:
+    """Does not wait at all."""
+    sock.setblocking(False)
+    try:
+        return sock.recv(1024)
+    except BlockingIOError:
+        return None
+
+
+def fixed(sock: socket.socket, seconds: float) -> bytes | None:
+    """Has a deadline of its own choice."""
+    sock.settimeout(1.2)
+    with contextlib.suppress(TimeoutError):
+        return sock.recv(1024)
+    return None
+
+
+def sleeping(sock: socket.socket, seconds: float) -> bytes | None:
+    """Sleeps first, then looks."""
+    sock.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        return sock.recv(1024)
+    time.sleep(seconds)
+    with contextlib.suppress(BlockingIOError):
+        return sock.recv(1024)
+    return None
+
+
+def confusing(sock: socket.socket, seconds: float) -> bytes | None:
+    """Takes a farewell for silence."""
+    sock.settimeout(seconds)
+    with contextlib.suppress(TimeoutError):
+        return sock.recv(1024) or None
+    return None
+
+
+def polling(sock: socket.socket, seconds: float) -> bytes | None:
+    """Asks again and again."""
+    sock.setblocking(False)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with contextlib.suppress(BlockingIOError):
+            return sock.recv(1024)
+    return None
+
+
+@pytest.mark.parametrize(
+    ("answer", "failed", "sentence"),
+    [
+        (never, "deadline.nothing", "it did not return: it was still in line "),
+        (raising, "deadline.nothing", "it raised TimeoutError: timed out, in line "),
+        (impatient, "deadline.nothing", "it returned much earlier: it did not wait"),
+        (fixed, "deadline.nothing", "it waited much longer"),
+        (sleeping, "deadline.later", "it went on waiting although it was there"),
+        (confusing, "deadline.left", "it returned None"),
+        (polling, "deadline.asleep", "it was busy all the time: it asks again and again"),
+        (lambda sock: None, "deadline.there", "it raised TypeError: "),
+    ],
+)
+def test_wrong_deadlines_are_told_apart(answer: Callable[..., object], failed: str, sentence: str) -> None:
+    """Each mistake has a sentence of its own, and the check comes back in time."""
+    start = time.monotonic()
+    assert failure("01", answer, failed).actual.startswith(sentence)
+    assert time.monotonic() - start < COMES_BACK_WITHIN
+
+
+def test_the_solution_of_01_passes() -> None:
+    """In its own notebook, too: nbval sees to that."""
+    passes("01", solved("01")["receive_within"])
+
+
+# 04: lines from a stream
+
+
+def test_the_solution_of_04_passes() -> None:
+    """And chatlib's own reader would, if it raised ValueError."""
+    passes("04", solved("04")["Lines"])
+
+
+def test_every_cut_is_tried() -> None:
+    """11 bytes, 10 places: 1024 ways, each different, and each the same stream."""
+    ways = list(cuts(STREAM))
+    assert len(ways) == len({tuple(pieces) for pieces in ways}) == 1024
+    assert all(b"".join(pieces) == STREAM for pieces in ways)
+    assert [line.removesuffix("\r") for line in STREAM.decode().split("\n")[:-1]] == LINES
+
+
+class Lines:
+    """A right answer, in parts that can be spoiled."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.rest = limit, b""
+
+    def feed(self, piece: bytes) -> Any:
+        """Takes a piece, returns lines."""
+        *complete, self.rest = (self.rest + piece).split(b"\n")
+        return self.checked([line.removesuffix(b"\r") for line in complete])
+
+    def checked(self, lines: list[bytes]) -> list[str]:
+        """Decodes lines that are not too long."""
+        if any(len(line) > self.limit for line in [*lines, self.rest.removesuffix(b"\r")]):
+            raise ValueError
+        return [line.decode() for line in lines]
+
+
+class AsBytes(Lines):
+    """Forgets to decode."""
+
+    def checked(self, lines: list[bytes]) -> Any:
+        return lines
+
+
+class OnlyFirst(Lines):
+    """Takes what comes for a single line."""
+
+    def feed(self, piece: bytes) -> Any:
+        line, _, self.rest = (self.rest + piece).partition(b"\n")
+        return [line.decode()]
+
+
+class Forgetful(Lines):
+    """Keeps nothing."""
+
+    def feed(self, piece: bytes) -> Any:
+        return [line.decode() for line in piece.split(b"\n")[:-1]]
+
+
+class Decoding(Lines):
+    """Decodes pieces."""
+
+    def __init__(self, limit: int) -> None:
+        self.text = ""
+
+    def feed(self, piece: bytes) -> Any:
+        *lines, self.text = (self.text + piece.decode()).split("\n")
+        return lines
+
+
+class Stripping(Lines):
+    """Strips too much."""
+
+    def checked(self, lines: list[bytes]) -> list[str]:
+        return [line.strip().decode() for line in lines]
+
+
+class SkippingEmpty(Lines):
+    """Takes empty lines for nothing."""
+
+    def checked(self, lines: list[bytes]) -> list[str]:
+        return [line.decode() for line in lines if line]
+
+
+class CarriageByPiece(Lines):
+    """Drops the carriage return of a piece, not of a line."""
+
+    def feed(self, piece: bytes) -> Any:
+        *complete, self.rest = (self.rest + piece.replace(b"\r\n", b"\n")).split(b"\n")
+        return [line.decode() for line in complete]
+
+
+class Shared(Lines):
+    """Keeps everything in the class."""
+
+    rest = b""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+
+    def feed(self, piece: bytes) -> Any:
+        *complete, type(self).rest = (type(self).rest + piece).split(b"\n")
+        return [line.removesuffix(b"\r").decode() for line in complete]
+
+
+class Unlimited(Lines):
+    """Has no limit."""
+
+    def checked(self, lines: list[bytes]) -> list[str]:
+        return [line.decode() for line in lines]
+
+
+class LimitedLater(Lines):
+    """Looks at the limit only when a line is complete."""
+
+    def checked(self, lines: list[bytes]) -> list[str]:
+        if any(len(line) > self.limit for line in lines):
+            raise ValueError
+        return [line.decode() for line in lines]
+
+
+class OffByOne(Lines):
+    """Counts the newline, too."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit - 1)
+
+
+class Waiting(Lines):
+    """Never comes back."""
+
+    def feed(self, piece: bytes) -> Any:
+        over.wait(60)
+
+
+@pytest.mark.parametrize(
+    ("answer", "failed", "sentence"),
+    [
+        (AsBytes, "lines.whole", "they returned [b'hello']"),
+        (OnlyFirst, "lines.joined", "they returned ['one']"),
+        (Forgetful, "lines.split", "they returned [] and ['lo']"),
+        (Decoding, "lines.letter", "it raised UnicodeDecodeError: "),
+        (Stripping, "lines.ends", "they returned ['two spaces']"),
+        (SkippingEmpty, "lines.ends", "they returned ['one', 'two']"),
+        (CarriageByPiece, "lines.every", "feed("),
+        (Shared, "lines.apart", "the second returned ['albob'], and the first ['ice']"),
+        (Unlimited, "lines.limit", "it raised nothing, and returned ['0123456789x']"),
+        (LimitedLater, "lines.limit", "it raised nothing, and returned []"),
+        (OffByOne, "lines.limit", "it raised ValueError"),
+        (Waiting, "lines.whole", "it did not return: it was still in line "),
+    ],
+)
+def test_wrong_lines_are_told_apart(answer: type, failed: str, sentence: str) -> None:
+    """Each mistake is found by the case that is about it."""
+    start = time.monotonic()
+    assert failure("04", answer, failed).actual.startswith(sentence)
+    assert time.monotonic() - start < COMES_BACK_WITHIN
+
+
+def test_the_right_lines_pass() -> None:
+    """What is spoiled above is right."""
+    passes("04", Lines)
+
+
+# 02, 03, 05: servers
+
+
+@contextlib.contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Fails if the block takes longer."""
+    start = time.monotonic()
+    yield
+    assert time.monotonic() - start < seconds
+
+
+@pytest.mark.parametrize("number", ["02", "03", "05"])
+def test_the_solutions_of_servers_pass(number: str) -> None:
+    """In under 3 s, as nothing has to be waited for; in twice that, if the computer is busy otherwise."""
+    with within(2 * COMES_BACK_WITHIN):
+        passes(number, solved(number)[EXERCISES[number].name])
+
+
+class LowerCase(socketserver.StreamRequestHandler):
+    """Answers as it was asked."""
+
+    def handle(self) -> None:
+        for line in self.rfile:
+            self.wfile.write(line)
+
+
+class OneLine(socketserver.StreamRequestHandler):
+    """Has no loop: answers once, so that whoever says a second line is alone."""
+
+    def handle(self) -> None:
+        for _ in range(3):
+            self.wfile.write(self.rfile.readline().upper())
+
+
+class OneRecv(socketserver.BaseRequestHandler):
+    """Answers whatever one `recv` has brought as if it were a line."""
+
+    def handle(self) -> None:
+        while data := self.request.recv(4096):
+            self.request.sendall(data.strip().upper() + b"\n")
+
+
+class Staying(socketserver.StreamRequestHandler):
+    """Goes on when the client has left."""
+
+    def handle(self) -> None:
+        while not over.is_set():
+            if line := self.rfile.readline():
+                self.wfile.write(line.upper())
+
+
+@pytest.mark.parametrize(
+    ("answer", "failed", "sentence"),
+    [
+        (LowerCase, "delivery.answer", "alice heard nothing of it in time"),
+        (OneLine, "turns.lines", "the connection of alice "),
+        (OneRecv, "turns.split", "alice received"),
+        (Staying, "turns.next", "bob heard nothing of it in time"),
+    ],
+)
+@pytest.mark.slow
+# A server that does not stop is ended by force: by a SystemExit in its threads, which may then close nothing.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_wrong_handlers_are_told_apart(answer: type, failed: str, sentence: str) -> None:
+    """Each mistake is found by the case that is about it."""
+    assert sentence in failure("02", answer, failed).actual
+
+
+class OneAtATime(socketserver.TCPServer):
+    """Has changed nothing."""
+
+
+class CalledAtOnce(socketserver.TCPServer):
+    """Writes brackets where the name of the method belongs."""
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        target: Any = self.finish_request(request, client_address)  # type: ignore[func-returns-value]
+        threading.Thread(target=target).start()
+
+
+class NeverClosed(socketserver.TCPServer):
+    """Forgets to close the connection."""
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        kept.append(request)
+        threading.Thread(target=self.finish_request, args=(request, client_address), daemon=True).start()
+
+
+class ClosedTooSoon(socketserver.TCPServer):
+    """Closes before the other thread has talked. (Which of the two comes first would else be chance.)"""
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.shutdown_request(request)
+        threading.Thread(target=self.finish_request, args=(request, client_address), daemon=True).start()
+
+
+@pytest.mark.parametrize(
+    ("answer", "failed"),
+    [
+        (OneAtATime, "isolation.silent"),
+        (CalledAtOnce, "isolation.silent"),
+        (NeverClosed, "departures.fin"),
+        (ClosedTooSoon, "delivery.answer"),
+    ],
+)
+@pytest.mark.slow
+def test_wrong_threads_are_told_apart(answer: type, failed: str) -> None:
+    """Each mistake is found by the case that is about it."""
+    failure("03", answer, failed)
+
+
+def test_a_server_that_waits_for_one_is_shown_by_its_x_ray() -> None:
+    """The check of a server says more than that of a function: who waits for whom."""
+    wrong = failure("03", OneAtATime, "isolation.silent")
+    assert wrong.waiting == ("the server waits in recv_into for sam, in the line: for line in self.rfile:",)
+
+
+def test_pythons_own_is_right() -> None:
+    """Whoever writes less has not written less well."""
+    passes("03", socketserver.ThreadingTCPServer)
+    passes("02", Shouting)
+
+
+def chat(**methods: Callable[..., Any]) -> Any:
+    """Returns the solution of exercise 05 with some methods of another kind."""
+    return type("GroupChat", (solved("05")["GroupChat"],), dict(methods))
+
+
+def to_all(self: Any, message: bytes, sender: socket.socket) -> None:
+    """Sends to the sender, too."""
+    for client in list(self.clients):
+        with contextlib.suppress(OSError):
+            client.sendall(message)
+
+
+def to_nobody(self: Any, message: bytes, sender: socket.socket) -> None:
+    """Sends to nobody."""
+
+
+def failing(self: Any, message: bytes, sender: socket.socket) -> None:
+    """Lets one failed send end the walk."""
+    for client in list(self.clients):
+        if client is not sender:
+            client.sendall(message)
+
+
+def forgetting(self: Any, client: socket.socket) -> None:
+    """Removes, and does not close."""
+    self.clients.remove(client)
+    kept.append(client)
+
+
+def spinning(self: Any, client: socket.socket) -> None:
+    """Does not know what b"" means. (It hangs up, so that only the processor suffers.)"""
+    while not self.stopping:
+        with contextlib.suppress(OSError):
+            message = client.recv(1024)
+            self.broadcast(message, client) if message else client.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.parametrize(
+    ("methods", "failed"),
+    [
+        ({"broadcast": to_nobody}, "delivery.reach"),
+        ({"broadcast": to_all}, "delivery.sender"),
+        ({"remove": forgetting}, "departures.fin"),
+        ({"handle_client": spinning}, "departures.idle"),
+    ],
+)
+@pytest.mark.slow
+def test_wrong_chats_are_told_apart(methods: dict[str, Callable[..., Any]], failed: str) -> None:
+    """Each mistake is found by the case that is about it."""
+    failure("05", chat(**methods), failed)
+
+
+def test_what_is_not_written_yet_is_named() -> None:
+    """Of four methods, one is left."""
+
+    def remove(self: Any, client: socket.socket) -> None:
+        raise NotImplementedError
+
+    wrong = failure("05", chat(remove=remove), "exercise.begun")
+    assert wrong.actual.startswith("nothing has been written yet in remove: ")
+
+
+def test_a_server_that_cannot_be_made_is_told() -> None:
+    """An exception in `__init__` is the learner's, and no error of the checker."""
+
+    def broken(self: Any, address: Any) -> None:
+        raise RuntimeError("oh")
+
+    wrong = failure("05", chat(__init__=broken), "delivery.reach")
+    assert "RuntimeError: oh" in wrong.actual
+
+
+# 06: diagnose
+
+RIGHT = {"A": "one slow reader mutes all", "B": "one client at a time", "C": "spins on goodbye"}
+
+
+def test_a_right_diagnosis_says_where_it_shows() -> None:
+    """Of each patient, the line of its X-ray."""
+    passes("06", RIGHT)
+    reasons = {verdict.case.id: verdict.reason for verdict in chatlib.exercise("06", RIGHT).verdicts}
+    assert reasons["diagnosis.B"].startswith("it shows here: the server waits in recv for sam")
+
+
+def test_a_wrong_diagnosis_says_what_it_would_look_like() -> None:
+    """It does not say what is right; and what is said of the others counts for itself."""
+    wrong = failure("06", RIGHT | {"A": "a sender hears itself"}, "diagnosis.A")
+    assert wrong.actual.startswith("you said 'a sender hears itself': then an arrow would lead")
+    assert RIGHT["A"] not in str(wrong)
+
+
+def test_a_slip_of_the_pen_is_no_diagnosis() -> None:
+    """A fault that is not in the list, and one that is not there at all."""
+    wrong = failure("06", RIGHT | {"B": "One client at a time!"}, "diagnosis.B")
+    assert wrong.actual == "'One client at a time!' is not in it"
+    assert failure("06", RIGHT | {"C": ""}, "diagnosis.C").actual == "you have said nothing of C yet"
+    assert chatlib.exercise("06", {}).failed == ("diagnosis.A", "diagnosis.B", "diagnosis.C")
+    assert failure("06", RIGHT | {"C": ["spins"]}, "diagnosis.C").actual == "['spins'] is not in it"
+
+
+@pytest.mark.slow
+def test_the_patients_suffer_from_what_is_said_of_them() -> None:
+    """The checker finds it, too: in A and B by what others hear, in C by what it costs."""
+    cases = ["isolation.silent", "departures.idle", "departures.others"]
+    assert chatlib.check(patients.A, cases=[*cases, "isolation.unread"]).failed == ("isolation.unread",)
+    assert chatlib.check(patients.B, cases=cases[:1]).failed == ("isolation.silent",)
+    assert chatlib.check(patients.C, cases=cases).failed == ("departures.idle",)
