@@ -55,17 +55,24 @@ class SayFramed:
             stage.send(speaker, data)
             sent.append(data)
             if number < len(self.pieces) - 1:
-                self._interrupt(stage, speaker, mark)
+                self._interrupt(stage, speaker, mark, b"".join(sent).split(b"\n")[:-1])
         lines = b"".join(sent).split(b"\n") if stage.dialect.framed else sent
         texts = [text for line in lines if (text := line.strip(b"\r\n"))]
         for listener in stage.listeners(speaker):
             self._compare(stage, speaker, listener, texts, mark[listener])
 
-    def _interrupt(self, stage: Stage, speaker: Peer, mark: dict[Peer, int]) -> None:
-        """Gives the server time to pass the piece on, which would be too early; somebody else speaks."""
-        stage.wait(
-            lambda: any(len(peer.heard) > mark[peer] for peer in stage.listeners(speaker)), stage.pace.quiet
-        )
+    def _interrupt(self, stage: Stage, speaker: Peer, mark: dict[Peer, int], whole: list[bytes]) -> None:
+        """Gives the server time to pass the piece on, which would be too early; somebody else speaks.
+
+        If there are whole lines in it, they have to arrive before: to talk at once is another case.
+        """
+        texts = [text for line in whole if (text := line.strip())]
+
+        def passed_on(peer: Peer) -> bool:
+            return all(stage.hears(peer, text) for text in texts) if texts else len(peer.heard) > mark[peer]
+
+        listeners = stage.listeners(speaker)
+        stage.wait(lambda: (all if texts else any)(map(passed_on, listeners)), stage.pace.quiet)
         for name in self.between.split() if stage.dialect.framed and not stage.dialect.answers else ():
             other = stage.peers[name]
             text = stage.say(other)
@@ -107,7 +114,6 @@ class OneLine:
 
     def run(self, stage: Stage) -> None:
         speaker, text = stage.peers[self.who], stage.text("line")
-        mark = {peer: len(peer.heard) for peer in stage.present()}
         for piece in self.pieces:
             stage.send(speaker, piece.replace(b"%", text))
             stage.wait(lambda: False, stage.pace.quiet / 2)  # or the pieces would travel together
@@ -115,7 +121,8 @@ class OneLine:
         following = stage.say(speaker)
         stage.must_hear(speaker, stage.listeners(speaker), following)
         for listener in stage.listeners(speaker):
-            heard = bytes(listener.heard[mark[listener] :])
+            heard = bytes(listener.heard)
+            heard = heard[heard.find(stage.dialect.spoken(text)) :]  # what others said may come late
             between = heard[: heard.rfind(b"\n", 0, heard.find(stage.dialect.spoken(following))) + 1]
             lines = between.split(b"\n")[:-1]
             if len(lines) > 1:
