@@ -132,6 +132,8 @@ class Runner:
         self._running: set[Any] = set()
         self._numbers = 0
         self._done: dict[str, Verdict] = {}
+        self._unmet: dict[Any, str] = {}
+        """First steps, and what became of them in this pass: many cases begin with the same."""
         self._total = 0
 
     def discovered(self) -> Dialect:
@@ -170,6 +172,7 @@ class Runner:
         self, cases: list[Case], dialect: Dialect, doubled: bool = False
     ) -> Iterator[tuple[Verdict, bool]]:
         """Yields verdicts as they come, and whether each is certain; those that are have been noted."""
+        self._unmet.clear()
         if self._target.workers == 1:
             for case in cases:
                 yield self._judge(case, dialect, doubled)
@@ -219,6 +222,8 @@ class Runner:
     def _take(
         self, case: Case, dialect: Dialect, patience: pace.Pace
     ) -> tuple[Outcome, Failure | None, str, bool]:
+        if case.given and (reason := self._unmet.get(case.given[0])):
+            return Outcome.SKIPPED, None, reason, False
         limits = {"descriptors": 64} if Need.LIMITS in case.needs else {}
         try:
             stage = self._stage(dialect, patience, case.deadline, **limits)
@@ -233,11 +238,14 @@ class Runner:
             for step in case.steps:
                 step.run(stage)
                 done.append(str(step))
-        except Unjudged as reason:
-            return Outcome.SKIPPED, None, str(reason), True
+        except Unjudged as unjudged:
+            return Outcome.SKIPPED, None, str(unjudged), True
         except Broken as broken:
             if len(done) < len(case.given):
-                return Outcome.SKIPPED, None, f"before that, {broken.actual}", broken.certain
+                reason = f"before that, {broken.actual}"
+                if not done and not broken.certain:
+                    self._unmet[case.given[0]] = reason
+                return Outcome.SKIPPED, None, reason, broken.certain
             failure = Failure(
                 tuple(done),
                 str(step),
