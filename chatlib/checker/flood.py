@@ -263,7 +263,7 @@ class Flood:
 
 
 def _jam(stage: Stage, sleeper: Peer) -> None:
-    """In `shout` everybody is answered: who does not read its answers goes on sending until nothing more fits."""
+    """In `shout` all are answered: who does not read its answers goes on sending until nothing more fits."""
     for first in range(0, 8 * MEGABYTE // LENGTH, 64):
         block = b"".join(line(number) for number in range(first, first + 64))
         if stage.room.send(sleeper, block, 0.2) < len(block):

@@ -194,7 +194,7 @@ class Idle:
         stage.wait(lambda: False, stage.pace.quiet)  # it may still tidy up
         before = gauge.cpu()
         busy = stage.wait(lambda: gauge.cpu() - before > self.BUSY, self.WATCHED)
-        if not busy and gauge.cpu() - before > self.BUSY / 4:  # perhaps it spins, and gets little time to do so
+        if not busy and gauge.cpu() - before > self.BUSY / 4:  # perhaps it spins, and gets little time
             busy = stage.wait(lambda: gauge.cpu() - before > 2 * self.BUSY, 5 * self.WATCHED)
         if busy:
             actual = stage.explain("it was busy all the time, though nobody said anything")
