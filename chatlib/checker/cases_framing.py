@@ -55,15 +55,23 @@ class SayFramed:
             stage.send(speaker, data)
             sent.append(data)
             if number < len(self.pieces) - 1:
-                self._interrupt(stage, speaker, mark)
+                self._interrupt(stage, speaker, mark, b"".join(sent).split(b"\n")[:-1])
         texts = [text for line in b"".join(sent).split(b"\n") if (text := line.strip(b"\r"))]
         for listener in stage.listeners(speaker):
             self._compare(stage, speaker, listener, texts, mark[listener])
 
-    def _interrupt(self, stage: Stage, speaker: Peer, mark: dict[Peer, int]) -> None:
-        """Gives the server time to read the piece, and to pass it on, which would be too early."""
+    def _interrupt(self, stage: Stage, speaker: Peer, mark: dict[Peer, int], whole: list[bytes]) -> None:
+        """Gives the server time to read the piece, and to pass it on, which would be too early.
+
+        If there are whole lines in it, they have to arrive before: to talk at once is another case.
+        """
+        texts = [text for line in whole if (text := line.strip())]
+
+        def passed_on(peer: Peer) -> bool:
+            return all(stage.hears(peer, text) for text in texts) if texts else len(peer.heard) > mark[peer]
+
         listeners = stage.listeners(speaker)
-        stage.wait(lambda: any(len(peer.heard) > mark[peer] for peer in listeners), 2 * stage.pace.quiet)
+        stage.wait(lambda: (all if texts else any)(map(passed_on, listeners)), 2 * stage.pace.quiet)
         if not self.between or not stage.dialect.framed:  # then what others say may come in between
             stage.wait(lambda: False, 2 * stage.pace.quiet)
             return
@@ -109,13 +117,13 @@ class WithReturn:
 
     def run(self, stage: Stage) -> None:
         speaker, text = stage.peers[self.who], stage.text("line")
-        mark = {peer: len(peer.heard) for peer in stage.present()}
         stage.send(speaker, text + b"\r\n")
         stage.must_hear(speaker, stage.listeners(speaker), text)
         following = stage.say(speaker)
         stage.must_hear(speaker, stage.listeners(speaker), following)
         for listener in stage.listeners(speaker):
-            heard = bytes(listener.heard[mark[listener] :])
+            heard = bytes(listener.heard)
+            heard = heard[heard.find(stage.dialect.spoken(text)) :]  # what others said may come late
             between = heard[: heard.rfind(b"\n", 0, heard.find(stage.dialect.spoken(following))) + 1]
             lines = between.split(b"\n")[:-1]
             if len(lines) > 1:

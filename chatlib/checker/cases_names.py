@@ -153,7 +153,7 @@ class Twins:
     def _race(self, stage: Stage, name: bytes) -> None:
         witness = stage.present()[0]
         pair = {stage.connect("one"): stage.text("twin"), stage.connect("two"): stage.text("twin")}
-        stage.wait(lambda: all(b"\n" in peer.heard or peer.end for peer in pair))
+        stage.wait(lambda: all(peer.heard or peer.end for peer in pair))
         marks = {peer: len(peer.heard) for peer in pair}
         for peer in pair:
             peer.sock.send(name + b"\n")

@@ -11,5 +11,5 @@ BAD_UTF8 = b"\xff\xfe caf\xe9 \xc3\x28 \x80"
 CONTROL = b"nul \x00 escape \x1b[2J\x1b]0;title\x07 bell \x07 backspace \x08 delete \x7f"
 """What steers a terminal, and what ends a text in C."""
 
-RANDOM = bytes(letter for letter in random.Random(2).randbytes(3000) if letter not in b"/\n\r") + b"\n"
+RANDOM = bytes(letter for letter in random.Random(2).randbytes(3000) if letter not in b"\0/\n\r") + b"\n"
 """Nonsense, the same each time, as from a program that expects another protocol."""

@@ -83,6 +83,7 @@ class Flow:
 
         Raises:
             Broken: The listener hears no more.
+            Unjudged: It hears more than was said to it: then nobody knows how much is under way.
         """
         listener, goal = self.listener, self.sent + size
         listener.listener = self.lines
@@ -94,6 +95,7 @@ class Flow:
             if self._arrived() > before:
                 moved = time.monotonic()
             elif listener.end or self.speaker.end or time.monotonic() - moved > self.stage.pace.patience:
+                self._compare_numbers()
                 ended = next((peer for peer in (listener, self.speaker) if peer.end), None)
                 passed = f"after {self._arrived() / MEGABYTE:.0f} MB "
                 what = (
@@ -103,6 +105,7 @@ class Flow:
                 )
                 expected = f"{listener.name} hears all that {self.speaker.name} says, without a pause"
                 raise Broken(expected, passed + what, certain=bool(ended))
+        self._compare_numbers()
         return time.monotonic() - start
 
     @property
@@ -117,6 +120,10 @@ class Flow:
 
     def _arrived(self) -> int:
         return int(min(lines.dots for lines in self.pacing) * LENGTH / (LENGTH - 15) / self.kept)
+
+    def _compare_numbers(self) -> None:
+        if len(set(self.lines.numbers)) < len(self.lines.numbers):
+            raise Unjudged("lines arrive more than once: see delivery", blocked=True)
 
     def _push(self, goal: int) -> None:
         """Sends what fits into the window. Never waits."""
@@ -194,6 +201,8 @@ class Flood:
         stage.room.sleep(sleeper)
         if stage.dialect.answers:
             _jam(stage, sleeper)
+            if b"...." in speaker.heard:
+                raise Unjudged("others hear the sleeper's answers: see delivery.private", blocked=True)
         before = stage.gauge().memory() if self.growth else 0
         self._flood(stage, flow, sleeper)
         if self.growth:
@@ -277,6 +286,7 @@ def _jam(stage: Stage, sleeper: Peer) -> None:
         block = b"".join(line(number) for number in range(first, first + 64))
         if stage.room.send(sleeper, block, 0.2) < len(block):
             return
+        stage.room.pump(0)  # nobody else may become a slow reader by our fault
 
 
 def _cut(torn: bytes) -> str:
