@@ -226,7 +226,7 @@ CASES = (
         "delivery.late",
         "A latecomer gets new lines",
         "Whoever joins later hears what is said from then on, and is heard.",
-        given=(Join("alice bob"), Talk("alice bob", 2)),
+        given=(Join("alice bob"), Talk("alice bob", 15)),
         steps=(Join("carol"), Talk("alice bob carol")),
         hint="Add each client to the list as it comes, and walk that list anew for each line.",
         lesson=LATE,

@@ -14,10 +14,10 @@ BY_HAND = "05 Group chat by hand"
 
 VISITORS = 200
 
-GROUP = 100
+GROUP = 40
 """How many of them are there at the same time."""
 
-KEPT = 40
+KEPT = 32
 """Threads or descriptors that may be left of all visitors: a pool may keep some, a leak keeps them all."""
 
 

@@ -37,8 +37,8 @@ class Lines:
         self.torn = b""
         """The first line that was not whole."""
         self.numbers: list[int] = []
-        self.told = False
-        """Whether something came that nobody said."""
+        self.told = 0
+        """How many lines came that are not of the flood."""
         self._rest = b""
 
     def __call__(self, data: bytes) -> None:
@@ -55,7 +55,7 @@ class Lines:
         elif one.count(b".") > 8:
             self.torn = self.torn or one
         else:
-            self.told = True
+            self.told += 1
 
 
 class Flow:
@@ -75,7 +75,8 @@ class Flow:
         self.sent = 0
         self.kept = 1.0
         """Which part arrives: some servers lose a byte here and there, which is not what is looked for."""
-        self._number = 0
+        self.number = 0
+        """How many lines have been made."""
         self._owed = b""
 
     def run(self, size: int, seconds: float) -> float:
@@ -118,6 +119,11 @@ class Flow:
         """Whether all has arrived."""
         return self.part >= 1.0
 
+    def rest(self) -> bytes:
+        """Returns what is still to be sent of the last lines."""
+        rest, self._owed = self._owed, b""
+        return rest
+
     def _arrived(self) -> int:
         return int(min(lines.dots for lines in self.pacing) * LENGTH / (LENGTH - 15) / self.kept)
 
@@ -129,8 +135,8 @@ class Flow:
         """Sends what fits into the window. Never waits."""
         while self._owed or (self.sent < goal and self.sent - self._arrived() < WINDOW):
             if not self._owed:
-                self._owed = b"".join(line(self._number + number) for number in range(16))
-                self._number += 16
+                self._owed = b"".join(line(self.number + number) for number in range(16))
+                self.number += 16
             try:
                 took = self.speaker.sock.send(self._owed)
             except OSError:  # full, or gone: whoever reads will see which
@@ -208,7 +214,7 @@ class Flood:
         if self.growth:
             self._compare_memory(stage, before)
         if self.whole:
-            self._wake(stage, sleeper, seen, bool(torn_before))
+            self._wake(stage, flow, sleeper, seen, bool(torn_before))
         for peer in stage.present():
             peer.listener = peer.heard.extend
         stage.peers.pop("sleeper")
@@ -249,7 +255,7 @@ class Flood:
                 expected, f"it grew by {round(grown, -1)} MiB: what the sleeper did not read is kept"
             )
 
-    def _wake(self, stage: Stage, sleeper: Peer, seen: Lines, torn_before: bool) -> None:
+    def _wake(self, stage: Stage, flow: Flow, sleeper: Peer, seen: Lines, torn_before: bool) -> None:
         if torn_before:
             raise Unjudged("lines arrive torn also at clients that read: see framing", blocked=True)
         dots = -1
@@ -257,27 +263,47 @@ class Flood:
         while not sleeper.end and seen.dots > dots:  # it reads on as long as something comes
             dots = seen.dots
             stage.wait(lambda: sleeper.end or seen.dots > dots, stage.pace.patience)  # noqa: B023
-        if seen.torn:
-            raise Broken(
-                "the sleeper receives whole lines, or the end", f"it received the torn line {_cut(seen.torn)}"
-            )
-        self._compare_numbers(stage, sleeper, seen)
+        _compare_ends(seen)
+        self._compare_numbers(stage, flow, sleeper, seen)
 
-    def _compare_numbers(self, stage: Stage, sleeper: Peer, seen: Lines) -> None:
+    def _compare_numbers(self, stage: Stage, flow: Flow, sleeper: Peer, seen: Lines) -> None:
         if sleeper.end or seen.told:
             return
         gap = next((a for a, b in zip(seen.numbers, seen.numbers[1:], strict=False) if b != a + 1), None)
         expected = "the sleeper receives every line, or is told that some are missing, or sees the end"
         if gap is not None:
             raise Broken(expected, f"after line {gap} others are missing, and it was not told")
-        if stage.dialect.answers:  # the last thing that it said was half a line
+        if not stage.dialect.answers:  # there, the last thing that it said was half a line
+            self._compare_last(stage, flow, sleeper, seen, expected)
+
+    def _compare_last(self, stage: Stage, flow: Flow, sleeper: Peer, seen: Lines, expected: str) -> None:
+        """One more line: what has not come before it will never come."""
+        speaker = stage.peers[self.speaker]
+        stage.send(speaker, flow.rest())
+        text = stage.say(speaker)
+
+        def hear(data: bytes) -> None:
+            seen(data)
+            sleeper.heard.extend(data)
+
+        sleeper.listener = hear
+        listener = sleeper if not stage.dialect.answers else speaker
+        if not stage.wait(lambda: stage.hears(listener, text) or sleeper.end):
+            actual = stage.silence("it stayed connected, and hears nothing any more")
+            raise Broken(expected, actual, certain=False)
+        if stage.dialect.answers or sleeper.end:
             return
-        text = stage.say(stage.peers[self.speaker])
-        sleeper.listener = sleeper.heard.extend
-        if not stage.wait(lambda: stage.hears(sleeper, text) or sleeper.end):
-            raise Broken(
-                expected, stage.silence("it stayed connected, and hears nothing any more"), certain=False
-            )
+        stage.wait(lambda: stage.line(sleeper, text) is not None)
+        _compare_ends(seen)
+        last = max(seen.numbers, default=-1)
+        if last < flow.number - 1 and seen.told <= 1:
+            raise Broken(expected, f"after line {last} others are missing, and it was not told")
+
+
+def _compare_ends(seen: Lines) -> None:
+    if seen.torn:
+        expected = "the sleeper receives whole lines, or the end"
+        raise Broken(expected, f"it received the torn line {_cut(seen.torn)}")
 
 
 def _jam(stage: Stage, sleeper: Peer) -> None:

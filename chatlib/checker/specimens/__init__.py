@@ -47,7 +47,7 @@ SOUND = (
 """Servers that fail nothing, in each dialect."""
 
 SPECIMENS = (
-    _faulty("spins_on_goodbye", "departures.fin departures.idle"),
+    _faulty("spins_on_goodbye", "departures.fin departures.idle departures.many"),
     _faulty(
         "forgets_to_remove",
         "departures.others departures.reset departures.broadcast "
@@ -56,7 +56,7 @@ SPECIMENS = (
     _faulty("walks_a_changing_list", "departures.others departures.reset"),
     _faulty("one_slow_reader_mutes_all", "isolation.unread slow.others"),
     _faulty("reset_ends_the_server", "departures.reset departures.broadcast"),
-    _faulty("believes_in_one_recv", "framing.split framing.joined framing.letter framing.crlf framing.long"),
+    _faulty("believes_in_one_recv", "framing.split framing.joined framing.letter framing.long"),
     _faulty("decodes_half_a_letter", "framing.letter"),
     _faulty("grows_without_end", "framing.endless"),
     _faulty("dies_of_bad_bytes", "input.utf8 input.random"),
@@ -71,7 +71,7 @@ SPECIMENS = (
     _faulty("answers_everybody", "delivery.private", "shout"),
     _faulty("joins_twice", "delivery.order delivery.talkers framing.crlf"),
     _faulty("sends_names_apart", "delivery.talkers"),
-    _faulty("knows_only_the_first", "delivery.late isolation.crowd"),
+    _faulty("closes_the_doors", "delivery.late isolation.crowd"),
     _faulty("waits_for_the_end_of_a_line", "isolation.trickle framing.split framing.joined framing.letter"),
     _faulty("splits_at_returns", "framing.crlf"),
     _faulty("leaves_at_an_empty_line", "framing.empty"),
