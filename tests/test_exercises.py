@@ -549,7 +549,7 @@ class Staying(socketserver.StreamRequestHandler):
     ("answer", "failed", "sentence"),
     [
         (LowerCase, "delivery.answer", "alice heard nothing of it in time"),
-        (OneLine, "turns.lines", "the connection of alice "),
+        (OneLine, "turns.lines", "connection of alice"),
         (OneRecv, "turns.split", "alice received"),
         (Staying, "turns.next", "bob heard nothing of it in time"),
     ],
