@@ -54,7 +54,7 @@ class ComeAndGo:
     def run(self, stage: Stage) -> None:
         gauge = stage.gauge()
         # What the server makes once, on the first occasion, does not count.
-        closes = farewell(stage, self._visitor(stage, "first"))
+        closes = farewell(stage, *self._visitors(stage, range(1)))
         before = gauge.threads(), gauge.descriptors()
         for group in range(VISITORS // GROUP):
             visitors = self._visitors(stage, range(group * GROUP, (group + 1) * GROUP))
@@ -73,25 +73,16 @@ class ComeAndGo:
             raise Broken("its threads and descriptors return to where they were", actual, certain=False)
 
     def _visitors(self, stage: Stage, numbers: range) -> list[Peer]:
-        visitors = []
-        for number in numbers:
-            try:
-                visitors.append(self._visitor(stage, f"guest{number}"))
-            except Broken as broken:
-                if number > 3:
-                    raise
-                raise Unjudged(
-                    f"who comes when another has left is not served: {broken.actual}", blocked=True
-                ) from None
+        witness = stage.peers[self.witness]
+        try:
+            visitors = stage.newcomers([f"guest{number}" for number in numbers], lambda: [witness])
+        except Broken as broken:
+            if numbers.start > 0:
+                raise
+            raise Unjudged(f"not so many are served: {broken.actual}", blocked=True) from None
+        for peer in (witness, *visitors):
+            peer.heard.clear()
         return visitors
-
-    def _visitor(self, stage: Stage, name: str) -> Peer:
-        """Returns a client that has come and is known to be served."""
-        peer, witness = stage.admit(name), stage.peers[self.witness]
-        stage.be_heard(peer, [peer if stage.dialect.answers else witness])
-        peer.listener = lambda _: None
-        witness.heard.clear()
-        return stage.peers.pop(name)
 
 
 ROOM = (Join("alice bob carol"), Talk("alice bob carol"))

@@ -13,6 +13,9 @@ TRICKLED = 25
 
 CROWD = 200
 
+GROUP = 10
+"""Of them, so many come before all others have to hear the next ones."""
+
 
 @dataclass(frozen=True)
 class Trickle:
@@ -42,14 +45,10 @@ class Crowd:
         return f"{CROWD} clients come, and all stay; each says a line"
 
     def run(self, stage: Stage) -> None:
-        witness = stage.peers[self.witness]
         guests: list[Peer] = []
-        for number in range(1, CROWD + 1):
-            # How many may wait in the kernel at once is chance: so each is served before the next connects.
-            guest = stage.admit(f"guest{number}")
-            guests.append(stage.peers.pop(guest.name))
-            hearers = [guest] if stage.dialect.answers else [witness, *guests[:-1]]
-            stage.be_heard(guest, hearers, 3 * stage.pace.patience)  # each line goes to so many
+        for first in range(0, CROWD, GROUP):
+            names = [f"guest{number + 1}" for number in range(first, first + GROUP)]
+            guests += stage.newcomers(names, lambda: [stage.peers[self.witness], *guests])  # noqa: B023
             for peer in guests:
                 peer.heard.clear()
 

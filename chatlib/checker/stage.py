@@ -2,6 +2,7 @@
 
 import errno
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 
 from chatlib.checker.case import Broken, Unjudged
@@ -9,6 +10,9 @@ from chatlib.checker.dialect import Dialect, show
 from chatlib.checker.pace import Pace
 from chatlib.checker.room import Peer, Room
 from chatlib.checker.target import Gauge, Instance, Target
+
+LONG = 0.05
+"""Seconds. A newcomer that is not heard for so long is no cause for concern, but two hundred of them are."""
 
 GREETING = 0.3
 """Seconds for a greeting, where it is not known that one comes."""
@@ -99,18 +103,44 @@ class Stage:
             expected = f"{peer.name} may come in with the name {peer.nick}"
             raise Broken(expected, self.fate(peer, bytes(peer.heard[before:])), certain=bool(peer.end))
 
-    def be_heard(self, speaker: Peer, listeners: list[Peer], patience: float = 0.0) -> None:
-        """Says something, again and again, until all of them have heard it: then a newcomer is served.
+    def newcomers(self, names: Iterable[str], witnesses: Callable[[], list[Peer]]) -> list[Peer]:
+        """Admits clients, each known to be served before the next one comes.
+
+        How many may wait in the kernel at once is chance. Where it takes long until one is heard, because the
+        server collects lines, several come at a time.
+
+        Args:
+            names: Who comes.
+            witnesses: Returns who has to hear them.
 
         Raises:
-            Broken: Somebody does not hear it.
+            Broken: Somebody is not served.
         """
-        for pause in self._pauses(patience):
-            text = self.say(speaker, self._ping())
-            if self.room.until(lambda: all(self.hears(peer, text) or peer.end for peer in listeners), pause):  # noqa: B023
+        waiting, came, several = list(names), list[Peer](), 1
+        while waiting:
+            group = [self.admit(name) for name in waiting[:several]]
+            del waiting[:several]
+            start = time.monotonic()
+            self._be_heard(group, witnesses())
+            several = 10 if time.monotonic() - start > LONG else 1
+            came += [self.peers.pop(peer.name) for peer in group]
+        return came
+
+    def _be_heard(self, speakers: list[Peer], witnesses: list[Peer]) -> None:
+        """They say something, again and again, until all witnesses have heard it."""
+        pairs = [
+            (peer, witness)
+            for peer in speakers
+            for witness in ([peer] if self.dialect.answers else witnesses)
+        ]
+        for pause in self._pauses(3 * self.pace.patience):
+            said = {peer: self.say(peer, self._ping()) for peer in speakers}
+            self.room.until(lambda: all(self.hears(b, said[a]) or b.end for a, b in pairs), pause)  # noqa: B023
+            missing = [(a, b) for a, b in pairs if not self.hears(b, said[a])]
+            if not missing or any(b.end for _, b in missing):
                 break
-        if missing := [peer for peer in listeners if not self.hears(peer, text)]:
-            self._strangers(speaker, missing[0])
+        if missing:
+            self._strangers(*missing[0])
 
     def acquaint(self, names: Iterable[str]) -> None:
         """Waits until each hears the others: to be connected does not yet mean to be served.
@@ -121,7 +151,7 @@ class Stage:
         peers = [self.peers[name] for name in names]
         pairs = {(a, b) for a in peers for b in peers if a is b or not self.dialect.answers}
         missing = {(a, b) for a, b in pairs if (a is b) == self.dialect.answers}
-        for pause in self._pauses():
+        for pause in self._pauses(self.pace.patience):
             # How often they have to ask is chance: these texts are counted apart, so others stay the same.
             said = {
                 speaker: self.say(speaker, self._ping()) for speaker in dict.fromkeys(a for a, _ in missing)
@@ -233,9 +263,9 @@ class Stage:
             raise Unjudged("its process cannot be looked into from here")
         return self.instance.gauge
 
-    def _pauses(self, patience: float = 0.0) -> Iterator[float]:
+    def _pauses(self, patience: float) -> Iterator[float]:
         """Yields how long to wait before saying it again: at first not long, in all for our patience."""
-        pause, left = 0.02, patience or self.pace.patience
+        pause, left = 0.02, patience
         while left > 0:
             yield min(pause, left)
             pause, left = min(2 * pause, self.pace.patience / 4), left - pause
