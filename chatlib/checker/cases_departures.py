@@ -14,7 +14,7 @@ BY_HAND = "05 Group chat by hand"
 
 VISITORS = 200
 
-GROUP = 40
+AT_ONCE = 40
 """How many of them are there at the same time."""
 
 KEPT = 32
@@ -56,8 +56,8 @@ class ComeAndGo:
         # What the server makes once, on the first occasion, does not count.
         closes = farewell(stage, self._visitor(stage, "first"))
         before = gauge.threads(), gauge.descriptors()
-        for group in range(VISITORS // GROUP):
-            visitors = self._visitors(stage, range(group * GROUP, (group + 1) * GROUP))
+        for first in range(0, VISITORS, AT_ONCE):
+            visitors = self._visitors(stage, range(first, first + AT_ONCE))
             for visitor in visitors:  # nobody speaks meanwhile: to be spoken to wakes many a thread
                 closes = closes and farewell(stage, visitor)
                 stage.room.leave(visitor)

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from chatlib.checker.case import ALL, FRAMED, Broken, Case, Need
+from chatlib.checker.case import FRAMED, Broken, Case, Need
 from chatlib.checker.dialect import show
 from chatlib.checker.faults import LETTER
 from chatlib.checker.long_lines import EndlessLine, LongLine
@@ -184,7 +184,6 @@ CASES = (
         ),
         hint="Decode whole lines, never what a single recv brought: it may end in the middle of a letter.",
         lesson=LESSON,
-        dialects=ALL,
     ),
     Case(
         "framing.crlf",
@@ -204,7 +203,6 @@ CASES = (
         steps=(EmptyLine("alice"), Talk("alice bob", 2)),
         hint='Only b"" from recv means that the client has left. An empty line is b"\\n": test, then strip.',
         lesson=LESSON,
-        dialects=ALL,
     ),
     Case(
         "framing.long",
@@ -214,7 +212,6 @@ CASES = (
         steps=(LongLine("alice"),),
         hint="A long line comes in many pieces. If you limit it, tell the client, or close its connection.",
         lesson=LESSON,
-        dialects=ALL,
     ),
     Case(
         "framing.endless",

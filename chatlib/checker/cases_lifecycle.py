@@ -152,7 +152,6 @@ CASES = (
         "lifecycle.descriptors",
         "It survives having too few descriptors",
         "With 64 descriptors, 100 connections neither end nor busy the server; afterwards it serves again.",
-        given=(),
         steps=(
             Join("alice bob"),
             Talk("alice bob"),

@@ -1,6 +1,6 @@
 """A slow reader: it costs itself, and nobody else."""
 
-from chatlib.checker.case import Case, Need
+from chatlib.checker.case import FRAMED, Case, Need
 from chatlib.checker.flood import Flood
 from chatlib.checker.steps import Join, Talk
 
@@ -37,7 +37,7 @@ CASES = (
         steps=(Flood("alice", "bob", 6, whole=True),),
         hint="send takes only a part when there is no room: keep the rest, and send it first the next time.",
         lesson=LESSON,
-        dialects=("lines", "shout", "budget-chat"),
+        dialects=FRAMED,
         deadline=25.0,
     ),
 )

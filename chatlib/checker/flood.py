@@ -133,11 +133,10 @@ class Flood:
             sleeper.heard.extend(data)
 
         sleeper.listener = hear
-        listener = sleeper if not stage.dialect.answers else speaker
-        if not stage.wait(lambda: stage.hears(listener, text) or sleeper.end):
+        if not stage.wait(lambda: stage.hears(sleeper, text) or sleeper.end):
             actual = stage.silence("it stayed connected, and hears nothing any more")
             raise Broken(expected, actual, certain=False)
-        if stage.dialect.answers or sleeper.end:
+        if sleeper.end:
             return
         stage.wait(lambda: stage.line(sleeper, text) is not None)
         _compare_ends(seen)

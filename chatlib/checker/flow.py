@@ -113,11 +113,6 @@ class Flow:
         """Which part of what was sent has arrived."""
         return min(lines.dots for lines in self.pacing) * LENGTH / (LENGTH - 15) / max(1, self.sent)
 
-    @property
-    def complete(self) -> bool:
-        """Whether all has arrived."""
-        return self.part >= 1.0
-
     def rest(self) -> bytes:
         """Returns what is still to be sent of the last lines."""
         rest, self._owed = self._owed, b""
@@ -158,5 +153,5 @@ def control(stage: Stage, flow: Flow, size: int) -> None:
         ) from None
     if flow.sent < size * 0.9:
         raise Unjudged(f"it is too slow for a flood: {flow.sent / MEGABYTE / seconds:.1f} MB in a second")
-    stage.wait(lambda: flow.complete, stage.pace.quiet)
+    stage.wait(lambda: flow.part >= 1.0, stage.pace.quiet)
     flow.kept = min(1.0, max(flow.part, 0.5))

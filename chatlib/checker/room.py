@@ -151,8 +151,6 @@ class Room:
 
     def reset(self, peer: Peer) -> None:
         """It vanishes (RST), as when its program crashes."""
-        if peer.gone:
-            return
         with contextlib.suppress(OSError):
             peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD)
         self._close(peer)

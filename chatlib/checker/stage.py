@@ -119,8 +119,7 @@ class Stage:
             Broken: Somebody is not heard, or does not hear.
         """
         peers = [self.peers[name] for name in names]
-        pairs = {(a, b) for a in peers for b in peers if a is b or not self.dialect.answers}
-        missing = {(a, b) for a, b in pairs if (a is b) == self.dialect.answers}
+        missing = {(a, b) for a in peers for b in peers if (a is b) == self.dialect.answers}
         for pause in self._pauses():
             # How often they have to ask is chance: these texts are counted apart, so others stay the same.
             said = {
