@@ -59,7 +59,7 @@ class InARow:
                 stage.must_hear(speaker, stage.listeners(speaker), text)
         listeners = stage.listeners(speaker)
         stage.wait(lambda: all(stage.hears(peer, text) for peer in listeners for text in texts))
-        stage.wait(lambda: False, stage.pace.quiet)  # what would come twice
+        stage.pause(stage.pace.quiet)  # what would come twice
         for listener in listeners:
             _compare_order(stage, speaker, listener, texts)
 
@@ -127,10 +127,10 @@ class AllAtOnce:
 
     def _compare(self, stage: Stage, said: dict[Peer, bytes]) -> None:
         pairs = [(speaker, listener) for speaker in said for listener in stage.listeners(speaker)]
+        quiet = stage.pace.quiet
         stage.wait(lambda: all(stage.hears(listener, said[speaker]) for speaker, listener in pairs))
         if stage.dialect.framed:  # the end of the last line may be yet to come
-            ended = lambda: all(stage.line(peer, said[speaker]) is not None for speaker, peer in pairs)  # noqa: E731
-            stage.wait(ended, stage.pace.quiet)
+            stage.wait(lambda: all(stage.line(peer, said[who]) is not None for who, peer in pairs), quiet)
         for speaker, listener in pairs:
             _compare_order(stage, speaker, listener, [said[speaker]])
             self._compare_voice(stage, speaker, listener, said[speaker])

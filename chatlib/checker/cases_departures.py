@@ -35,7 +35,7 @@ class LastLine:
         text = stage.say(speaker)
         stage.room.half_close(speaker)
         listeners = stage.listeners(speaker)
-        stage.wait(lambda: all(stage.hears(peer, text) or peer.end for peer in listeners))
+        stage.wait(lambda: stage.settled(listeners, text))
         for listener in listeners:
             if not stage.hears(listener, text):
                 expected = f"{listener.name} hears {show(stage.dialect.spoken(text))}"
@@ -80,9 +80,8 @@ class ComeAndGo:
             except Broken as broken:
                 if number > 3:
                     raise
-                raise Unjudged(
-                    f"who comes when another has left is not served: {broken.actual}", blocked=True
-                ) from None
+                why = f"a client that comes after another has left is not served: {broken.actual}"
+                raise Unjudged(why, blocked=True) from None
         return visitors
 
     def _visitor(self, stage: Stage, name: str) -> Peer:

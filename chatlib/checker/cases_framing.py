@@ -61,7 +61,7 @@ class SayFramed:
         listeners = stage.listeners(speaker)
         stage.wait(lambda: (all if texts else any)(map(passed_on, listeners)), 2 * stage.pace.quiet)
         if not self.between or not stage.dialect.framed:  # then what others say may come in between
-            stage.wait(lambda: False, 2 * stage.pace.quiet)
+            stage.pause(2 * stage.pace.quiet)
             return
         other = stage.peers[self.between]
         for _ in range(2):  # when it has been served twice, the piece has been read, too
@@ -131,7 +131,7 @@ class EmptyLine:
     def run(self, stage: Stage) -> None:
         for _ in range(2):
             stage.send(stage.peers[self.who], stage.dialect.newline)
-            stage.wait(lambda: False, stage.pace.quiet / 2)
+            stage.pause(stage.pace.quiet / 2)
 
 
 CASES = (

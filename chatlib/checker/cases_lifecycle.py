@@ -32,7 +32,7 @@ class Stop:
 
     def run(self, stage: Stage) -> None:
         # In the middle of its work, Ctrl-C may land in an `except` that was meant for something else.
-        stage.wait(lambda: False, 2 * stage.pace.quiet)
+        stage.pause(2 * stage.pace.quiet)
         start = time.monotonic()
         if problem := stage.instance.stop(STOPS_WITHIN):
             raise Broken(f"it ends within {STOPS_WITHIN:.0f} s", problem, certain=False)

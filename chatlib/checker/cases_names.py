@@ -193,7 +193,7 @@ class Unnamed:
             )
         stage.room.leave(peer)
         stage.must_hear(speaker, stage.listeners(speaker), stage.say(speaker))
-        stage.wait(lambda: False, stage.pace.quiet)
+        stage.pause(stage.pace.quiet)
         for other in others:
             for line in bytes(other.heard[before[other] :]).split(b"\n"):
                 if line.startswith(b"*"):

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import partial
 
 from chatlib.checker.case import Broken, Unjudged
 from chatlib.checker.flow import LENGTH, MEGABYTE, Flow, Lines, control, line
@@ -104,11 +105,13 @@ class Flood:
     def _wake(self, stage: Stage, flow: Flow, sleeper: Peer, seen: Lines, torn_before: bool) -> None:
         if torn_before:
             raise Unjudged("lines arrive torn also at clients that read: see framing", blocked=True)
-        dots = -1
         stage.room.wake(sleeper)
-        while not sleeper.end and seen.dots > dots:  # it reads on as long as something comes
-            dots = seen.dots
-            stage.wait(lambda: sleeper.end or seen.dots > dots, stage.pace.patience)  # noqa: B023
+
+        def goes_on(dots: int) -> bool:
+            return bool(sleeper.end) or seen.dots > dots
+
+        while stage.wait(partial(goes_on, seen.dots)) and not sleeper.end:
+            pass  # it reads on as long as something comes
         _compare_ends(seen)
         self._compare_numbers(stage, flow, sleeper, seen)
 

@@ -3,6 +3,7 @@
 import errno
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from chatlib.checker.case import Broken, Unjudged
 from chatlib.checker.dialect import Dialect, show
@@ -85,7 +86,7 @@ class Stage:
         """
         budget = self.dialect.name == "budget-chat"
         wait = self.pace.patience if budget else GREETING
-        self.room.until(lambda: peer.heard or peer.end, wait if self._greets else self.pace.quiet / 4)
+        self.wait(lambda: peer.heard or peer.end, wait if self._greets else self.pace.quiet / 4)
         self._greets = bool(peer.heard)
         before = len(peer.heard)
         self.send(peer, peer.nick.encode() + self.dialect.newline)
@@ -93,7 +94,7 @@ class Stage:
         def admitted() -> object:
             return b"\n" in peer.heard[before:] if budget else self._named(peer, before)
 
-        self.room.until(lambda: admitted() or peer.end, wait if self._confirms else self.pace.quiet / 4)
+        self.wait(lambda: admitted() or peer.end, wait if self._confirms else self.pace.quiet / 4)
         self._confirms = budget or bool(admitted())
         if peer.end or (budget and not admitted()):
             expected = f"{peer.name} may come in with the name {peer.nick}"
@@ -107,7 +108,7 @@ class Stage:
         """
         for pause in self._pauses(patience):
             text = self.say(speaker, self._ping())
-            if self.room.until(lambda: all(self.hears(peer, text) or peer.end for peer in listeners), pause):  # noqa: B023
+            if self.wait(partial(self.settled, listeners, text), pause):
                 break
         if missing := [peer for peer in listeners if not self.hears(peer, text)]:
             self._strangers(speaker, missing[0])
@@ -121,12 +122,7 @@ class Stage:
         peers = [self.peers[name] for name in names]
         missing = {(a, b) for a in peers for b in peers if (a is b) == self.dialect.answers}
         for pause in self._pauses():
-            # How often they have to ask is chance: these texts are counted apart, so others stay the same.
-            said = {
-                speaker: self.say(speaker, self._ping()) for speaker in dict.fromkeys(a for a, _ in missing)
-            }
-            self.room.until(lambda: not self._unheard(said, missing), pause)  # noqa: B023
-            missing = self._unheard(said, missing)
+            missing = self._still_unheard(missing, pause)
             if not missing or any(peer.end for peer in peers):
                 break
         if missing:
@@ -164,6 +160,10 @@ class Stage:
         """Whether a text has reached this client."""
         return self.dialect.spoken(text) in peer.heard
 
+    def settled(self, peers: Iterable[Peer], text: bytes) -> bool:
+        """Whether a text has reached all of them, but for those whose connection has ended."""
+        return all(self.hears(peer, text) or peer.end for peer in peers)
+
     def line(self, peer: Peer, text: bytes) -> bytes | None:
         """Returns the whole line in which a text has reached this client; None if it has no end yet."""
         spoken = self.dialect.spoken(text)
@@ -181,9 +181,7 @@ class Stage:
             Broken: It has not.
         """
         waiting = [peer for peer in listeners if not self.hears(peer, text)]
-        self.room.until(
-            lambda: all(self.hears(peer, text) or peer.end for peer in waiting), self.pace.patience
-        )
+        self.wait(lambda: self.settled(waiting, text))
         missing = [peer for peer in waiting if not self.hears(peer, text)]
         if missing:
             self._missed(speaker, missing, text)
@@ -195,12 +193,21 @@ class Stage:
         def found() -> Peer | None:
             return next((peer for peer in peers if forbidden in peer.heard), None)
 
-        self.room.until(found, self.pace.quiet)
+        self.wait(found, self.pace.quiet)
         return found()
 
     def wait(self, condition: Callable[[], object], seconds: float | None = None) -> bool:
-        """Reads for everybody until something is so, for the stage's patience if no time is given."""
+        """Reads for everybody until something is so. Returns whether it is.
+
+        Args:
+            condition: Says whether it is so.
+            seconds: How long to wait at most; the stage's patience if None.
+        """
         return self.room.until(condition, self.pace.patience if seconds is None else seconds)
+
+    def pause(self, seconds: float) -> None:
+        """Lets time pass, and reads for everybody meanwhile."""
+        self.wait(lambda: False, seconds)
 
     def fate(self, peer: Peer, heard: bytes = b"") -> str:
         """Says what became of a client."""
@@ -240,6 +247,7 @@ class Stage:
             pause, left = min(2 * pause, self.pace.patience / 4), left - pause
 
     def _ping(self) -> bytes:
+        # How often somebody has to ask is chance: counted apart, so that other texts stay the same.
         self._pings += 1
         return f"ping-{self.number:02}-{self._pings:04}".encode()
 
@@ -247,17 +255,23 @@ class Stage:
         what = "gets an answer" if speaker is listener else f"hears what {speaker.name} says"
         if ended := next((peer for peer in (speaker, listener) if peer.end), None):
             raise Broken(f"{listener.name} {what}", self.fate(ended))
-        raise Broken(
-            f"{listener.name} {what}", self.silence(f"{listener.name} heard nothing of it"), certain=False
-        )
+        actual = self.silence(f"{listener.name} heard nothing of it")
+        raise Broken(f"{listener.name} {what}", actual, certain=False)
 
     def _named(self, peer: Peer, before: int) -> bool:
         nick = peer.nick.encode()
         others = (other for other in self.present() if other is not peer)
         return len(peer.heard) > before or any(nick in other.heard for other in others)
 
-    def _unheard(self, said: dict[Peer, bytes], pairs: set[tuple[Peer, Peer]]) -> set[tuple[Peer, Peer]]:
-        return {(a, b) for a, b in pairs if b.reads and not (a in said and self.hears(b, said[a]))}
+    def _still_unheard(self, pairs: set[tuple[Peer, Peer]], seconds: float) -> set[tuple[Peer, Peer]]:
+        """The first of each pair says something. Returns the pairs of which the second did not hear it."""
+        said = {speaker: self.say(speaker, self._ping()) for speaker in {a for a, _ in pairs}}
+
+        def unheard() -> set[tuple[Peer, Peer]]:
+            return {(a, b) for a, b in pairs if b.reads and not self.hears(b, said[a])}
+
+        self.wait(lambda: not unheard(), seconds)
+        return unheard()
 
     def _missed(self, speaker: Peer, missing: list[Peer], text: bytes) -> None:
         expected = f"{_names(missing)} {'hears' if len(missing) == 1 else 'hear'} "

@@ -31,7 +31,7 @@ class Join:
             if len(here) > 1 or stage.dialect.answers:
                 stage.acquaint(here)
             else:  # nobody can confirm that the first one is served
-                stage.wait(lambda: False, stage.pace.quiet)
+                stage.pause(stage.pace.quiet)
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ class Idle:
 
     def run(self, stage: Stage) -> None:
         gauge = stage.gauge()
-        stage.wait(lambda: False, stage.pace.quiet)  # it may still tidy up
+        stage.pause(stage.pace.quiet)  # it may still tidy up
         before = gauge.cpu()
         busy = stage.wait(lambda: gauge.cpu() - before > self.BUSY, self.WATCHED)
         if not busy and gauge.cpu() - before > self.BUSY / 4:  # perhaps it spins, and gets little time

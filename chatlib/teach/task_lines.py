@@ -43,7 +43,11 @@ class Feed:
     def run(self, trial: Any) -> None:
         wanted = f"they return {' and '.join(map(repr, self.expected))}"
         made: Any = trial.attempt(lambda: trial.answer(self.limit), f"Lines({self.limit}) makes an object")
-        found = [trial.attempt(lambda: made.feed(piece), wanted) for piece in self.pieces]  # noqa: B023
+
+        def fed(piece: bytes) -> Any:
+            return trial.attempt(lambda: made.feed(piece), wanted)
+
+        found = [fed(piece) for piece in self.pieces]
         if found != list(self.expected):
             raise Broken(wanted, f"they returned {' and '.join(map(shown, found))}")
 
