@@ -70,14 +70,15 @@ class SayFramed:
 
     def _compare(self, stage: Stage, speaker: Peer, listener: Peer, texts: list[bytes], mark: int) -> None:
         def missing() -> list[bytes]:
-            lines = bytes(listener.heard[mark:]).split(b"\n")[:-1]
+            heard = listener.since(mark)
             if not stage.dialect.framed:  # bytes as they come: it is enough that they come
-                return [text for text in texts if text not in listener.heard[mark:]]
+                return [text for text in texts if text not in heard]
+            lines = heard.split(b"\n")[:-1]
             return [text for text in texts if not any(_carries(stage, speaker, line, text) for line in lines)]
 
         stage.wait(lambda: not missing() or listener.end)
         if lost := missing():
-            heard = bytes(listener.heard[mark:])
+            heard = listener.since(mark)
             expected = f"{listener.name} receives {show(stage.dialect.spoken(lost[0]))}"
             expected += " as one line" if stage.dialect.framed else ""
             actual = stage.fate(listener, heard)

@@ -49,6 +49,10 @@ class Peer:
         """True once this side has left."""
         return self.sock.fileno() == -1
 
+    def since(self, mark: int) -> bytes:
+        """Returns what it has heard after its first `mark` bytes."""
+        return bytes(self.heard[mark:])
+
 
 class Room:
     """Clients of one server.

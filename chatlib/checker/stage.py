@@ -98,7 +98,7 @@ class Stage:
         self._confirms = budget or bool(admitted())
         if peer.end or (budget and not admitted()):
             expected = f"{peer.name} may come in with the name {peer.nick}"
-            raise Broken(expected, self.fate(peer, bytes(peer.heard[before:])), certain=bool(peer.end))
+            raise Broken(expected, self.fate(peer, peer.since(before)), certain=bool(peer.end))
 
     def be_heard(self, speaker: Peer, listeners: list[Peer], patience: float = 0.0) -> None:
         """Says something, again and again, until all of them have heard it: then a newcomer is served.
