@@ -39,39 +39,39 @@ class Flood:
         return what + ("does not read, then wakes up and reads" if self.whole else "does not read")
 
     def run(self, stage: Stage) -> None:
-        speaker = stage.peers[self.speaker]
-        listener = speaker if stage.dialect.answers else stage.peers[self.listener]
-        sleeper = stage.peers["sleeper"]
+        speaker, sleeper = stage.peers[self.speaker], stage.peers["sleeper"]
         for peer in stage.present():
             peer.listener = lambda _: None
         seen = Lines()
         sleeper.listener = seen
-        flow = Flow(stage, speaker, listener)
+        flow = Flow(stage, speaker, speaker if stage.dialect.answers else stage.peers[self.listener])
         flow.pacing = [flow.lines] if stage.dialect.answers else [flow.lines, seen]
         control(stage, flow, self.warmup * MEGABYTE)
         flow.pacing = [flow.lines]
-        torn_before = seen.torn
-        stage.room.sleep(sleeper)
-        if stage.dialect.answers:
-            _jam(stage, sleeper)
-            if b"...." in speaker.heard:
-                raise Unjudged("others hear the sleeper's answers: see delivery.private", blocked=True)
+        torn_before = bool(seen.torn)
+        self._fall_asleep(stage, speaker, sleeper)
         before = stage.gauge().memory() if self.growth else 0
         self._flood(stage, flow, sleeper)
         if self.growth:
             self._compare_memory(stage, before)
         if self.whole:
-            self._wake(stage, flow, sleeper, seen, bool(torn_before))
+            self._wake(stage, flow, sleeper, seen, torn_before)
         for peer in stage.present():
             peer.listener = peer.heard.extend
         stage.peers.pop("sleeper")
 
+    def _fall_asleep(self, stage: Stage, speaker: Peer, sleeper: Peer) -> None:
+        stage.room.sleep(sleeper)
+        if stage.dialect.answers:
+            _jam(stage, sleeper)
+            if b"...." in speaker.heard:
+                raise Unjudged("others hear the sleeper's answers: see delivery.private", blocked=True)
+
     def _flood(self, stage: Stage, flow: Flow, sleeper: Peer) -> None:
-        size = self.megabytes * MEGABYTE
-        before = flow.sent
         if self.resets:
             self._flood_and_reset(stage, flow, sleeper)
             return
+        size, before = self.megabytes * MEGABYTE, flow.sent
         try:
             flow.run(size, 12.0)
         except Broken as broken:
@@ -98,9 +98,8 @@ class Flood:
         grown = (stage.gauge().memory() - before) >> 20
         if grown > self.growth:
             expected = f"its memory grows by no more than {self.growth} MiB"
-            raise Broken(
-                expected, f"it grew by {round(grown, -1)} MiB: what the sleeper did not read is kept"
-            )
+            actual = f"it grew by {round(grown, -1)} MiB: what the sleeper did not read is kept"
+            raise Broken(expected, actual)
 
     def _wake(self, stage: Stage, flow: Flow, sleeper: Peer, seen: Lines, torn_before: bool) -> None:
         if torn_before:

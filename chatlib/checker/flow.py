@@ -77,6 +77,7 @@ class Flow:
         self.number = 0
         """How many lines have been made."""
         self._owed = b""
+        """What is still to be sent of them."""
 
     def run(self, size: int, seconds: float) -> float:
         """Sends so many bytes; ends early after so many seconds. Returns the seconds that it took.
@@ -85,8 +86,8 @@ class Flow:
             Broken: The listener hears no more.
             Unjudged: It hears more than was said to it: then nobody knows how much is under way.
         """
-        listener, goal = self.listener, self.sent + size
-        listener.listener = self.lines
+        goal = self.sent + size
+        self.listener.listener = self.lines
         start = moved = time.monotonic()
         while self._arrived() < goal - WINDOW // 2 and time.monotonic() - start < seconds:
             before = self._arrived()
@@ -94,17 +95,9 @@ class Flow:
             self.stage.room.pump(0.01)
             if self._arrived() > before:
                 moved = time.monotonic()
-            elif listener.end or self.speaker.end or time.monotonic() - moved > self.stage.pace.patience:
+            elif self._ended() or time.monotonic() - moved > self.stage.pace.patience:
                 self._compare_numbers()
-                ended = next((peer for peer in (listener, self.speaker) if peer.end), None)
-                passed = f"after {self._arrived() / MEGABYTE:.0f} MB "
-                what = (
-                    self.stage.fate(ended)
-                    if ended
-                    else self.stage.explain(f"{listener.name} heard nothing more")
-                )
-                expected = f"{listener.name} hears all that {self.speaker.name} says, without a pause"
-                raise Broken(expected, passed + what, certain=bool(ended))
+                raise self._stalled()
         self._compare_numbers()
         return time.monotonic() - start
 
@@ -117,6 +110,15 @@ class Flow:
         """Returns what is still to be sent of the last lines."""
         rest, self._owed = self._owed, b""
         return rest
+
+    def _ended(self) -> Peer | None:
+        return next((peer for peer in (self.listener, self.speaker) if peer.end), None)
+
+    def _stalled(self) -> Broken:
+        ended, name = self._ended(), self.listener.name
+        what = self.stage.fate(ended) if ended else self.stage.explain(f"{name} heard nothing more")
+        expected = f"{name} hears all that {self.speaker.name} says, without a pause"
+        return Broken(expected, f"after {self._arrived() / MEGABYTE:.0f} MB {what}", certain=bool(ended))
 
     def _arrived(self) -> int:
         return int(min(lines.dots for lines in self.pacing) * LENGTH / (LENGTH - 15) / self.kept)
@@ -148,9 +150,8 @@ def control(stage: Stage, flow: Flow, size: int) -> None:
     try:
         seconds = flow.run(size, 4.0)
     except Broken as broken:
-        raise Unjudged(
-            f"a flood fails already while everybody reads: {broken.actual}", blocked=True
-        ) from None
+        why = f"a flood fails already while everybody reads: {broken.actual}"
+        raise Unjudged(why, blocked=True) from None
     if flow.sent < size * 0.9:
         raise Unjudged(f"it is too slow for a flood: {flow.sent / MEGABYTE / seconds:.1f} MB in a second")
     stage.wait(lambda: flow.part >= 1.0, stage.pace.quiet)

@@ -19,6 +19,8 @@ SLOW = 12.0
 ENDLESS = 32 << 20
 """Bytes that are sent of an endless line, if nobody stops us."""
 
+BLOCK = b"x" * (1 << 18)
+
 
 @dataclass(frozen=True)
 class LongLine:
@@ -34,31 +36,29 @@ class LongLine:
         first, last = stage.text("first"), stage.text("last")
         text = first + b"." * (LONG - len(first) - len(last)) + last
         mark = {peer: len(peer.heard) for peer in stage.present()}
-        stage.room.send(speaker, text + stage.dialect.newline, 2 * stage.pace.patience)
         listeners = stage.listeners(speaker)
-
-        def heard(peer: Peer) -> bytes:
-            return bytes(peer.heard[mark[peer] :])
-
-        def arrived(peer: Peer) -> bool:
-            return stage.dialect.spoken(text) in heard(peer)
+        stage.room.send(speaker, text + stage.dialect.newline, 2 * stage.pace.patience)
 
         def refused() -> bool:
-            told = b"\n" in heard(speaker) and stage.dialect.spoken(first) not in heard(speaker)
+            heard = speaker.since(mark[speaker])
+            told = b"\n" in heard and stage.dialect.spoken(first) not in heard
             return bool(speaker.end or told)
 
-        done = stage.wait(lambda: all(map(arrived, listeners)) or refused(), 2 * stage.pace.patience)
-        lost = [peer for peer in listeners if not arrived(peer)]
-        if hurt := next((peer for peer in lost if peer.end and peer is not speaker), None):
+        def lost() -> list[Peer]:
+            return [peer for peer in listeners if stage.dialect.spoken(text) not in peer.since(mark[peer])]
+
+        done = stage.wait(lambda: not lost() or refused(), 2 * stage.pace.patience)
+        if hurt := next((peer for peer in lost() if peer.end and peer is not speaker), None):
             raise Broken(f"{hurt.name} is still served", stage.fate(hurt))
         if not done:
-            expected = (
-                f"{lost[0].name} receives the line whole, or {speaker.name} is told that it is too long"
-            )
-            got = len(heard(lost[0]))
-            what = f"received {got} bytes of it, in pieces" if got else "received nothing"
-            actual = stage.explain(f"{lost[0].name} {what}, and {speaker.name} was told nothing")
-            raise Broken(expected, actual, certain=got > 0)
+            listener = lost()[0]
+            raise self._mutilated(stage, listener, len(listener.since(mark[listener])))
+
+    def _mutilated(self, stage: Stage, listener: Peer, got: int) -> Broken:
+        expected = f"{listener.name} receives the line whole, or {self.who} is told that it is too long"
+        what = f"received {got} bytes of it, in pieces" if got else "received nothing"
+        actual = stage.explain(f"{listener.name} {what}, and {self.who} was told nothing")
+        return Broken(expected, actual, certain=got > 0)
 
 
 class Counted:
@@ -86,25 +86,25 @@ class EndlessLine:
         for peer, counted in heard.items():
             peer.listener = counted
         speaker.listener = Counted()
-        before, sent, block = gauge.memory(), 0, b"x" * (1 << 18)
-        start = time.monotonic()
+        before, sent, start = gauge.memory(), 0, time.monotonic()
         while sent < ENDLESS and not speaker.end:
-            took = stage.room.send(speaker, block, stage.pace.patience)
+            took = stage.room.send(speaker, BLOCK, stage.pace.patience)
             sent += took
-            if sent == took:  # the first block shows whether bytes are passed on as they come
-                stage.wait(lambda: all(one.bytes for one in heard.values()), 4 * stage.pace.quiet)
-            elif any(
-                one.bytes for one in heard.values()
-            ):  # who does not read them in time would be a slow reader
-                stage.wait(lambda: all(one.bytes > 0.9 * sent for one in heard.values()))  # noqa: B023
+            self._let_others_read(stage, list(heard.values()), sent, is_first=sent == took)
             if gauge.memory() - before > GROWTH:
                 grown = f"its memory grew by more than {GROWTH >> 20} MiB, and it still listened"
-                raise Broken(
-                    f"the server ends {speaker.name}'s connection, or forgets the line", stage.explain(grown)
-                )
+                expected = f"the server ends {self.who}'s connection, or forgets the line"
+                raise Broken(expected, stage.explain(grown))
             if took == 0:  # it reads no more: then it does not grow either
                 break
             if time.monotonic() - start > SLOW:
                 raise Unjudged(f"it is too slow: it took only {sent >> 20} MiB in {SLOW:.0f} s")
         if ended := stage.instance.ended():
             raise Broken("the server goes on for all others", ended)
+
+    def _let_others_read(self, stage: Stage, heard: list[Counted], sent: int, is_first: bool) -> None:
+        """Where bytes are passed on as they come, who does not read them in time would be a slow reader."""
+        if is_first:  # it shows whether they are
+            stage.wait(lambda: all(one.bytes for one in heard), 4 * stage.pace.quiet)
+        elif any(one.bytes for one in heard):
+            stage.wait(lambda: all(one.bytes > 0.9 * sent for one in heard))
