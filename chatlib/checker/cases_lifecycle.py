@@ -55,9 +55,8 @@ class StartAgain:
         stage.instance.stop(STOPS_WITHIN)
         stage.instance.discard()
         stage.wait(lambda: all(peer.end for peer in stage.peers.values()), stage.pace.quiet)
-        for (
-            peer
-        ) in stage.peers.values():  # they leave last, so that the port's side is the one that remembers
+        # They leave last: then it is the server's side of each connection that is remembered (TIME_WAIT).
+        for peer in stage.peers.values():
             stage.room.leave(peer)
         try:
             again = stage.target.start(port=stage.room.address[1])

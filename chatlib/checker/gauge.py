@@ -72,9 +72,8 @@ class OwnGauge:
         self._used: dict[int, float] = {}
 
     def cpu(self) -> float:
-        if (
-            sys.platform == "darwin"
-        ):  # pragma: no cover # the system counts its threads, and does not name them
+        # macOS counts a process's threads, and does not name them.
+        if sys.platform == "darwin":  # pragma: no cover
             return time.process_time()
         own = {thread.native_id for thread in self._threads()}
         for thread in self._process.threads():

@@ -47,9 +47,8 @@ def overheard() -> Iterator[deque[str]]:
 
     def note(raised: threading.ExceptHookArgs) -> None:
         if raised.exc_type is not SystemExit:
-            kept.extend(
-                "".join(traceback.format_exception(raised.exc_type, raised.exc_value, raised.exc_traceback))
-            )
+            told = traceback.format_exception(raised.exc_type, raised.exc_value, raised.exc_traceback)
+            kept.extend("".join(told))
 
     threading.excepthook = note
     try:
