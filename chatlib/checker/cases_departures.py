@@ -44,7 +44,7 @@ class LastLine:
 
 @dataclass(frozen=True)
 class ComeAndGo:
-    """Many clients come, say a line and leave: and say goodbye."""
+    """Many clients come, say a line and leave; nothing of them is kept."""
 
     witness: str
 
@@ -126,7 +126,7 @@ CASES = (
         "When a client has left politely, all others still hear each other.",
         given=FOUR,
         steps=(Leave("bob"), *AFTERWARDS),
-        hint="Take a client out of the list when it leaves. A send that fails must not hurt who speaks.",
+        hint="Take a client out of the list when it leaves. A send that fails must not stop the speaker.",
         lesson=BY_HAND,
     ),
     Case(
@@ -135,7 +135,7 @@ CASES = (
         "When a client's program has crashed (RST), all others still hear each other.",
         given=FOUR,
         steps=(Reset("bob"), *AFTERWARDS),
-        hint="recv and send raise ConnectionResetError or BrokenPipeError: catch OSError for that client.",
+        hint="recv and send raise ConnectionResetError or BrokenPipeError: catch OSError, drop that client.",
         lesson=f"{BY_HAND}, {GOODBYES}",
     ),
     Case(
@@ -160,7 +160,7 @@ CASES = (
     Case(
         "departures.many",
         "200 clients come and go",
-        "When 200 clients have come and gone, the server has no more threads and descriptors than before.",
+        "When 200 clients have come and gone, the server has let go of their threads and descriptors.",
         given=(Join("alice bob"), Talk("alice bob")),
         steps=(ComeAndGo("alice"), Talk("alice bob")),
         hint="Close each socket in a finally, and let the thread that served it end.",

@@ -139,7 +139,7 @@ CASES = (
     Case(
         "framing.split",
         "A line cut in two arrives as one",
-        "A line arrives whole, also when its bytes come in two pieces.",
+        "A line arrives whole, even when its bytes come in two pieces.",
         given=(Join("alice bob carol"), Talk("alice bob carol")),
         steps=(
             SayFramed(
@@ -155,15 +155,15 @@ CASES = (
     ),
     Case(
         "framing.joined",
-        "Lines in one segment arrive apart",
-        "Two lines and a half in one piece are two lines; the half waits for its end.",
+        "Lines that come in one piece arrive apart",
+        "Two and a half lines in one piece are two lines; the half waits for its end.",
         given=(Join("alice bob carol"), Talk("alice bob carol")),
         steps=(
             SayFramed(
                 "alice",
                 (b"%|%|cut-", b"%|"),
                 "carol",
-                "alice sends two lines and a half at once, carol says a line, alice sends the rest",
+                "alice sends two and a half lines at once, carol says a line, alice sends the rest",
             ),
         ),
         hint="One recv may bring several lines, and half of another. Split at newlines, and keep the rest.",
@@ -173,7 +173,7 @@ CASES = (
     Case(
         "framing.letter",
         "A letter cut in half arrives",
-        "A letter of two bytes arrives intact, also when they come apart.",
+        "A letter of two bytes arrives intact, even when they come in two pieces.",
         given=(Join("alice bob carol"), Talk("alice bob carol")),
         steps=(
             SayFramed(
@@ -199,7 +199,7 @@ CASES = (
     Case(
         "framing.empty",
         "An empty line is no farewell",
-        "Whoever sends an empty line is still served afterwards.",
+        "A client that sends an empty line is still served afterwards.",
         given=(Join("alice bob"), Talk("alice bob")),
         steps=(EmptyLine("alice"), Talk("alice bob", 2)),
         hint='Only b"" from recv means that the client has left. An empty line is b"\\n": test, then strip.',
@@ -217,7 +217,7 @@ CASES = (
     Case(
         "framing.endless",
         "An endless line does not fill the memory",
-        "Of a line that never ends, no more than 8 MiB are kept.",
+        "The server keeps no more than 8 MiB of a line that never ends.",
         given=(Join("alice bob carol"), Talk("alice bob carol")),
         steps=(EndlessLine("alice"),),
         hint="Limit how long a line may be. Beyond that, tell the client, and close its connection.",

@@ -118,7 +118,7 @@ CASES = (
     Case(
         "lifecycle.stop",
         "It stops, and its clients see that",
-        "The server ends within 2 s of Ctrl-C (a class: of shutdown, server_close); its clients see the end.",
+        "The server ends within 2 s of Ctrl-C (a class: of shutdown, server_close); all connections end.",
         given=ROOM,
         steps=(Stop(),),
         hint="Close every connection. Let no thread keep the program alive: daemon=True, or close and join.",
@@ -150,7 +150,7 @@ CASES = (
     Case(
         "lifecycle.descriptors",
         "It survives having too few descriptors",
-        "With 64 descriptors, 100 connections neither end nor busy the server; afterwards it serves again.",
+        "With 64 descriptors, 100 connections neither end the server nor keep it busy; it serves on later.",
         steps=(
             Join("alice bob"),
             Talk("alice bob"),

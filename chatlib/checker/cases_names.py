@@ -90,7 +90,7 @@ class Presence:
         for other in others:
             self._told(stage, peer, other, before[other], "has come")
         if any(peer.nick.encode() in line for line in notices(peer.since(0))):
-            raise Broken(f"{self.who} is not told that it has come itself", stage.fate(peer, peer.since(0)))
+            raise Broken(f"{self.who} is not told of its own coming", stage.fate(peer, peer.since(0)))
         before = marks(others)
         stage.room.leave(stage.peers.pop(self.who))
         for other in others:
@@ -131,7 +131,7 @@ class Refused:
             raise Broken(f"{self.who} is refused", actual)
         if not stage.wait(lambda: peer.end):
             actual = stage.silence(f"the connection of {self.who} stayed open")
-            raise Broken(f"{self.who} is told why, and sees the end", actual, certain=False)
+            raise Broken(f"{self.who} is told why, and sees the end of its connection", actual, certain=False)
         for other in others:
             if told := notices(other.since(before[other])):
                 expected = f"{other.name} hears nothing of {self.who}, who was never in the room"
@@ -195,7 +195,7 @@ class Unnamed:
         text = stage.say(speaker)
         stage.must_hear(speaker, stage.listeners(speaker), text)
         if stage.silent([peer], text):
-            expected = f"{self.who} hears nothing before it has said a name"
+            expected = f"{self.who} hears nobody before it has said a name"
             raise Broken(expected, stage.fate(peer, peer.since(0)))
         stage.room.leave(peer)
         stage.must_hear(speaker, stage.listeners(speaker), stage.say(speaker))
@@ -212,7 +212,7 @@ CASES = (
     Case(
         "names.greeting",
         "A greeting asks for a name",
-        "Whoever connects receives a line that asks for a name.",
+        "A client that connects receives a line that asks for its name.",
         steps=(Greeted("alice"),),
         hint="Send the question as soon as a client connects, and end it with a newline.",
         lesson=LESSON,
@@ -221,7 +221,7 @@ CASES = (
     Case(
         "names.list",
         "A newcomer is told who is there",
-        'Whoever has said a name receives a line that begins with "*" and names all others in the room.',
+        'A client that has said its name receives a line that begins with "*" and names all the others.',
         given=ROOM,
         steps=(RoomList("carol", "alice bob"),),
         hint="Send the list before you add the newcomer to it.",
@@ -231,24 +231,24 @@ CASES = (
     Case(
         "names.presence",
         "The others are told who comes and goes",
-        'When somebody comes or goes, all others receive a line that begins with "*" and has its name.',
+        'When a client comes or goes, all others receive a line that begins with "*" and has its name.',
         given=ROOM,
         steps=(Presence("carol", "alice bob"), Talk("alice bob")),
-        hint="Tell the others, not the newcomer itself; and tell them of every way in which a client may go.",
+        hint="Tell the others, not the newcomer itself; and tell them in whatever way a client leaves.",
         lesson=LESSON,
         dialects=BUDGET,
     ),
     Case(
         "names.illegal",
         "An illegal name is refused",
-        "A name of other signs than letters and digits is refused, and its client sees the end.",
+        "A name with anything but letters and digits is refused, and its client's connection is closed.",
         given=ROOM,
         steps=(
             Refused("mallory", b"no good!", "no good!"),
             Refused("mallory", b"a-b", "a-b"),
             Talk("alice bob"),
         ),
-        hint="name.isascii() and name.isalnum() says whether it is legal. If not, tell it; close.",
+        hint="name.isascii() and name.isalnum() says whether it is legal. If not, tell the client; close.",
         lesson=LESSON,
         dialects=BUDGET,
     ),
@@ -274,7 +274,7 @@ CASES = (
     ),
     Case(
         "names.race",
-        "Also when two say it at once",
+        "Two cannot take a name at once",
         "Of two clients that say the same name at the same moment, one is refused.",
         given=(*ROOM, Refused("mallory", b"%", "the name of somebody in the room")),
         steps=(Twins(), Talk("alice bob")),
@@ -284,8 +284,8 @@ CASES = (
     ),
     Case(
         "names.unnamed",
-        "Who says no name is not in the room",
-        "A client that has not said its name hears no lines, and is never announced.",
+        "A client without a name is not in the room",
+        "A client that has not said its name hears nobody, and nobody is told of it.",
         given=ROOM,
         steps=(Unnamed("mallory", "alice"), Talk("alice bob")),
         hint="Add a client to the list only when it has said its name. Announce only those in it.",

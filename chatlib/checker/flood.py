@@ -103,7 +103,7 @@ class Flood:
 
     def _wake(self, stage: Stage, flow: Flow, sleeper: Peer, seen: Lines, torn_before: bool) -> None:
         if torn_before:
-            raise Unjudged("lines arrive torn also at clients that read: see framing", blocked=True)
+            raise Unjudged("lines arrive torn even at clients that read: see framing", blocked=True)
         stage.room.wake(sleeper)
 
         def goes_on(dots: int) -> bool:
@@ -118,7 +118,7 @@ class Flood:
         if sleeper.end or seen.told:
             return
         gap = next((a for a, b in zip(seen.numbers, seen.numbers[1:], strict=False) if b != a + 1), None)
-        expected = "the sleeper receives every line, or is told that some are missing, or sees the end"
+        expected = "the sleeper receives every line, or is told that some are missing, or is dropped"
         if gap is not None:
             raise Broken(expected, f"after line {gap} others are missing, and it was not told")
         if not stage.dialect.answers:  # there, the last thing that it said was half a line
@@ -149,7 +149,7 @@ class Flood:
 
 def _compare_ends(seen: Lines) -> None:
     if seen.torn:
-        expected = "the sleeper receives whole lines, or the end"
+        expected = "the sleeper receives whole lines, or is dropped"
         raise Broken(expected, f"it received the torn line {_cut(seen.torn)}")
 
 

@@ -203,7 +203,7 @@ class Room:
             peer.listener(data)
             if len(peer.heard) > FLOODED:
                 actual = f"more than {FLOODED // 1_000_000} MB came for {peer.name}"
-                raise Broken("only what somebody says is sent", actual)
+                raise Broken("clients receive only what somebody says", actual)
         else:
             self._ended(peer, None)
 

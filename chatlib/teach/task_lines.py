@@ -152,7 +152,7 @@ CASES = (
     Case(
         "lines.letter",
         "A letter that is cut in half",
-        "A letter of two bytes arrives intact, also when they come apart.",
+        "A letter of two bytes arrives intact, even when they come in two pieces.",
         steps=(Feed((b"caf\xc3", b"\xa9\n"), ([], ["café"])),),
         hint="Keep bytes, not text: decode a line when it is whole, never a piece.",
         lesson=LESSON,

@@ -70,7 +70,7 @@ IN_TURN = (
     Case(
         "turns.split",
         "A line cut in two is answered as one",
-        "A line is answered when it is whole, also if its bytes come in two pieces.",
+        "A line is answered when it is whole, even if its bytes come in two pieces.",
         steps=(
             Join("alice"),
             SayFramed("alice", (b"cut-", b"%|"), "", "alice sends half a line, and a moment later the rest"),
