@@ -150,7 +150,7 @@ CASES = (
     Case(
         "lifecycle.descriptors",
         "It survives having too few descriptors",
-        "With 64 descriptors, 100 connections neither end the server nor keep it busy; it serves on later.",
+        "A server with 64 descriptors survives 100 connections, idle meanwhile, and serves again afterwards.",
         steps=(
             Join("alice bob"),
             Talk("alice bob"),

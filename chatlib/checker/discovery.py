@@ -35,7 +35,7 @@ def discover(stages: Stages) -> Dialect:
 
 
 def _introductions(stage: Stage) -> Dialect | None:
-    """Two clients say three lines each. If the first was a name, it stands before the others."""
+    """Talks as two clients, who first say their names. Returns what that shows; None if no line arrives."""
     try:
         alice, bob = stage.connect("alice"), stage.connect("bob")
         stage.wait(lambda: alice.heard and bob.heard, GREETING)
@@ -54,9 +54,12 @@ def _introductions(stage: Stage) -> Dialect | None:
         stage.wait(lambda: third in alice.heard, stage.pace.quiet)
     except Broken:
         return None
-    heard = bob.since(0)
-    if third not in heard:
-        return None
+    return _shown_by(stage, greeting, first, second, third) if third in bob.heard else None
+
+
+def _shown_by(stage: Stage, greeting: bytes, first: bytes, second: bytes, third: bytes) -> Dialect:
+    """Returns what three lines of alice show: if the first was a name, it stands before the others."""
+    alice, heard = stage.peers["alice"], stage.peers["bob"].since(0)
     before = heard[heard.find(second) + len(second) : heard.find(third)] if second in heard else b""
     prefix = before.strip(b"\r\n")
     listed = re.search(rb"^\*", alice.since(len(greeting)), re.MULTILINE)

@@ -150,7 +150,7 @@ def target_of(what: Any, port: int = 0, lan: bool = False) -> Target:
 
     if isinstance(what, (str, Path)):
         host, _, number = str(what).rpartition(":")
-        if number.isdecimal() and host and not Path(str(what)).exists():
+        if number.isdecimal() and host and not Path(what).exists():
             return _remote(host.strip("[]"), int(number), lan)
         return Program(_command([str(what)], port), port)
     if isinstance(what, Sequence) and what and all(isinstance(word, str) for word in what):
