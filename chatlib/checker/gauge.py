@@ -15,10 +15,13 @@ except ImportError:  # pragma: no cover
 
 
 class TreeGauge:
-    """A process and its children.
+    """A process and its children. What has ended meanwhile is not counted.
 
     Args:
         pid: The process.
+
+    Raises:
+        psutil.Error: There is no such process.
     """
 
     def __init__(self, pid: int) -> None:
