@@ -151,7 +151,8 @@ def _check(options: argparse.Namespace) -> int:
     table = points_of(options.points) if options.points else None
     chosen_cases(list(table or ()))  # a name that is misspelt would cost somebody points
     target = options.target[0] if len(options.target) == 1 else options.target
-    given = {name.replace("-", "_"): getattr(options, name.replace("-", "_")) for name in OPTIONS}
+    names = [name.replace("-", "_") for name in OPTIONS]
+    given = {name: value == "yes" for name in names if (value := getattr(options, name))}
     report = check(
         target,
         options.dialect,
@@ -159,7 +160,7 @@ def _check(options: argparse.Namespace) -> int:
         port=options.port,
         lan=options.lan,
         progress=_show_progress,
-        **{name: value == "yes" for name, value in given.items() if value},
+        **given,
     )
     texts = {
         "text": lambda: str(report),
@@ -168,11 +169,8 @@ def _check(options: argparse.Namespace) -> int:
     }
     print(texts[options.format]())
     if table is not None and options.format == "text":
-        print(
-            "{earned:g} of {possible:g} points; {unjudged:g} could not be judged".format(
-                **report.points(table)
-            )
-        )
+        points = "{earned:g} of {possible:g} points; {unjudged:g} could not be judged"
+        print(points.format(**report.points(table)))
     return 0 if report.passed else 1
 
 

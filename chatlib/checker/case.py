@@ -75,13 +75,13 @@ class Case:
     hint: str
     """What to look at in the server's code."""
     lesson: str
-    """Which lesson to read."""
+    """Which lessons to read, with a comma between."""
     given: tuple[Step, ...] = ()
-    """What must work before. Where it does not, the case is skipped: another one has found the fault."""
+    """What must work before. Where it does not, the case is skipped: the fault belongs to another one."""
     dialects: tuple[str, ...] = ALL
     needs: frozenset[Need] = frozenset()
     deadline: float = 12.0
-    """Seconds. Where they are over, the step that waits has failed."""
+    """Seconds for all steps. When they are over, nothing waits any longer, and the step has failed."""
 
     @property
     def seats(self) -> int:

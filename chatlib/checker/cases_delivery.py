@@ -59,7 +59,7 @@ class InARow:
                 stage.must_hear(speaker, stage.listeners(speaker), text)
         listeners = stage.listeners(speaker)
         stage.wait(lambda: all(stage.hears(peer, text) for peer in listeners for text in texts))
-        stage.wait(lambda: False, stage.pace.quiet)  # what would come twice
+        stage.pause(stage.pace.quiet)  # what would come twice
         for listener in listeners:
             _compare_order(stage, speaker, listener, texts)
 
@@ -127,10 +127,10 @@ class AllAtOnce:
 
     def _compare(self, stage: Stage, said: dict[Peer, bytes]) -> None:
         pairs = [(speaker, listener) for speaker in said for listener in stage.listeners(speaker)]
+        quiet = stage.pace.quiet
         stage.wait(lambda: all(stage.hears(listener, said[speaker]) for speaker, listener in pairs))
         if stage.dialect.framed:  # the end of the last line may be yet to come
-            ended = lambda: all(stage.line(peer, said[speaker]) is not None for speaker, peer in pairs)  # noqa: E731
-            stage.wait(ended, stage.pace.quiet)
+            stage.wait(lambda: all(stage.line(peer, said[who]) is not None for who, peer in pairs), quiet)
         for speaker, listener in pairs:
             _compare_order(stage, speaker, listener, [said[speaker]])
             self._compare_voice(stage, speaker, listener, said[speaker])
@@ -149,7 +149,7 @@ class AllAtOnce:
 def _compare_order(stage: Stage, speaker: Peer, listener: Peer, texts: list[bytes]) -> None:
     heard = bytes(listener.heard)
     places = [heard.find(stage.dialect.spoken(text)) for text in texts]
-    everything = f"{listener.name} hears all that {speaker.name} says, once and in order"
+    everything = f"{listener.name} hears each line that {speaker.name} says once, in order"
     if listener.end:
         raise Broken(everything, stage.fate(listener))
     if -1 in places:
@@ -160,7 +160,7 @@ def _compare_order(stage: Stage, speaker: Peer, listener: Peer, texts: list[byte
         if heard.count(stage.dialect.spoken(text)) > 1:
             raise Broken(everything, f"{show(text)} came {heard.count(stage.dialect.spoken(text))} times")
     if places != sorted(places):
-        raise Broken(everything, "they came in another order")
+        raise Broken(everything, "the lines came in another order")
 
 
 LATE = "05 Group chat by hand"
@@ -187,16 +187,16 @@ CASES = (
     Case(
         "delivery.order",
         "Lines arrive once, and in order",
-        "Each line arrives exactly once, in the order in which they were said.",
+        "Each line arrives exactly once, and lines arrive in the order in which they were said.",
         given=(Join("alice bob"), Talk("alice bob")),
         steps=(InARow("alice"), InARow("bob")),
-        hint="Is a client in the list twice? Does a new thread send each line?",
+        hint="Is a client in the list twice? Is each line sent by a new thread?",
         lesson=LATE,
     ),
     Case(
         "delivery.sender",
         "A sender hears itself, or does not",
-        "A sender hears its own lines if the dialect says so, and otherwise not.",
+        "A sender hears its own lines only if the dialect says so.",
         given=(Join("alice bob"), Talk("alice bob")),
         steps=(Echo("alice", "bob"), Echo("bob", "alice")),
         hint="Send to every client except the one that has spoken (or, if it should hear itself, to all).",
@@ -209,23 +209,23 @@ CASES = (
         "Nobody but its sender hears the answer to a line.",
         given=(Join("alice bob"), Talk("alice bob")),
         steps=(Overhear("alice", "bob"), Overhear("bob", "alice")),
-        hint="Send the answer into the connection from which the line came.",
+        hint="Send the answer over the connection that the line came from.",
         lesson="03 A thread for each",
         dialects=("shout",),
     ),
     Case(
         "delivery.talkers",
-        "Five talk at once",
+        "Five clients talk at once",
         "When five clients talk at once, no line is torn or mixed with another.",
         given=(Join("alice bob carol dave erin"), Talk("alice bob carol dave erin")),
         steps=(AllAtOnce("alice bob carol dave erin"),),
-        hint="Send each line with one sendall, never a name first and its text later. Share no variable.",
+        hint="Send each line, with its name, in one sendall. Keep no line in a variable that threads share.",
         lesson=LATE,
     ),
     Case(
         "delivery.late",
         "A latecomer gets new lines",
-        "Whoever joins later hears what is said from then on, and is heard.",
+        "A client that joins later hears what is said from then on, and is heard.",
         given=(Join("alice bob"), Talk("alice bob", 15)),
         steps=(Join("carol"), Talk("alice bob carol")),
         hint="Add each client to the list as it comes, and walk that list anew for each line.",

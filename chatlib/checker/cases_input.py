@@ -31,10 +31,7 @@ CASES = (
         "Random bytes",
         "When a client sends random bytes, the others notice nothing.",
         given=ROOM,
-        steps=(
-            Throw("mallory", RANDOM, "3,000 random bytes"),
-            Talk("alice bob", 2),
-        ),
+        steps=(Throw("mallory", RANDOM, "3,000 random bytes"), Talk("alice bob", 2)),
         hint=HINT,
         lesson="04 The stream lies",
     ),

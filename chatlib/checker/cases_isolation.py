@@ -31,7 +31,7 @@ class Trickle:
         slow = stage.peers.pop(self.who)  # nobody has to hear it, and it need not hear the others
         for _ in range(TRICKLED):
             stage.room.send(slow, b"x", stage.pace.patience)
-            stage.wait(lambda: False, 0.01)
+            stage.pause(0.01)
             Talk(self.names).run(stage)
 
 

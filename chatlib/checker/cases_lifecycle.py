@@ -32,7 +32,7 @@ class Stop:
 
     def run(self, stage: Stage) -> None:
         # In the middle of its work, Ctrl-C may land in an `except` that was meant for something else.
-        stage.wait(lambda: False, 2 * stage.pace.quiet)
+        stage.pause(2 * stage.pace.quiet)
         start = time.monotonic()
         if problem := stage.instance.stop(STOPS_WITHIN):
             raise Broken(f"it ends within {STOPS_WITHIN:.0f} s", problem, certain=False)
@@ -55,9 +55,8 @@ class StartAgain:
         stage.instance.stop(STOPS_WITHIN)
         stage.instance.discard()
         stage.wait(lambda: all(peer.end for peer in stage.peers.values()), stage.pace.quiet)
-        for (
-            peer
-        ) in stage.peers.values():  # they leave last, so that the port's side is the one that remembers
+        # They leave last: then it is the server's side of each connection that is remembered (TIME_WAIT).
+        for peer in stage.peers.values():
             stage.room.leave(peer)
         try:
             again = stage.target.start(port=stage.room.address[1])
@@ -119,7 +118,7 @@ CASES = (
     Case(
         "lifecycle.stop",
         "It stops, and its clients see that",
-        "The server ends within 2 s of Ctrl-C (a class: of shutdown, server_close); its clients see the end.",
+        "The server ends within 2 s of Ctrl-C (a class: of shutdown, server_close); all connections end.",
         given=ROOM,
         steps=(Stop(),),
         hint="Close every connection. Let no thread keep the program alive: daemon=True, or close and join.",
@@ -151,8 +150,7 @@ CASES = (
     Case(
         "lifecycle.descriptors",
         "It survives having too few descriptors",
-        "With 64 descriptors, 100 connections neither end nor busy the server; afterwards it serves again.",
-        given=(),
+        "A server with 64 descriptors survives 100 connections, idle meanwhile, and serves again afterwards.",
         steps=(
             Join("alice bob"),
             Talk("alice bob"),

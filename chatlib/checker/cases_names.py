@@ -15,6 +15,23 @@ TWINS = 25
 """How often two clients say the same name at the same moment."""
 
 
+def notices(heard: bytes) -> list[bytes]:
+    """Returns the lines in which the server itself says something: they begin with a star."""
+    return [line for line in heard.split(b"\n") if line.startswith(b"*")]
+
+
+def marks(peers: list[Peer]) -> dict[Peer, int]:
+    """Returns how many bytes each client has heard."""
+    return {peer: len(peer.heard) for peer in peers}
+
+
+def greeted(stage: Stage, name: str) -> Peer:
+    """Connects a client. Waits for the question for its name, and goes on without one."""
+    peer = stage.connect(name)
+    stage.wait(lambda: b"\n" in peer.heard or peer.end)
+    return peer
+
+
 @dataclass(frozen=True)
 class Greeted:
     """Whoever connects is asked for a name."""
@@ -25,10 +42,10 @@ class Greeted:
         return f"{self.who} connects, and says nothing yet"
 
     def run(self, stage: Stage) -> None:
-        peer = stage.connect(self.who)
-        if not stage.wait(lambda: b"\n" in peer.heard or peer.end):
+        peer = greeted(stage, self.who)
+        if not (b"\n" in peer.heard or peer.end):
             expected = f"{self.who} receives a line that asks for a name"
-            raise Broken(expected, stage.fate(peer, bytes(peer.heard)), certain=bool(peer.heard))
+            raise Broken(expected, stage.fate(peer, peer.since(0)), certain=bool(peer.heard))
 
 
 @dataclass(frozen=True)
@@ -39,17 +56,14 @@ class RoomList:
     present: str
 
     def __str__(self) -> str:
-        return (
-            f"{self.who} joins, while {listed(self.present)} {'are' if ' ' in self.present else 'is'} there"
-        )
+        return f"{self.who} joins, while {listed(self.present)} are there"
 
     def run(self, stage: Stage) -> None:
-        peer = stage.connect(self.who)
-        stage.wait(lambda: b"\n" in peer.heard or peer.end)
+        peer = greeted(stage, self.who)
         mark = len(peer.heard)
         stage.send(peer, peer.nick.encode() + b"\n")
         stage.wait(lambda: b"\n" in peer.heard[mark:] or peer.end)
-        line = bytes(peer.heard[mark:]).partition(b"\n")[0]
+        line = peer.since(mark).partition(b"\n")[0]
         nicks = [stage.peers[name].nick for name in self.present.split()]
         expected = f'{self.who} receives a line that begins with "*" and names {" and ".join(nicks)}'
         if not line.startswith(b"*") or not all(nick.encode() in line for nick in nicks):
@@ -71,32 +85,27 @@ class Presence:
 
     def run(self, stage: Stage) -> None:
         others = [stage.peers[name] for name in self.others.split()]
-        mark = {peer: len(peer.heard) for peer in others}
+        before = marks(others)
         peer = stage.admit(self.who)
-        self._told(stage, peer, others, mark, "has come")
-        if any(
-            line.startswith(b"*") and peer.nick.encode() in line for line in bytes(peer.heard).split(b"\n")
-        ):
-            raise Broken(
-                f"{self.who} is not told that it has come itself", stage.fate(peer, bytes(peer.heard))
-            )
-        mark = {other: len(other.heard) for other in others}
-        stage.room.leave(stage.peers.pop(self.who))
-        self._told(stage, peer, others, mark, "has left")
-
-    def _told(self, stage: Stage, peer: Peer, others: list[Peer], mark: dict[Peer, int], what: str) -> None:
         for other in others:
+            self._told(stage, peer, other, before[other], "has come")
+        if any(peer.nick.encode() in line for line in notices(peer.since(0))):
+            raise Broken(f"{self.who} is not told of its own coming", stage.fate(peer, peer.since(0)))
+        before = marks(others)
+        stage.room.leave(stage.peers.pop(self.who))
+        for other in others:
+            self._told(stage, peer, other, before[other], "has left")
 
-            def lines(other: Peer = other) -> list[bytes]:
-                return bytes(other.heard[mark[other] :]).split(b"\n")[:-1]
+    def _told(self, stage: Stage, peer: Peer, other: Peer, mark: int, what: str) -> None:
+        def whole() -> bytes:
+            return other.since(mark).rpartition(b"\n")[0]
 
-            def told(other: Peer = other) -> bool:
-                return any(line.startswith(b"*") and peer.nick.encode() in line for line in lines(other))
+        def told() -> bool:
+            return any(peer.nick.encode() in line for line in notices(whole()))
 
-            if not stage.wait(lambda: told() or other.end):  # noqa: B023
-                expected = f'{other.name} receives a line like "* {peer.nick} {what}"'
-                heard = b"\n".join(lines())
-                raise Broken(expected, stage.fate(other, heard), certain=bool(heard or other.end))
+        if not stage.wait(lambda: told() or other.end):
+            expected = f'{other.name} receives a line like "* {peer.nick} {what}"'
+            raise Broken(expected, stage.fate(other, whole()), certain=bool(whole() or other.end))
 
 
 @dataclass(frozen=True)
@@ -112,31 +121,30 @@ class Refused:
 
     def run(self, stage: Stage) -> None:
         others = stage.present()
-        peer = stage.connect(self.who)
-        stage.wait(lambda: b"\n" in peer.heard or peer.end)
-        before, mark = {other: len(other.heard) for other in others}, len(peer.heard)
-        name = self.name.replace(b"%", others[0].nick.encode())
-        stage.room.send(peer, name + b"\n", stage.pace.patience)
-        stage.wait(lambda: b"\n" in peer.heard[mark:] or peer.end)
-        text = stage.text("intruder")
-        stage.room.send(peer, text + b"\n", stage.pace.patience)  # whoever was let in would be heard
+        peer = greeted(stage, self.who)
+        before = marks(others)
+        text = self._intrude(stage, peer, self.name.replace(b"%", others[0].nick.encode()))
         stage.must_hear(others[0], others[1:], stage.say(others[0]))
         stage.peers.pop(self.who)
-        if heard := stage.silent(others, text):
-            actual = (
-                f"{self.who} was let in: {heard.name} received {show(bytes(heard.heard[before[heard] :]))}"
-            )
+        if hearer := stage.silent(others, text):
+            actual = f"{self.who} was let in: {hearer.name} received {show(hearer.since(before[hearer]))}"
             raise Broken(f"{self.who} is refused", actual)
         if not stage.wait(lambda: peer.end):
             actual = stage.silence(f"the connection of {self.who} stayed open")
-            raise Broken(f"{self.who} is told why, and sees the end", actual, certain=False)
+            raise Broken(f"{self.who} is told why, and sees the end of its connection", actual, certain=False)
         for other in others:
-            stars = [
-                line for line in bytes(other.heard[before[other] :]).split(b"\n") if line.startswith(b"*")
-            ]
-            if stars:
+            if told := notices(other.since(before[other])):
                 expected = f"{other.name} hears nothing of {self.who}, who was never in the room"
-                raise Broken(expected, f"{other.name} received {show(stars[0])}")
+                raise Broken(expected, f"{other.name} received {show(told[0])}")
+
+    def _intrude(self, stage: Stage, peer: Peer, name: bytes) -> bytes:
+        """Says the name, and then a line, which is returned: whoever was let in would be heard."""
+        mark = len(peer.heard)
+        stage.room.send(peer, name + b"\n", stage.pace.patience)
+        stage.wait(lambda: b"\n" in peer.heard[mark:] or peer.end)
+        text = stage.text("intruder")
+        stage.room.send(peer, text + b"\n", stage.pace.patience)
+        return text
 
 
 @dataclass(frozen=True)
@@ -154,10 +162,10 @@ class Twins:
         witness = stage.present()[0]
         pair = {stage.connect("one"): stage.text("twin"), stage.connect("two"): stage.text("twin")}
         stage.wait(lambda: all(peer.heard or peer.end for peer in pair))
-        marks = {peer: len(peer.heard) for peer in pair}
+        before = marks(list(pair))
         for peer in pair:
             peer.sock.send(name + b"\n")
-        stage.wait(lambda: all(len(peer.heard) > marks[peer] or peer.end for peer in pair))
+        stage.wait(lambda: all(len(peer.heard) > before[peer] or peer.end for peer in pair))
         for peer, text in pair.items():
             stage.room.send(peer, text + b"\n", stage.pace.patience)
         stage.wait(lambda: all(stage.hears(witness, text) or peer.end for peer, text in pair.items()))
@@ -180,24 +188,21 @@ class Unnamed:
         return f"{self.who} connects and says no name; {self.speaker} says a line; {self.who} leaves"
 
     def run(self, stage: Stage) -> None:
-        peer, speaker = stage.connect(self.who), stage.peers[self.speaker]
+        peer, speaker = greeted(stage, self.who), stage.peers[self.speaker]
         stage.peers.pop(self.who)
-        stage.wait(lambda: b"\n" in peer.heard or peer.end)
         others = stage.present()
-        before = {other: len(other.heard) for other in others}
+        before = marks(others)
         text = stage.say(speaker)
         stage.must_hear(speaker, stage.listeners(speaker), text)
         if stage.silent([peer], text):
-            raise Broken(
-                f"{self.who} hears nothing before it has said a name", stage.fate(peer, bytes(peer.heard))
-            )
+            expected = f"{self.who} hears nobody before it has said a name"
+            raise Broken(expected, stage.fate(peer, peer.since(0)))
         stage.room.leave(peer)
         stage.must_hear(speaker, stage.listeners(speaker), stage.say(speaker))
-        stage.wait(lambda: False, stage.pace.quiet)
+        stage.pause(stage.pace.quiet)
         for other in others:
-            for line in bytes(other.heard[before[other] :]).split(b"\n"):
-                if line.startswith(b"*"):
-                    raise Broken(f"{other.name} is told nothing of {self.who}", f"it received {show(line)}")
+            if told := notices(other.since(before[other])):
+                raise Broken(f"{other.name} is told nothing of {self.who}", f"it received {show(told[0])}")
 
 
 BUDGET = ("budget-chat",)
@@ -207,7 +212,7 @@ CASES = (
     Case(
         "names.greeting",
         "A greeting asks for a name",
-        "Whoever connects receives a line that asks for a name.",
+        "A client that connects receives a line that asks for its name.",
         steps=(Greeted("alice"),),
         hint="Send the question as soon as a client connects, and end it with a newline.",
         lesson=LESSON,
@@ -216,7 +221,7 @@ CASES = (
     Case(
         "names.list",
         "A newcomer is told who is there",
-        'Whoever has said a name receives a line that begins with "*" and names all others in the room.',
+        'A client that has said its name receives a line that begins with "*" and names all the others.',
         given=ROOM,
         steps=(RoomList("carol", "alice bob"),),
         hint="Send the list before you add the newcomer to it.",
@@ -226,24 +231,24 @@ CASES = (
     Case(
         "names.presence",
         "The others are told who comes and goes",
-        'When somebody comes or goes, all others receive a line that begins with "*" and has its name.',
+        'When a client comes or goes, all others receive a line that begins with "*" and has its name.',
         given=ROOM,
         steps=(Presence("carol", "alice bob"), Talk("alice bob")),
-        hint="Tell the others, not the newcomer itself; and tell them of every way in which a client may go.",
+        hint="Tell the others, not the newcomer itself; and tell them in whatever way a client leaves.",
         lesson=LESSON,
         dialects=BUDGET,
     ),
     Case(
         "names.illegal",
         "An illegal name is refused",
-        "A name of other signs than letters and digits is refused, and its client sees the end.",
+        "A name with anything but letters and digits is refused, and its client's connection is closed.",
         given=ROOM,
         steps=(
             Refused("mallory", b"no good!", "no good!"),
             Refused("mallory", b"a-b", "a-b"),
             Talk("alice bob"),
         ),
-        hint="name.isascii() and name.isalnum() says whether it is legal. If not, tell it; close.",
+        hint="name.isascii() and name.isalnum() says whether it is legal. If not, tell the client; close.",
         lesson=LESSON,
         dialects=BUDGET,
     ),
@@ -269,7 +274,7 @@ CASES = (
     ),
     Case(
         "names.race",
-        "Also when two say it at once",
+        "Two cannot take a name at once",
         "Of two clients that say the same name at the same moment, one is refused.",
         given=(*ROOM, Refused("mallory", b"%", "the name of somebody in the room")),
         steps=(Twins(), Talk("alice bob")),
@@ -279,8 +284,8 @@ CASES = (
     ),
     Case(
         "names.unnamed",
-        "Who says no name is not in the room",
-        "A client that has not said its name hears no lines, and is never announced.",
+        "A client without a name is not in the room",
+        "A client that has not said its name hears nobody, and nobody is told of it.",
         given=ROOM,
         steps=(Unnamed("mallory", "alice"), Talk("alice bob")),
         hint="Add a client to the list only when it has said its name. Announce only those in it.",

@@ -1,6 +1,6 @@
 """A slow reader: it costs itself, and nobody else."""
 
-from chatlib.checker.case import Case, Need
+from chatlib.checker.case import FRAMED, Case, Need
 from chatlib.checker.flood import Flood
 from chatlib.checker.steps import Join, Talk
 
@@ -24,20 +24,20 @@ CASES = (
         "While 24 MB flow past a client that does not read, the memory of the server stays bounded.",
         given=GIVEN,
         steps=(Flood("alice", "bob", 24, warmup=8, growth=12),),
-        hint="Limit what may wait for one client. Beyond that, end its connection, or say what is left out.",
+        hint="Limit what may wait for one client. Beyond that, drop the client, or say what is left out.",
         lesson=LESSON,
         needs=frozenset({Need.GAUGE}),
         deadline=30.0,
     ),
     Case(
         "slow.lines",
-        "A slow reader gets whole lines, or the end",
+        "A slow reader gets whole lines, or is dropped",
         "A client that reads too slowly is told or dropped, and never receives a torn line.",
         given=GIVEN,
         steps=(Flood("alice", "bob", 6, whole=True),),
-        hint="send takes only a part when there is no room: keep the rest, and send it first the next time.",
+        hint="send takes only a part when there is no room: keep the rest, and send that first next time.",
         lesson=LESSON,
-        dialects=("lines", "shout", "budget-chat"),
+        dialects=FRAMED,
         deadline=25.0,
     ),
 )

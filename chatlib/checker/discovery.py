@@ -15,7 +15,7 @@ _ASKS = re.compile(rb"name|nick|user|handle|who are you|call you", re.IGNORECASE
 
 
 def discover(stages: Stages) -> Dialect:
-    """Returns the dialect, with its options; `lines` if the server says nothing at all.
+    """Returns the dialect, with its options; `lines` if the server says nothing at all. Blocks for seconds.
 
     Args:
         stages: Makes a stage, with a server of its own where servers can be started.
@@ -35,7 +35,7 @@ def discover(stages: Stages) -> Dialect:
 
 
 def _introductions(stage: Stage) -> Dialect | None:
-    """Two clients say three lines each. If the first was a name, it stands before the others."""
+    """Talks as two clients, who first say their names. Returns what that shows; None if no line arrives."""
     try:
         alice, bob = stage.connect("alice"), stage.connect("bob")
         stage.wait(lambda: alice.heard and bob.heard, GREETING)
@@ -47,25 +47,25 @@ def _introductions(stage: Stage) -> Dialect | None:
             return DIALECTS["shout"]
         stage.say(bob, bob.nick.encode())
         stage.wait(lambda: bob.nick.encode() in alice.heard, GREETING)
-        second, third = stage.say(alice), b""
+        second = stage.say(alice)
         stage.wait(lambda: second in bob.heard)
         third = stage.say(alice)
         stage.wait(lambda: third in bob.heard)
         stage.wait(lambda: third in alice.heard, stage.pace.quiet)
     except Broken:
         return None
-    heard = bytes(bob.heard)
-    if third not in heard:
-        return None
+    return _shown_by(stage, greeting, first, second, third) if third in bob.heard else None
+
+
+def _shown_by(stage: Stage, greeting: bytes, first: bytes, second: bytes, third: bytes) -> Dialect:
+    """Returns what three lines of alice show: if the first was a name, it stands before the others."""
+    alice, heard = stage.peers["alice"], stage.peers["bob"].since(0)
     before = heard[heard.find(second) + len(second) : heard.find(third)] if second in heard else b""
     prefix = before.strip(b"\r\n")
-    said = re.search(
-        re.escape(prefix) + re.escape(first) + rb"\r?(\n|$|" + re.escape(prefix or b"\n") + rb")", heard
-    )
-    asked = bool(_ASKS.search(greeting)) and not said
-    listed = re.search(rb"^\*", bytes(alice.heard[len(greeting) :]), re.MULTILINE)
+    listed = re.search(rb"^\*", alice.since(len(greeting)), re.MULTILINE)
     if prefix == b"[" + first + b"] " and greeting.endswith(b"\n") and listed:
         return DIALECTS["budget-chat"]
+    asked = bool(_ASKS.search(greeting)) and not _passed_on(first, prefix, heard)
     return replace(
         DIALECTS["lines"],
         echo=third in alice.heard,
@@ -73,6 +73,12 @@ def _introductions(stage: Stage) -> Dialect | None:
         prefix=bool(prefix),
         newline=stage.dialect.newline,
     )
+
+
+def _passed_on(first: bytes, prefix: bytes, heard: bytes) -> bool:
+    """Whether the first thing that was said has come as a line: then it was no name."""
+    end = rb"\r?(\n|$|" + re.escape(prefix or b"\n") + rb")"
+    return bool(re.search(re.escape(prefix + first) + end, heard))
 
 
 def _waits_for_the_end_of_a_line(stage: Stage) -> bool:

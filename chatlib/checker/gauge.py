@@ -15,10 +15,13 @@ except ImportError:  # pragma: no cover
 
 
 class TreeGauge:
-    """A process and its children.
+    """A process and its children. What has ended meanwhile is not counted.
 
     Args:
         pid: The process.
+
+    Raises:
+        psutil.Error: There is no such process.
     """
 
     def __init__(self, pid: int) -> None:
@@ -72,9 +75,8 @@ class OwnGauge:
         self._used: dict[int, float] = {}
 
     def cpu(self) -> float:
-        if (
-            sys.platform == "darwin"
-        ):  # pragma: no cover # the system counts its threads, and does not name them
+        # macOS counts a process's threads, and does not name them.
+        if sys.platform == "darwin":  # pragma: no cover
             return time.process_time()
         own = {thread.native_id for thread in self._threads()}
         for thread in self._process.threads():

@@ -1,7 +1,6 @@
 """A server that runs in a background thread of this process: a class in a notebook cell, for example."""
 
 import contextlib
-import ctypes
 import inspect
 import socketserver
 import threading
@@ -14,6 +13,7 @@ from typing import Any
 
 from chatlib.address import LOOPBACK, Address
 from chatlib.checker.case import Need
+from chatlib.checker.force import end_by_force
 from chatlib.checker.gauge import OwnGauge, psutil
 from chatlib.checker.overhear import last_lines
 from chatlib.checker.target import Gauge, Instance, TargetError
@@ -24,6 +24,7 @@ STARTS_WITHIN = 3.0
 """Seconds in which it has to be made, and to listen."""
 
 CHATLIB = str(Path(__file__).parent.parent)
+"""Where our own lines are: an X-ray of somebody else's server does not name them."""
 
 POLL_INTERVAL = 0.05
 """Seconds between a stock server's checks for `shutdown`. (socketserver's default is 0.5.)"""
@@ -67,31 +68,24 @@ class Inside:
             except BaseException as raised:
                 error.append(raised)
 
-        thread = threading.Thread(target=make, daemon=True)
-        thread.start()
-        thread.join(STARTS_WITHIN)
+        thread = _called(make, STARTS_WITHIN)
         if error:
             raise TargetError(self._excuse(error[0], address))
         if not result:
-            _end([thread])
-            raise TargetError(
-                f"{self.name}(...) did not return: a server must not serve before serve_forever"
-            )
-        missing = [
-            verb for verb in ("serve_forever", "shutdown", "server_close") if not hasattr(result[0], verb)
-        ]
-        if missing:
-            raise TargetError(
-                f"{self.name} has no {missing[0]}: a server has serve_forever, shutdown and server_close"
-            )
+            end_by_force(thread)
+            why = "did not return: a server must not serve before serve_forever"
+            raise TargetError(f"{self.name}(...) {why}")
+        for verb in ("serve_forever", "shutdown", "server_close"):
+            if not hasattr(result[0], verb):
+                why = "a server has serve_forever, shutdown and server_close"
+                raise TargetError(f"{self.name} has no {verb}: {why}")
         return result[0]
 
     def _excuse(self, error: BaseException, address: Address) -> str:
         reason = f"{type(error).__name__}: {error}"
         if isinstance(error, TypeError) and "argument" in str(error):
-            reason += (
-                f". Give a function that needs only the address: lambda address: {self.name}(address, ...)"
-            )
+            reason += ". Give a function that needs only the address: "
+            reason += f"lambda address: {self.name}(address, ...)"
         return f"{self.name}({address!r}) failed: {reason}"
 
 
@@ -131,34 +125,27 @@ class InsideInstance:
     def stop(self, seconds: float) -> str:
         deadline = time.monotonic() + seconds
         for verb in ("shutdown", "server_close"):
-            thread = threading.Thread(target=self._quietly, args=(verb,), daemon=True)
-            thread.start()
-            thread.join(max(0.0, deadline - time.monotonic()))
-            if thread.is_alive():
+            if self._told(verb, deadline - time.monotonic()).is_alive():
                 return f"{verb}() had not returned {seconds:.0f} s later"
         self.thread.join(max(0.0, deadline - time.monotonic()))
         return f"serve_forever() still ran {seconds:.0f} s later" if self.thread.is_alive() else ""
 
     def discard(self) -> None:
-        """Its clients have left. A thread that goes on nevertheless, in a busy loop, is ended by force."""
+        """Ends it; blocks for a second or two. A thread that goes on, in a busy loop, is ended by force."""
         self.stop(0.5)
         threads = self._threads()
         deadline = time.monotonic() + 0.3
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        _end(threads)
+        for thread in threads:
+            end_by_force(thread)
         for thread in threads:  # while what it raises is still kept from the notebook
             thread.join(0.5)
-        # Where `shutdown` did not return, nobody has closed the listener. This may wait: hence the thread.
-        closing = threading.Thread(target=self._quietly, args=("server_close",), daemon=True)
-        closing.start()
-        closing.join(0.3)
+        self._told("server_close", 0.3)  # where `shutdown` did not return, nobody has closed the listener
 
     def _threads(self) -> list[threading.Thread]:
-        own = threading.current_thread()
-        return [
-            thread for thread in threading.enumerate() if thread not in self._before and thread is not own
-        ]
+        others = {*self._before, threading.current_thread()}
+        return [thread for thread in threading.enumerate() if thread not in others]
 
     def _serve(self) -> None:
         stock = isinstance(self.server, socketserver.BaseServer)
@@ -167,9 +154,14 @@ class InsideInstance:
         except Exception as error:
             self._error = f"{type(error).__name__}: {error}"
 
-    def _quietly(self, verb: str) -> None:
-        with contextlib.suppress(Exception):
-            getattr(self.server, verb)()
+    def _told(self, verb: str, seconds: float) -> threading.Thread:
+        """Calls one of its methods, which may wait for ever, or raise."""
+
+        def call() -> None:
+            with contextlib.suppress(Exception):
+                getattr(self.server, verb)()
+
+        return _called(call, seconds)
 
     def _address(self) -> Address:
         deadline = time.monotonic() + STARTS_WITHIN
@@ -196,10 +188,9 @@ def _takes_arguments(make: Callable[..., Any]) -> bool:
     return any(parameter.kind is not parameter.KEYWORD_ONLY for parameter in parameters)
 
 
-def _end(threads: list[threading.Thread]) -> None:
-    """Raises SystemExit in threads that run on. One that is inside a call of C ends when the call returns."""
-    for thread in threads:
-        if thread.is_alive() and thread.ident is not None:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit)
-            )
+def _called(work: Callable[[], None], seconds: float) -> threading.Thread:
+    """Calls something in a thread, and waits for it at most so long. Returns the thread, which may run on."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(max(0.0, seconds))
+    return thread

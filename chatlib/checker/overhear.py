@@ -39,7 +39,10 @@ class Overheard(io.TextIOBase):
 
 @contextlib.contextmanager
 def overheard() -> Iterator[deque[str]]:
-    """Collects what other threads print and raise while the block runs: a server may print a megabyte."""
+    """Collects what other threads print and raise while the block runs: a server may print a megabyte.
+
+    Yields the last `KEPT` characters of it, which change as more comes.
+    """
     kept: deque[str] = deque(maxlen=KEPT)
     own = threading.get_ident()
     before = sys.stdout, sys.stderr, threading.excepthook
@@ -47,9 +50,8 @@ def overheard() -> Iterator[deque[str]]:
 
     def note(raised: threading.ExceptHookArgs) -> None:
         if raised.exc_type is not SystemExit:
-            kept.extend(
-                "".join(traceback.format_exception(raised.exc_type, raised.exc_value, raised.exc_traceback))
-            )
+            told = traceback.format_exception(raised.exc_type, raised.exc_value, raised.exc_traceback)
+            kept.extend("".join(told))
 
     threading.excepthook = note
     try:

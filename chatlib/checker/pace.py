@@ -1,4 +1,4 @@
-"""How long to be patient: by this machine's own round trip, never by a bare guess."""
+"""How long to be patient: measured by how fast this computer is just now, never merely guessed."""
 
 import socket
 import threading

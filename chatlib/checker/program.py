@@ -48,6 +48,9 @@ class Program:
     Args:
         command: Its words; `{port}` stands for the port.
         port: Where it always listens, if the command does not say.
+
+    Raises:
+        TargetError: The package psutil is missing.
     """
 
     def __init__(self, command: list[str], port: int = 0) -> None:
@@ -62,21 +65,19 @@ class Program:
         self.cookie = uuid.uuid4().hex
 
     def start(self, port: int = 0, descriptors: int = 0, within: float = STARTS_WITHIN) -> Instance:
-        for attempt in range(3):
+        tries = 1 if port or self.port else 3
+        while True:
+            tries -= 1
             chosen = port or self.port or _free_port()
             process = Process(self, chosen, descriptors)
             try:
                 process.wait_until_it_listens(within)
                 return process
-            except TargetError:
+            except BaseException as error:
                 process.discard()
                 # Somebody else may have taken the port since it was found to be free.
-                if port or self.port or attempt == 2 or not _taken(chosen):
+                if not (isinstance(error, TargetError) and tries and _taken(chosen)):
                     raise
-            except BaseException:
-                process.discard()
-                raise
-        raise AssertionError("not reached")
 
     def close(self) -> None:
         """Kills what its programs have left behind in sessions of their own."""
@@ -114,6 +115,8 @@ class Process:
     def wait_until_it_listens(self, within: float) -> None:
         """Looks into the system's table: to connect would already be a client that comes and goes.
 
+        Blocks for at most `within` seconds.
+
         Raises:
             TargetError: It ends, listens elsewhere, or not at all.
         """
@@ -127,17 +130,10 @@ class Process:
                 return
             elsewhere_since = (elsewhere_since or time.monotonic()) if ports else 0.0
             if ports and time.monotonic() - elsewhere_since > 0.5:
-                other = min(ports)
-                raise TargetError(
-                    f"it listens on port {other}, not on {wanted}, which it was told: let it take that from"
-                    f" its command line (in Python: int(sys.argv[1])), or say --port {other}",
-                    runs=True,
-                )
+                raise TargetError(_elsewhere(min(ports), wanted), runs=True)
             time.sleep(0.005)
-        raise TargetError(
-            f"it runs, but after {within:.0f} s it listens on no port (asks it for input?){self._quoted()}",
-            runs=True,
-        )
+        silent = f"it runs, but after {within:.0f} s it listens on no port (asks it for input?)"
+        raise TargetError(silent + self._quoted(), runs=True)
 
     def ended(self) -> str:
         if self.killed:
@@ -204,12 +200,15 @@ class Process:
 
     def _quoted(self) -> str:
         self._drain.join(0.2)
-        said = self.said()
-        return (
-            ". Its last lines:\n" + "\n".join(f"  {line}" for line in said)
-            if said
-            else ", and printed nothing"
-        )
+        said = "\n".join(f"  {line}" for line in self.said())
+        return f". Its last lines:\n{said}" if said else ", and printed nothing"
+
+
+def _elsewhere(port: int, wanted: int) -> str:
+    return (
+        f"it listens on port {port}, not on {wanted}, which it was told: let it take that from"
+        f" its command line (in Python: int(sys.argv[1])), or say --port {port}"
+    )
 
 
 def _spawn(command: list[str], environment: dict[str, str]) -> "subprocess.Popen[bytes]":

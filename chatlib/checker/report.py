@@ -33,8 +33,8 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """True if no promise was broken. Cases that were skipped do not count."""
-        return not any(self.of(Outcome.FAIL) or self.of(Outcome.ERROR)) and any(self.of(Outcome.PASS))
+        """True if something passed, and nothing failed or went wrong. Skipped cases do not count."""
+        return bool(self.of(Outcome.PASS)) and not (self.of(Outcome.FAIL) or self.of(Outcome.ERROR))
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -47,7 +47,7 @@ class Report:
 
     @property
     def summary(self) -> str:
-        """One line: how many passed, failed, were skipped."""
+        """One line: how many passed, failed, were skipped, and in how many the checker itself failed."""
         names = {Outcome.PASS: "passed", Outcome.FAIL: "failed", Outcome.SKIPPED: "skipped"}
         counts = Counter(verdict.outcome for verdict in self.verdicts)
         parts = [f"{counts[outcome]} {name}" for outcome, name in names.items() if counts[outcome]]
@@ -152,7 +152,10 @@ class Report:
 def points_of(path: Path) -> dict[str, float]:
     """Reads a grader's table: a case or a topic and its points in each line, with a comma between.
 
+    Empty lines, those that begin with `#` and the heading `case` do not count.
+
     Raises:
+        OSError: The file cannot be read.
         ValueError: A line has another form.
     """
     table: dict[str, float] = {}
@@ -195,9 +198,8 @@ def _told(verdict: Verdict) -> Iterator[str]:
 
 
 def _row(verdict: Verdict) -> str:
-    head = (
-        f"{SIGNS[verdict.outcome]} &nbsp;{escape(verdict.case.title)} <code>{escape(verdict.case.id)}</code>"
-    )
+    case = verdict.case
+    head = f"{SIGNS[verdict.outcome]} &nbsp;{escape(case.title)} <code>{escape(case.id)}</code>"
     if verdict.failure:
         rows = "".join(
             f"<tr><th style='text-align:left;vertical-align:top'>{escape(heading)}</th>"

@@ -49,6 +49,10 @@ class Peer:
         """True once this side has left."""
         return self.sock.fileno() == -1
 
+    def since(self, mark: int) -> bytes:
+        """Returns what it has heard after its first `mark` bytes."""
+        return bytes(self.heard[mark:])
+
 
 class Room:
     """Clients of one server.
@@ -151,8 +155,6 @@ class Room:
 
     def reset(self, peer: Peer) -> None:
         """It vanishes (RST), as when its program crashes."""
-        if peer.gone:
-            return
         with contextlib.suppress(OSError):
             peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD)
         self._close(peer)
@@ -201,7 +203,7 @@ class Room:
             peer.listener(data)
             if len(peer.heard) > FLOODED:
                 actual = f"more than {FLOODED // 1_000_000} MB came for {peer.name}"
-                raise Broken("only what somebody says is sent", actual)
+                raise Broken("clients receive only what somebody says", actual)
         else:
             self._ended(peer, None)
 

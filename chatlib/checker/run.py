@@ -74,14 +74,14 @@ def check(
         ValueError: There is no such dialect or case.
     """
     found = target_of(target, port, lan)
-    if dialect != "auto":
-        dialect_of(dialect, echo, name_first, prefix)  # a mistake should be told before anything starts
+    # Before anything starts: a mistake in the call should cost no time.
+    spoken = None if dialect == "auto" else dialect_of(dialect, echo, name_first, prefix)
     cases = [cases] if isinstance(cases, str) else list(cases)
     chosen = chosen_cases(cases)
     start = time.monotonic()
-    with contextlib.closing(found), _descriptors(), _listening(found), _shown() as shown:
+    with _descriptors(), listening(found), _shown() as shown:
         runner = Runner(found, progress or shown)
-        spoken = runner.discovered() if dialect == "auto" else dialect_of(dialect, echo, name_first, prefix)
+        spoken = spoken or runner.discovered()
         chosen = [case for case in chosen if spoken.name in case.dialects or case.id in cases]
         verdicts = tuple(runner.run(chosen, spoken))
     return Report(found.name, spoken, verdicts, dialect, time.monotonic() - start)
@@ -132,11 +132,12 @@ def _shown() -> Iterator[Progress | None]:
 
 
 @contextlib.contextmanager
-def _listening(target: Target) -> Iterator[None]:
-    """Takes in what a server in this process prints."""
-    if not hasattr(target, "kept"):
-        yield
-        return
-    with overheard() as kept:
-        target.kept = kept
-        yield
+def listening(target: Target) -> Iterator[None]:
+    """Takes in what a server in this process prints. At the end, nothing is left of the target's servers."""
+    with contextlib.closing(target):
+        if not hasattr(target, "kept"):  # a program of its own, or a server elsewhere
+            yield
+            return
+        with overheard() as kept:
+            target.kept = kept
+            yield

@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from chatlib.checker import pace
 from chatlib.checker.case import Broken, Case, Failure, Need, Outcome, Unjudged, Verdict
@@ -46,7 +46,7 @@ class Runner:
         self._target, self._progress = target, progress
         self._halted = threading.Event()
         self._lock = threading.Lock()
-        self._running: set[Any] = set()
+        self._running: set[Instance] = set()
         self._numbers = 0
         self._seats = 1000, Ruling(Outcome.SKIPPED)
         """How many clients it was seen not to serve at once, and what that means for other cases."""
@@ -54,12 +54,20 @@ class Runner:
         self._total = 0
 
     def discovered(self) -> Dialect:
-        """Finds out what the server speaks, by talking to it."""
+        """Finds out what the server speaks, by talking to it. Blocks for seconds.
+
+        Raises:
+            TargetError: It does not start.
+        """
         with self._guarded():
             return discover(self._stage_for)
 
     def run(self, cases: list[Case], dialect: Dialect) -> list[Verdict]:
-        """Returns a verdict for each case, in their order. KeyboardInterrupt ends everything at once."""
+        """Returns a verdict for each case, in their order. Blocks for seconds; Ctrl-C ends all at once.
+
+        Raises:
+            TargetError: The server does not start.
+        """
         with self._guarded():
             self._try_start()
             self._total = len(cases)
@@ -76,7 +84,11 @@ class Runner:
         return [self._done[case.id] for case in cases]
 
     def _try_start(self) -> None:
-        """Whether it starts at all is not the fault of any case."""
+        """Starts a server and ends it: one that does not start at all breaks no promise.
+
+        Raises:
+            TargetError: It does not start.
+        """
         self._discard(self._start())
 
     def _all(self, cases: list[Case], dialect: Dialect) -> None:
@@ -137,33 +149,37 @@ class Runner:
         return verdict, ruling.certain
 
     def _shortcut(self, case: Case, patience: pace.Pace) -> Ruling | None:
-        """Who cannot seat two cannot seat three."""
+        """Returns what is known without a look: who cannot serve two at once cannot serve three."""
         seats, ruling = self._seats
         return ruling if case.seats >= seats and (ruling.certain or not patience.is_doubled) else None
 
     def _take(self, case: Case, dialect: Dialect, patience: pace.Pace) -> Ruling:
+        """Starts a server and takes the steps of one case on it."""
         limits = {"descriptors": DESCRIPTORS} if Need.LIMITS in case.needs else {}
         try:
             stage = self._stage(dialect, patience, case.deadline, **limits)
         except TargetError as error:
             return Ruling(Outcome.SKIPPED, reason=f"it could not be started: {error}", blocked=True)
-        done: list[str] = []
-        step: Any = None
         try:
-            for step in (*case.given, *case.steps):
-                step.run(stage)
-                done.append(str(step))
+            return self._steps_taken(case, stage)
         except Unjudged as unjudged:
             return Ruling(Outcome.SKIPPED, reason=str(unjudged), blocked=unjudged.blocked)
-        except Broken as broken:
-            if len(done) < len(case.given):
-                return self._blocked(case, broken, not done, broken.certain or patience.is_doubled)
-            actual = stage.explain(broken.actual)
-            told = stage.instance.waiting(), stage.instance.said()
-            failure = Failure(tuple(done), str(step), broken.expected, actual, *told)
-            return Ruling(Outcome.FAIL, failure, certain=broken.certain)
         finally:
             self._leave(stage)
+
+    def _steps_taken(self, case: Case, stage: Stage) -> Ruling:
+        done: list[str] = []
+        for step in (*case.given, *case.steps):
+            try:
+                step.run(stage)
+            except Broken as broken:
+                if len(done) < len(case.given):
+                    return self._blocked(case, broken, not done, broken.certain or stage.pace.is_doubled)
+                actual = stage.explain(broken.actual)
+                told = stage.instance.waiting(), stage.instance.said()
+                failure = Failure(tuple(done), str(step), broken.expected, actual, *told)
+                return Ruling(Outcome.FAIL, failure, certain=broken.certain)
+            done.append(str(step))
         return Ruling(Outcome.PASS)
 
     def _blocked(self, case: Case, broken: Broken, joining: bool, certain: bool) -> Ruling:
@@ -187,10 +203,9 @@ class Runner:
         self._numbers += 1
         number = self._numbers
         instance = self._start(**limits)
+        over = time.monotonic() + deadline
         try:
-            return Stage(
-                self._target, instance, dialect, patience, number, self._halted, time.monotonic() + deadline
-            )
+            return Stage(self._target, instance, dialect, patience, number, self._halted, over)
         except BaseException:
             self._discard(instance)
             raise

@@ -4,6 +4,7 @@ import errno
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from chatlib.checker.case import Broken, Unjudged
 from chatlib.checker.dialect import Dialect, show
@@ -89,7 +90,7 @@ class Stage:
         """
         budget = self.dialect.name == "budget-chat"
         wait = self.pace.patience if budget else GREETING
-        self.room.until(lambda: peer.heard or peer.end, wait if self._greets else self.pace.quiet / 4)
+        self.wait(lambda: peer.heard or peer.end, wait if self._greets else self.pace.quiet / 4)
         self._greets = bool(peer.heard)
         before = len(peer.heard)
         self.send(peer, peer.nick.encode() + self.dialect.newline)
@@ -97,11 +98,11 @@ class Stage:
         def admitted() -> object:
             return b"\n" in peer.heard[before:] if budget else self._named(peer, before)
 
-        self.room.until(lambda: admitted() or peer.end, wait if self._confirms else self.pace.quiet / 4)
+        self.wait(lambda: admitted() or peer.end, wait if self._confirms else self.pace.quiet / 4)
         self._confirms = budget or bool(admitted())
         if peer.end or (budget and not admitted()):
             expected = f"{peer.name} may come in with the name {peer.nick}"
-            raise Broken(expected, self.fate(peer, bytes(peer.heard[before:])), certain=bool(peer.end))
+            raise Broken(expected, self.fate(peer, peer.since(before)), certain=bool(peer.end))
 
     def newcomers(self, names: Iterable[str], witnesses: Callable[[], list[Peer]]) -> list[Peer]:
         """Admits clients, each known to be served before the next one comes.
@@ -121,26 +122,17 @@ class Stage:
             group = [self.admit(name) for name in waiting[:several]]
             del waiting[:several]
             start = time.monotonic()
-            self._be_heard(group, witnesses())
+            self._greet(
+                [
+                    (peer, other)
+                    for peer in group
+                    for other in ([peer] if self.dialect.answers else witnesses())
+                ],
+                3 * self.pace.patience,
+            )
             several = 10 if time.monotonic() - start > LONG else 1
             came += [self.peers.pop(peer.name) for peer in group]
         return came
-
-    def _be_heard(self, speakers: list[Peer], witnesses: list[Peer]) -> None:
-        """They say something, again and again, until all witnesses have heard it."""
-        pairs = [
-            (peer, witness)
-            for peer in speakers
-            for witness in ([peer] if self.dialect.answers else witnesses)
-        ]
-        for pause in self._pauses(3 * self.pace.patience):
-            said = {peer: self.say(peer, self._ping()) for peer in speakers}
-            self.room.until(lambda: all(self.hears(b, said[a]) or b.end for a, b in pairs), pause)  # noqa: B023
-            missing = [(a, b) for a, b in pairs if not self.hears(b, said[a])]
-            if not missing or any(b.end for _, b in missing):
-                break
-        if missing:
-            self._strangers(*missing[0])
 
     def acquaint(self, names: Iterable[str]) -> None:
         """Waits until each hears the others: to be connected does not yet mean to be served.
@@ -149,19 +141,8 @@ class Stage:
             Broken: Somebody is not heard, or does not hear.
         """
         peers = [self.peers[name] for name in names]
-        pairs = {(a, b) for a in peers for b in peers if a is b or not self.dialect.answers}
-        missing = {(a, b) for a, b in pairs if (a is b) == self.dialect.answers}
-        for pause in self._pauses(self.pace.patience):
-            # How often they have to ask is chance: these texts are counted apart, so others stay the same.
-            said = {
-                speaker: self.say(speaker, self._ping()) for speaker in dict.fromkeys(a for a, _ in missing)
-            }
-            self.room.until(lambda: not self._unheard(said, missing), pause)  # noqa: B023
-            missing = self._unheard(said, missing)
-            if not missing or any(peer.end for peer in peers):
-                break
-        if missing:
-            self._strangers(*min(missing, key=lambda pair: (pair[0].name, pair[1].name)))
+        pairs = [(a, b) for a in peers for b in peers if (a is b) == self.dialect.answers]
+        self._greet(pairs, self.pace.patience)
 
     def say(self, peer: Peer, text: bytes | None = None) -> bytes:
         """Says a line, a new one if none is given. Returns its text."""
@@ -195,6 +176,10 @@ class Stage:
         """Whether a text has reached this client."""
         return self.dialect.spoken(text) in peer.heard
 
+    def settled(self, peers: Iterable[Peer], text: bytes) -> bool:
+        """Whether a text has reached all of them, but for those whose connection has ended."""
+        return all(self.hears(peer, text) or peer.end for peer in peers)
+
     def line(self, peer: Peer, text: bytes) -> bytes | None:
         """Returns the whole line in which a text has reached this client; None if it has no end yet."""
         spoken = self.dialect.spoken(text)
@@ -212,9 +197,7 @@ class Stage:
             Broken: It has not.
         """
         waiting = [peer for peer in listeners if not self.hears(peer, text)]
-        self.room.until(
-            lambda: all(self.hears(peer, text) or peer.end for peer in waiting), self.pace.patience
-        )
+        self.wait(lambda: self.settled(waiting, text))
         missing = [peer for peer in waiting if not self.hears(peer, text)]
         if missing:
             self._missed(speaker, missing, text)
@@ -226,12 +209,21 @@ class Stage:
         def found() -> Peer | None:
             return next((peer for peer in peers if forbidden in peer.heard), None)
 
-        self.room.until(found, self.pace.quiet)
+        self.wait(found, self.pace.quiet)
         return found()
 
     def wait(self, condition: Callable[[], object], seconds: float | None = None) -> bool:
-        """Reads for everybody until something is so, for the stage's patience if no time is given."""
+        """Reads for everybody until something is so. Returns whether it is.
+
+        Args:
+            condition: Says whether it is so.
+            seconds: How long to wait at most; the stage's patience if None.
+        """
         return self.room.until(condition, self.pace.patience if seconds is None else seconds)
+
+    def pause(self, seconds: float) -> None:
+        """Lets time pass, and reads for everybody meanwhile."""
+        self.wait(lambda: False, seconds)
 
     def fate(self, peer: Peer, heard: bytes = b"") -> str:
         """Says what became of a client."""
@@ -271,6 +263,7 @@ class Stage:
             pause, left = min(2 * pause, self.pace.patience / 4), left - pause
 
     def _ping(self) -> bytes:
+        # How often somebody has to ask is chance: counted apart, so that other texts stay the same.
         self._pings += 1
         return f"ping-{self.number:02}-{self._pings:04}".encode()
 
@@ -278,17 +271,29 @@ class Stage:
         what = "gets an answer" if speaker is listener else f"hears what {speaker.name} says"
         if ended := next((peer for peer in (speaker, listener) if peer.end), None):
             raise Broken(f"{listener.name} {what}", self.fate(ended))
-        raise Broken(
-            f"{listener.name} {what}", self.silence(f"{listener.name} heard nothing of it"), certain=False
-        )
+        actual = self.silence(f"{listener.name} heard nothing of it")
+        raise Broken(f"{listener.name} {what}", actual, certain=False)
 
     def _named(self, peer: Peer, before: int) -> bool:
         nick = peer.nick.encode()
         others = (other for other in self.present() if other is not peer)
         return len(peer.heard) > before or any(nick in other.heard for other in others)
 
-    def _unheard(self, said: dict[Peer, bytes], pairs: set[tuple[Peer, Peer]]) -> set[tuple[Peer, Peer]]:
-        return {(a, b) for a, b in pairs if b.reads and not (a in said and self.hears(b, said[a]))}
+    def _greet(self, pairs: list[tuple[Peer, Peer]], patience: float) -> None:
+        """The first of each pair says something, again and again, until the second has heard any of it."""
+        said: dict[Peer, list[bytes]] = {speaker: [] for speaker, _ in pairs}
+
+        def missing() -> list[tuple[Peer, Peer]]:
+            return [(a, b) for a, b in pairs if not any(self.hears(b, text) for text in said[a])]
+
+        for pause in self._pauses(patience):
+            for speaker in dict.fromkeys(a for a, _ in missing()):
+                said[speaker].append(self.say(speaker, self._ping()))
+            self.wait(lambda: not missing(), pause)
+            if not missing() or any(peer.end for pair in pairs for peer in pair):
+                break
+        if strangers := missing():
+            self._strangers(*strangers[0])
 
     def _missed(self, speaker: Peer, missing: list[Peer], text: bytes) -> None:
         expected = f"{_names(missing)} {'hears' if len(missing) == 1 else 'hear'} "

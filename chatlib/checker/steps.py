@@ -31,12 +31,12 @@ class Join:
             if len(here) > 1 or stage.dialect.answers:
                 stage.acquaint(here)
             else:  # nobody can confirm that the first one is served
-                stage.wait(lambda: False, stage.pace.quiet)
+                stage.pause(stage.pace.quiet)
 
 
 @dataclass(frozen=True)
 class Connect:
-    """Somebody connects, and is silent: does not even say a name."""
+    """Somebody connects, and says nothing, not even a name."""
 
     name: str
 
@@ -55,12 +55,8 @@ class Talk:
     times: int = 1
 
     def __str__(self) -> str:
-        many = " ".join(
-            ["a line" if self.times == 1 else f"{self.times} lines", "each"]
-            if " " in self.names
-            else ["a line"]
-        )
-        return f"{listed(self.names)} {'say' if ' ' in self.names else 'says'} {many}"
+        lines = "a line" if self.times == 1 else f"{self.times} lines"
+        return f"{listed(self.names)} {f'say {lines} each' if ' ' in self.names else f'says {lines}'}"
 
     def run(self, stage: Stage) -> None:
         for _ in range(self.times):
@@ -69,18 +65,19 @@ class Talk:
                 text = stage.say(speaker)
                 stage.must_hear(speaker, stage.listeners(speaker), text)
                 for listener in stage.listeners(speaker):
-                    notevoice_of(stage, speaker, listener, text)
+                    note_voice(stage, speaker, listener, text)
 
 
-def notevoice_of(stage: Stage, speaker: Peer, listener: Peer, text: bytes) -> None:
+def note_voice(stage: Stage, speaker: Peer, listener: Peer, text: bytes) -> None:
     """Remembers what stands before and behind this speaker's lines."""
     if (line := stage.line(listener, text)) is not None:
         stage.voices.setdefault(speaker.name, set()).add(voice_of(line, stage.dialect.spoken(text)))
 
 
 def voice_of(line: bytes, text: bytes) -> tuple[bytes, bytes]:
+    """Returns what stands before and behind a text in a line, with 0 for every number."""
     before, _, behind = line.partition(text)
-    # The time of day, a counter or a port may stand there: digits do not count.
+    # The time of day, a counter or a port may stand there, and changes from line to line.
     return re.sub(rb"\d+", b"0", before), re.sub(rb"\d+", b"0", behind)
 
 
@@ -109,16 +106,15 @@ class Throw:
 
 @dataclass(frozen=True)
 class Leave:
-    """They leave politely: all that came is read, then comes the end (FIN)."""
+    """Somebody leaves politely: reads all that came, then ends the connection (FIN)."""
 
-    names: str
+    who: str
 
     def __str__(self) -> str:
-        return f"{listed(self.names)} {'leave' if ' ' in self.names else 'leaves'} politely (FIN)"
+        return f"{self.who} leaves politely (FIN)"
 
     def run(self, stage: Stage) -> None:
-        for name in self.names.split():
-            farewell(stage, stage.peers.pop(name))
+        farewell(stage, stage.peers.pop(self.who))
 
 
 def farewell(stage: Stage, peer: Peer) -> bool:
@@ -135,18 +131,17 @@ def farewell(stage: Stage, peer: Peer) -> bool:
 
 @dataclass(frozen=True)
 class Reset:
-    """They vanish, as when their programs crash."""
+    """Somebody vanishes, as when a program crashes."""
 
-    names: str
+    who: str
 
     def __str__(self) -> str:
-        return f"{listed(self.names)} {'vanish' if ' ' in self.names else 'vanishes'} (RST)"
+        return f"{self.who} vanishes (RST)"
 
     def run(self, stage: Stage) -> None:
-        for name in self.names.split():
-            peer = stage.peers.pop(name)
-            stage.room.reset(peer)
-            settle(stage, peer)
+        peer = stage.peers.pop(self.who)
+        stage.room.reset(peer)
+        settle(stage, peer)
 
 
 @dataclass(frozen=True)
@@ -164,25 +159,23 @@ class HalfClose:
 
 @dataclass(frozen=True)
 class SeesTheEnd:
-    """The server ends their connections."""
+    """The server ends somebody's connection."""
 
-    names: str
-    seconds: float | None = None
+    who: str
 
     def __str__(self) -> str:
-        return f"{listed(self.names)} {'see' if ' ' in self.names else 'sees'} the end of the connection"
+        return f"{self.who} sees the end of the connection"
 
     def run(self, stage: Stage) -> None:
-        peers = [stage.peers[name] for name in self.names.split()]
-        if not stage.wait(lambda: all(peer.end for peer in peers), self.seconds):
-            left = next(peer for peer in peers if not peer.end)
-            actual = stage.silence(f"the connection of {left.name} stayed open: nothing came")
-            raise Broken(f"the server closes the connection of {left.name}", actual, certain=False)
+        peer = stage.peers[self.who]
+        if not stage.wait(lambda: peer.end):
+            actual = stage.silence(f"the connection of {self.who} stayed open: nothing came")
+            raise Broken(f"the server closes the connection of {self.who}", actual, certain=False)
 
 
 @dataclass(frozen=True)
 class Idle:
-    """Nobody does anything, and so does the server."""
+    """Nobody does anything, so the server has nothing to do."""
 
     WATCHED = 0.5
     """Seconds."""
@@ -195,7 +188,7 @@ class Idle:
 
     def run(self, stage: Stage) -> None:
         gauge = stage.gauge()
-        stage.wait(lambda: False, stage.pace.quiet)  # it may still tidy up
+        stage.pause(stage.pace.quiet)  # it may still tidy up
         before = gauge.cpu()
         busy = stage.wait(lambda: gauge.cpu() - before > self.BUSY, self.WATCHED)
         if not busy and gauge.cpu() - before > self.BUSY / 4:  # perhaps it spins, and gets little time

@@ -14,7 +14,6 @@ from chatlib.checker.case import Need
 PORT = "{port}"
 """Where a command takes the port."""
 
-
 STARTS_WITHIN = 10.0
 """Seconds in which a program has to listen."""
 
@@ -68,7 +67,7 @@ class Instance(Protocol):
         """Asks it to stop. Blocks for at most so long; returns what went wrong, nothing if all went well."""
 
     def discard(self) -> None:
-        """Ends it, however it may feel about that."""
+        """Ends it, whatever it does. Blocks for seconds if it resists."""
 
 
 class Target(Protocol):
@@ -84,7 +83,7 @@ class Target(Protocol):
         """Ends what is left of its servers."""
 
     def start(self, port: int = 0, descriptors: int = 0, within: float = STARTS_WITHIN) -> Instance:
-        """Starts a server and waits until it listens.
+        """Starts a server, and blocks until it listens.
 
         Args:
             port: Where; anywhere if 0.
@@ -134,7 +133,7 @@ class Remote:
 
 
 def target_of(what: Any, port: int = 0, lan: bool = False) -> Target:
-    """Returns what servers can be started from.
+    """Returns what servers can be started from. Blocks for at most three seconds, for `HOST:PORT`.
 
     Args:
         what: A server class, or a function that makes a server from an address; the path of a script; a
@@ -151,7 +150,7 @@ def target_of(what: Any, port: int = 0, lan: bool = False) -> Target:
 
     if isinstance(what, (str, Path)):
         host, _, number = str(what).rpartition(":")
-        if number.isdecimal() and host and not Path(str(what)).exists():
+        if number.isdecimal() and host and not Path(what).exists():
             return _remote(host.strip("[]"), int(number), lan)
         return Program(_command([str(what)], port), port)
     if isinstance(what, Sequence) and what and all(isinstance(word, str) for word in what):
@@ -179,11 +178,8 @@ def _remote(host: str, port: int, lan: bool) -> Remote:
     try:
         socket.create_connection((host, port), timeout=3.0).close()
     except OSError as error:
-        why = (
-            "nobody listens there"
-            if isinstance(error, ConnectionRefusedError)
-            else error.strerror or "no answer"
-        )
+        refused = isinstance(error, ConnectionRefusedError)
+        why = "nobody listens there" if refused else error.strerror or "no answer"
         raise TargetError(f"cannot connect to {host}:{port}: {why}") from None
     return Remote((host, port))
 

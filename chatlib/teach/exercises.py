@@ -130,10 +130,11 @@ def exercise(number: str, answer: Any) -> Report:
     Raises:
         ValueError: There is no such exercise.
     """
-    task = EXERCISES.get(str(number).zfill(2))
-    if task is None:
+    key = str(number).zfill(2)
+    if key not in EXERCISES:
         raise ValueError(f"there is no exercise {number!r}: those are {', '.join(EXERCISES)}")
-    subject = Subject(f"exercise {str(number).zfill(2)}: {task.title}")
+    task = EXERCISES[key]
+    subject = Subject(f"exercise {key}: {task.title}")
     begun = _begun(task, answer)
     if begun.outcome is Outcome.FAIL:
         return Report(task.name, subject, (begun, *left_out(task.cases, begun.case.id)))
@@ -164,10 +165,8 @@ def _begun(task: Exercise, answer: Any) -> Verdict:
     if not task.fits(answer):
         expected, actual = f"{task.name}: {task.takes}", f"it was given {shown(answer)}"
     elif left := unwritten(answer):
-        expected = "your code, where it says YOUR CODE HERE"
-        actual = (
-            f"nothing has been written yet in {', '.join(left)}: raise NotImplementedError is still there"
-        )
+        expected, where = "your code, where it says YOUR CODE HERE", ", ".join(left)
+        actual = f"nothing has been written yet in {where}: raise NotImplementedError is still there"
     if not expected:
         return Verdict(case, Outcome.PASS)
     return Verdict(case, Outcome.FAIL, Failure((), "your answer is looked at", expected, actual))

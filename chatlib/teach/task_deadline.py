@@ -142,9 +142,9 @@ CASES = (
     Case(
         "deadline.left",
         'The other side has left: b""',
-        'If the other side has left, it returns b"", at once. That is something else than silence.',
+        'If the other side has left, it returns b"", at once. That is not the same as silence.',
         steps=(Receive(b"", "the other side has left", leaves=True, seconds=1.5),),
-        hint='recv itself returns b"" then. if not data takes that for the same as None: it is not.',
+        hint='recv itself returns b"" then. `if not data` cannot tell that from None.',
         lesson=LESSON,
     ),
     Case(

@@ -43,7 +43,11 @@ class Feed:
     def run(self, trial: Any) -> None:
         wanted = f"they return {' and '.join(map(repr, self.expected))}"
         made: Any = trial.attempt(lambda: trial.answer(self.limit), f"Lines({self.limit}) makes an object")
-        found = [trial.attempt(lambda: made.feed(piece), wanted) for piece in self.pieces]  # noqa: B023
+
+        def fed(piece: bytes) -> Any:
+            return trial.attempt(lambda: made.feed(piece), wanted)
+
+        found = [fed(piece) for piece in self.pieces]
         if found != list(self.expected):
             raise Broken(wanted, f"they returned {' and '.join(map(shown, found))}")
 
@@ -148,7 +152,7 @@ CASES = (
     Case(
         "lines.letter",
         "A letter that is cut in half",
-        "A letter of two bytes arrives intact, also when they come apart.",
+        "A letter of two bytes arrives intact, even when they come in two pieces.",
         steps=(Feed((b"caf\xc3", b"\xa9\n"), ([], ["café"])),),
         hint="Keep bytes, not text: decode a line when it is whole, never a piece.",
         lesson=LESSON,

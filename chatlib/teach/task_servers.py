@@ -1,8 +1,7 @@
 """Exercises 02, 03 and 05: servers, which the checker takes through its cases."""
 
-import contextlib
 import socketserver
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from chatlib.address import LOOPBACK
@@ -10,8 +9,7 @@ from chatlib.checker.case import Case, Failure, Outcome, Verdict
 from chatlib.checker.cases_delivery import InARow
 from chatlib.checker.cases_framing import SayFramed
 from chatlib.checker.dialect import Dialect
-from chatlib.checker.overhear import overheard
-from chatlib.checker.run import chosen_cases
+from chatlib.checker.run import chosen_cases, listening
 from chatlib.checker.runner import Runner
 from chatlib.checker.steps import Join, Leave, Talk
 from chatlib.checker.target import Target, TargetError, target_of
@@ -72,7 +70,7 @@ IN_TURN = (
     Case(
         "turns.split",
         "A line cut in two is answered as one",
-        "A line is answered when it is whole, also if its bytes come in two pieces.",
+        "A line is answered when it is whole, even if its bytes come in two pieces.",
         steps=(
             Join("alice"),
             SayFramed("alice", (b"cut-", b"%|"), "", "alice sends half a line, and a moment later the rest"),
@@ -88,7 +86,7 @@ IN_TURN = (
         hint="Does your loop end when the client has left? Until handle returns, nobody else is served.",
         lesson=LESSON,
     ),
-)  # fmt: skip
+)
 
 AT_ONCE = _chosen("delivery.answer", "isolation.silent", "delivery.private", "departures.fin")
 
@@ -107,16 +105,9 @@ def served(make: Make, name: str, cases: Sequence[Case], dialect: Dialect) -> tu
 
     Blocks for at most a second, and for about three more if a case fails: a silence has to be waited for.
     """
-    with _listening(make) as target:
+    target = target_of(make)
+    with listening(target):
         return in_turn(cases, lambda case: _taken(target, name, case, dialect))
-
-
-@contextlib.contextmanager
-def _listening(make: Make) -> Iterator[Target]:
-    target: Any = target_of(make)
-    with contextlib.closing(target), overheard() as kept:
-        target.kept = kept
-        yield target
 
 
 def _taken(target: Target, name: str, case: Case, dialect: Dialect) -> Verdict:

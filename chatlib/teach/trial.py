@@ -1,6 +1,5 @@
 """Tries out what a learner has written: it may raise, never return, print a book, or return nonsense."""
 
-import ctypes
 import inspect
 import linecache
 import os
@@ -16,6 +15,7 @@ from types import CodeType, FrameType
 from typing import Any, TypeVar
 
 from chatlib.checker.case import Broken, Case, Failure, Outcome, Verdict
+from chatlib.checker.force import end_by_force
 from chatlib.checker.overhear import last_lines
 
 Result = TypeVar("Result")
@@ -160,9 +160,7 @@ def _theirs(file: str) -> bool:
 def _stop(thread: threading.Thread) -> str:
     """Ends a thread that goes on for ever. Returns what is to be done if that cannot be."""
     for _ in range(3):  # a bare `except:` in its loop takes the first for an error of its own
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(
-            ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit)
-        )
+        end_by_force(thread)
         thread.join(0.1)
         if not thread.is_alive():
             return ""

@@ -20,7 +20,7 @@ class ProgressLine:
         self._say(f"{done} of {total}: {verdict.case.title}")
 
     def close(self) -> None:
-        """Nothing is left of it."""
+        """Leaves nothing of it on the page."""
         self._say("")
 
     def _say(self, text: str) -> None:
