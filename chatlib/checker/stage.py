@@ -4,7 +4,6 @@ import errno
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 
 from chatlib.checker.case import Broken, Unjudged
 from chatlib.checker.dialect import Dialect, show
