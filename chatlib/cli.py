@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import io
 import queue
 import signal
 import sys
@@ -148,6 +149,7 @@ def _chat(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    _make_printable(options.format)
     table = points_of(options.points) if options.points else None
     chosen_cases(list(table or ()))  # a name that is misspelt would cost somebody points
     target = options.target[0] if len(options.target) == 1 else options.target
@@ -172,6 +174,12 @@ def _check(options: argparse.Namespace) -> int:
         points = "{earned:g} of {possible:g} points; {unjudged:g} could not be judged"
         print(points.format(**report.points(table)))
     return 0 if report.passed else 1
+
+
+def _make_printable(form: str) -> None:
+    """A server may print any letter, and many a console or file lacks some. What machines read is UTF-8."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace", encoding=None if form == "text" else "utf-8")
 
 
 def _show_progress(verdict: Verdict, done: int, total: int) -> None:

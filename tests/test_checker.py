@@ -98,7 +98,7 @@ def test_a_good_program_keeps_every_promise_also_with_few_descriptors() -> None:
     ]
     report = chatlib.check(command, "auto")
     assert report.passed and not report.of(Outcome.SKIPPED), str(report)
-    assert report.dialect == dialect_of("lines", echo=False, name_first=False, prefix=False)
+    assert report.dialect == dialect_of("lines", echo=False, name_first=False, prefix=None)
 
 
 def test_a_server_that_is_running_already_is_checked_and_left_running() -> None:

@@ -80,6 +80,8 @@ class Case:
     """What must work before. Where it does not, the case is skipped: the fault belongs to another one."""
     dialects: tuple[str, ...] = ALL
     needs: frozenset[Need] = frozenset()
+    ends: bool = False
+    """True if the server has to end in it. In all other cases it must not."""
     deadline: float = 12.0
     """Seconds for all steps. When they are over, nothing waits any longer, and the step has failed."""
 

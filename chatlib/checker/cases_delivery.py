@@ -1,6 +1,8 @@
 """Delivery: who hears what, how often, and in which order."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from chatlib.checker.case import GROUP, Broken, Case, Unjudged
 from chatlib.checker.dialect import show
@@ -58,7 +60,12 @@ class InARow:
             if not stage.dialect.framed:  # bytes that come together may travel on together
                 stage.must_hear(speaker, stage.listeners(speaker), text)
         listeners = stage.listeners(speaker)
-        stage.wait(lambda: all(stage.hears(peer, text) for peer in listeners for text in texts))
+
+        def missing() -> int:
+            return sum(not stage.hears(peer, text) for peer in listeners for text in texts)
+
+        while (before := missing()) and stage.wait(partial(_fewer, missing, before)):
+            pass  # it may be slow, as long as it goes on
         stage.pause(stage.pace.quiet)  # what would come twice
         for listener in listeners:
             _compare_order(stage, speaker, listener, texts)
@@ -144,6 +151,10 @@ class AllAtOnce:
         if voice_of(line, stage.dialect.spoken(text)) not in voices:
             expected = f"{listener.name} receives {show(text)} in a line of its own"
             raise Broken(expected, f"{listener.name} received it as {show(line)}")
+
+
+def _fewer(missing: Callable[[], int], before: int) -> bool:
+    return missing() < before
 
 
 def _compare_order(stage: Stage, speaker: Peer, listener: Peer, texts: list[bytes]) -> None:

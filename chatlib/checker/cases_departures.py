@@ -61,6 +61,9 @@ class ComeAndGo:
             for visitor in visitors:  # nobody speaks meanwhile: to be spoken to wakes many a thread
                 closes = closes and farewell(stage, visitor)
                 stage.room.leave(visitor)
+            if first == 0:  # a pool has all its threads by now, and uses them again; a leak goes on
+                stage.pause(4 * stage.pace.quiet)
+                before = gauge.threads(), before[1]
 
         def kept() -> tuple[int, int]:
             return gauge.threads() - before[0], gauge.descriptors() - before[1]
@@ -109,7 +112,7 @@ CASES = (
         "A client that has left costs nothing",
         "When a client has left, the server uses no processor time for it.",
         given=ROOM,
-        steps=(HalfClose("alice"), Idle()),
+        steps=(HalfClose("alice"), Idle(), Reset("bob"), Idle()),
         hint='When a client has left, recv returns b"" at once, again and again: a loop must end then.',
         lesson=BY_HAND,
         needs=frozenset({Need.GAUGE}),

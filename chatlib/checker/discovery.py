@@ -70,7 +70,7 @@ def _shown_by(stage: Stage, greeting: bytes, first: bytes, second: bytes, third:
         DIALECTS["lines"],
         echo=third in alice.heard,
         name_first=first in prefix or asked,
-        prefix=bool(prefix),
+        prefix=True if prefix else None,  # a prompt may stand there now and then
         newline=stage.dialect.newline,
     )
 

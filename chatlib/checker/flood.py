@@ -9,6 +9,9 @@ from chatlib.checker.flow import LENGTH, MEGABYTE, Flow, Lines, control, line
 from chatlib.checker.room import Peer
 from chatlib.checker.stage import Stage
 
+SLOWER = 10
+"""How many times slower a server may be for the others because of one that does not read."""
+
 
 @dataclass(frozen=True)
 class Flood:
@@ -73,13 +76,20 @@ class Flood:
             return
         size, before = self.megabytes * MEGABYTE, flow.sent
         try:
-            flow.run(size, 12.0)
+            seconds = flow.run(size, 12.0)
+            self._compare_rates((flow.sent - before) / seconds, flow.rate)
         except Broken as broken:
             if self.growth or self.whole:
                 raise Unjudged(f"before that, {broken.actual}: see slow.others", blocked=True) from None
             raise
         if flow.sent - before < min(size, 6 * MEGABYTE) * 0.9:
             raise Unjudged("it is too slow for a flood")
+
+    def _compare_rates(self, rate: float, normal: float) -> None:
+        if rate < normal / SLOWER:
+            before = f"{normal / MEGABYTE:.1f} MB while everybody read"
+            actual = f"{rate / MEGABYTE:.1f} MB came in a second, and {before}"
+            raise Broken(f"{self.listener} hears {self.speaker} as fast as before", actual, certain=False)
 
     def _flood_and_reset(self, stage: Stage, flow: Flow, sleeper: Peer) -> None:
         """One vanishes early; another when the server waits for it in `send`, if it does."""

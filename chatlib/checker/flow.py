@@ -72,6 +72,8 @@ class Flow:
         self.pacing = [self.lines]
         """What those hear who must not fall behind."""
         self.sent = 0
+        self.rate = 0.0
+        """Bytes that arrived in a second, while everybody read."""
         self.kept = 1.0
         """Which part arrives: some servers lose a byte here and there, which is not what is looked for."""
         self.number = 0
@@ -152,7 +154,8 @@ def control(stage: Stage, flow: Flow, size: int) -> None:
     except Broken as broken:
         why = f"a flood fails already while everybody reads: {broken.actual}"
         raise Unjudged(why, blocked=True) from None
+    flow.rate = flow.sent / seconds
     if flow.sent < size * 0.9:
-        raise Unjudged(f"it is too slow for a flood: {flow.sent / MEGABYTE / seconds:.1f} MB in a second")
+        raise Unjudged(f"it is too slow for a flood: {flow.rate / MEGABYTE:.1f} MB in a second")
     stage.wait(lambda: flow.part >= 1.0, stage.pace.quiet)
     flow.kept = min(1.0, max(flow.part, 0.5))

@@ -84,8 +84,8 @@ class Inside:
     def _excuse(self, error: BaseException, address: Address) -> str:
         reason = f"{type(error).__name__}: {error}"
         if isinstance(error, TypeError) and "argument" in str(error):
-            reason += ". Give a function that needs only the address: "
-            reason += f"lambda address: {self.name}(address, ...)"
+            reason += ". Give a function that needs only the address, the pair of host and port: "
+            reason += f"lambda address: {self.name}(address, ...), or {self.name}(*address)"
         return f"{self.name}({address!r}) failed: {reason}"
 
 

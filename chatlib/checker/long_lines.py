@@ -41,7 +41,9 @@ class LongLine:
 
         def refused() -> bool:
             heard = speaker.since(mark[speaker])
-            told = b"\n" in heard and stage.dialect.spoken(first) not in heard
+            told = b"\n" in heard and not any(
+                b"...." in peer.since(mark[peer]) for peer in (speaker, *listeners)
+            )
             return bool(speaker.end or told)
 
         def lost() -> list[Peer]:

@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
+from chatlib.wire import printable
+
 KEPT = 4000
 """Characters of what was printed."""
 
@@ -25,12 +27,23 @@ class Overheard(io.TextIOBase):
     def __init__(self, stream: Any, own: int, kept: deque[str]) -> None:
         self._stream, self._own, self._kept = stream, own, kept
 
-    def write(self, text: str) -> int:
+    def write(self, text: str | bytes) -> int:
+        if not isinstance(text, str):
+            text = bytes(text).decode("utf-8", "replace")
         if threading.get_ident() == self._own and self._stream is not None:
             self._stream.write(text)
         else:
             self._kept.extend(text[-KEPT:])
         return len(text)
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return "utf-8"
+
+    @property
+    def buffer(self) -> "Overheard":
+        """Bytes can be written, too."""
+        return self
 
     def flush(self) -> None:
         if threading.get_ident() == self._own and self._stream is not None:
@@ -64,6 +77,6 @@ def last_lines(text: str, count: int = 6) -> tuple[str, ...]:
     """Returns the last lines that are not empty, nor the same as the one before, cut to a length."""
     if text.rstrip().endswith("\nKeyboardInterrupt"):  # our own Ctrl-C is no news
         text = text[: text.rfind("Traceback (most recent call last)")]
-    lines = [line.rstrip()[:100] for line in text.splitlines() if line.strip()]
+    lines = [printable(line.rstrip())[:100] for line in text.splitlines() if line.strip()]
     different = [line for line, before in zip(lines, ["", *lines], strict=False) if line != before]
     return tuple(different[-count:])

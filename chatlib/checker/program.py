@@ -23,7 +23,10 @@ from chatlib.checker.target import PORT, STARTS_WITHIN, Instance, TargetError
 MEMORY = 1 << 30
 """Bytes that a program and its children may use; more, and it is killed."""
 
-PROCESSES = 200
+ELSEWHERE = 1.5
+"""Seconds for which it may listen on other ports only: some open one for other things first."""
+
+PROCESSES = 300
 """Processes that a program may be."""
 
 LIMITS = {
@@ -124,12 +127,13 @@ class Process:
         elsewhere_since = 0.0
         while time.monotonic() < deadline:
             if ended := self.ended():
-                raise TargetError(f"{ended}, before it listened on a port{self._quoted()}")
+                quiet = self._process.poll() == 0 and not self.said()
+                raise TargetError(f"{ended}, before it listened on a port{self._quoted()}", silent=quiet)
             ports = self.gauge.ports() if self.gauge else set()
             if wanted in ports:
                 return
             elsewhere_since = (elsewhere_since or time.monotonic()) if ports else 0.0
-            if ports and time.monotonic() - elsewhere_since > 0.5:
+            if ports and time.monotonic() - elsewhere_since > ELSEWHERE:
                 raise TargetError(_elsewhere(min(ports), wanted), runs=True)
             time.sleep(0.005)
         silent = f"it runs, but after {within:.0f} s it listens on no port (asks it for input?)"
@@ -158,7 +162,7 @@ class Process:
         if self.gauge and not self.killed and self._process.poll() is None:
             if len(self.gauge.processes()) > PROCESSES:
                 self.killed = f"it became more than {PROCESSES} processes"
-            elif self.gauge.memory() > MEMORY:
+            elif self.gauge.memory() > MEMORY and self.gauge.own_memory() > MEMORY:
                 self.killed = f"it used more than {MEMORY >> 20} MiB of memory"
             if self.killed:
                 self._kill()

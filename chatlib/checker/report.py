@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -159,17 +160,29 @@ def points_of(path: Path) -> dict[str, float]:
         ValueError: A line has another form.
     """
     table: dict[str, float] = {}
-    for number, row in enumerate(csv.reader(path.read_text("utf-8-sig").splitlines()), 1):
+    try:
+        rows = list(csv.reader(path.read_text("utf-8-sig").splitlines()))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no table of points: {error}") from None
+    for number, row in enumerate(rows, 1):
         if not row or row[0].startswith("#") or row[0].strip().lower() == "case":
             continue
-        try:
-            name, worth = row[0].strip(), float(row[1])
-        except (IndexError, ValueError):
-            raise ValueError(f"{path}, line {number}: it must have the form framing.split,2") from None
+        name, worth = row[0].strip(), _worth(row)
+        if worth is None:
+            raise ValueError(f"{path}, line {number}: it must have the form framing.split,2")
         if name in table:
             raise ValueError(f"{path}, line {number}: {name} has points already")
         table[name] = worth
     return table
+
+
+def _worth(row: list[str]) -> float | None:
+    try:
+        [_, text] = row
+        worth = float(text)
+    except ValueError:
+        return None
+    return worth if math.isfinite(worth) and worth >= 0 else None
 
 
 def _fields(verdict: Verdict) -> Iterator[tuple[str, list[str]]]:

@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import os
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -23,7 +24,7 @@ from chatlib.checker.dialect import dialect_of
 from chatlib.checker.overhear import overheard
 from chatlib.checker.report import Report
 from chatlib.checker.runner import Progress, Runner
-from chatlib.checker.target import Target, target_of
+from chatlib.checker.target import Target, TargetError, target_of
 
 CASES: tuple[Case, ...] = (
     *cases_delivery.CASES,
@@ -36,6 +37,10 @@ CASES: tuple[Case, ...] = (
     *cases_names.CASES,
 )
 """Every promise, in the order in which they are reported."""
+
+
+_alone = threading.Lock()
+"""Held while servers run in this process: whose a thread is could not be told otherwise."""
 
 
 def check(
@@ -138,6 +143,13 @@ def listening(target: Target) -> Iterator[None]:
         if not hasattr(target, "kept"):  # a program of its own, or a server elsewhere
             yield
             return
-        with overheard() as kept:
-            target.kept = kept
-            yield
+        if not _alone.acquire(blocking=False):
+            raise TargetError(
+                "another check of a class is under way in this process: wait until it has ended"
+            )
+        try:
+            with overheard() as kept:
+                target.kept = kept
+                yield
+        finally:
+            _alone.release()

@@ -1,6 +1,7 @@
 """Takes the cases. Each has a server of its own, where servers can be started."""
 
 import contextlib
+import random
 import threading
 import time
 import traceback
@@ -47,7 +48,8 @@ class Runner:
         self._halted = threading.Event()
         self._lock = threading.Lock()
         self._running: set[Instance] = set()
-        self._numbers = 0
+        # A server that runs already may be checked twice at the same time: nobody should have the same name.
+        self._numbers = 0 if Need.START in target.offers else random.randrange(100, 900)
         self._seats = 1000, Ruling(Outcome.SKIPPED)
         """How many clients it was seen not to serve at once, and what that means for other cases."""
         self._done: dict[str, Verdict] = {}
@@ -94,8 +96,9 @@ class Runner:
     def _all(self, cases: list[Case], dialect: Dialect) -> None:
         """Takes the cases. Where only time has run out, takes them again, with twice the patience."""
         again = [verdict.case for verdict, certain in self._taken(cases, dialect) if not certain]
-        for verdict, _ in self._taken(again, dialect, doubled=True):
-            self._note(verdict)
+        for verdict, certain in self._taken(again, dialect, doubled=True):
+            if not certain:
+                self._note(verdict)
 
     def _taken(
         self, cases: list[Case], dialect: Dialect, doubled: bool = False
@@ -176,10 +179,17 @@ class Runner:
                 if len(done) < len(case.given):
                     return self._blocked(case, broken, not done, broken.certain or stage.pace.is_doubled)
                 actual = stage.explain(broken.actual)
+                if hasattr(self._target, "kept"):
+                    stage.pause(stage.pace.quiet)  # whoever is only on its way should not be seen waiting
                 told = stage.instance.waiting(), stage.instance.said()
                 failure = Failure(tuple(done), str(step), broken.expected, actual, *told)
                 return Ruling(Outcome.FAIL, failure, certain=broken.certain)
             done.append(str(step))
+        if not case.ends and (ended := stage.instance.ended()):
+            failure = Failure(
+                tuple(done), "that was all", "the server goes on", ended, (), stage.instance.said()
+            )
+            return Ruling(Outcome.FAIL, failure)
         return Ruling(Outcome.PASS)
 
     def _blocked(self, case: Case, broken: Broken, joining: bool, certain: bool) -> Ruling:

@@ -51,9 +51,9 @@ class Stage:
         self._greets = self._confirms = True  # until a client of this case has waited in vain
 
     def text(self, word: str = "hello") -> bytes:
-        """Returns a text that nobody has said yet."""
+        """Returns a text that nobody has said yet, with a blank, a capital and a sign in it."""
         self._texts += 1
-        return f"{word}-{self.number:02}-{self._texts:04}".encode()
+        return f"{word.capitalize()} {self.number:02}-{self._texts:04}!".encode()
 
     def connect(self, name: str, sleeper: bool = False) -> Peer:
         """Connects a client, which says nothing yet.

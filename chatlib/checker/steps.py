@@ -74,11 +74,15 @@ def note_voice(stage: Stage, speaker: Peer, listener: Peer, text: bytes) -> None
         stage.voices.setdefault(speaker.name, set()).add(voice_of(line, stage.dialect.spoken(text)))
 
 
+_NUMBERED = re.compile(rb"\w*\d\w*")
+
+
 def voice_of(line: bytes, text: bytes) -> tuple[bytes, bytes]:
     """Returns what stands before and behind a text in a line, with 0 for every number."""
     before, _, behind = line.partition(text)
-    # The time of day, a counter or a port may stand there, and changes from line to line.
-    return re.sub(rb"\d+", b"0", before), re.sub(rb"\d+", b"0", behind)
+    # The time of day, a counter, a port or an id may stand there, and changes from line to line; before all
+    # that, the prompt that the listener was sent.
+    return _NUMBERED.sub(b"0", before.lstrip(b"> ")), _NUMBERED.sub(b"0", behind)
 
 
 def settle(stage: Stage, peer: Peer) -> None:

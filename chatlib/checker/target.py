@@ -24,11 +24,12 @@ class TargetError(ValueError):
     Args:
         message: The sentence.
         runs: True if the program did not end by itself.
+        silent: True if it ended as if all were well, and said nothing.
     """
 
-    def __init__(self, message: str, runs: bool = False) -> None:
+    def __init__(self, message: str, runs: bool = False, silent: bool = False) -> None:
         super().__init__(message)
-        self.runs = runs
+        self.runs, self.silent = runs, silent
 
 
 class Gauge(Protocol):
@@ -148,14 +149,16 @@ def target_of(what: Any, port: int = 0, lan: bool = False) -> Target:
     from chatlib.checker.inside import Inside
     from chatlib.checker.program import Program
 
-    if isinstance(what, (str, Path)):
+    if not isinstance(port, int) or not 0 <= port <= 65535:
+        raise TargetError(f"{port!r} is not a port: ports are numbers from 1 to 65535")
+    if isinstance(what, (str, Path)) and str(what):
         host, _, number = str(what).rpartition(":")
         if number.isdecimal() and host and not Path(what).exists():
             return _remote(host.strip("[]"), int(number), lan)
         return Program(_command([str(what)], port), port)
     if isinstance(what, Sequence) and what and all(isinstance(word, str) for word in what):
         return Program(_command(list(what), port), port)
-    if not isinstance(what, type) and (address := getattr(what, "server_address", None)):
+    if not isinstance(what, type) and isinstance(address := getattr(what, "server_address", None), tuple):
         return _remote(address[0], address[1], lan)
     if callable(what):
         return Inside(what)
