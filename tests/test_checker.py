@@ -543,3 +543,72 @@ def test_a_command_in_any_language_stands_behind_two_dashes(tmp_path: Path) -> N
     path = script(tmp_path, RELAY)
     found = command("--dialect", "auto", "--case", "delivery.reach", "--", sys.executable, path, "{port}")
     assert found.returncode == 0 and "found: raw" in found.stdout, found
+
+
+def test_a_server_that_has_died_passes_nothing(tmp_path: Path) -> None:
+    """The end of a connection is no answer if it is the end of the server."""
+    dying = RELAY.replace("    finally:\n", "    finally:\n        import os; os._exit(3)\n")
+    report = chatlib.check(script(tmp_path, dying), "raw", cases=["departures.fin", "departures.idle"])
+    [fin, idle] = report.verdicts
+    assert fin.failure is not None and "has ended, with exit code 3" in fin.failure.actual
+    assert (idle.outcome, idle.blocked) == (Outcome.SKIPPED, True)
+    assert report.points({"departures.fin": 1, "departures.idle": 1}) == {
+        "earned": 0,
+        "possible": 2,
+        "unjudged": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    "text", ["delivery,nan", "delivery,-1", "delivery,1,5", "delivery", "delivery,1\ndelivery,2"]
+)
+def test_points_that_make_no_sense_are_refused(tmp_path: Path, text: str) -> None:
+    """Before anybody loses any by a slip."""
+    path = tmp_path / "points.csv"
+    path.write_text(text, "utf-8")
+    with pytest.raises(ValueError, match=r"points\.csv, line \d"):
+        points_of(path)
+
+
+def test_a_second_check_of_a_class_has_to_wait() -> None:
+    """Whose a thread is could not be told otherwise: the second is refused, the first goes on."""
+    refused: list[BaseException] = []
+
+    def second(*_: object) -> None:
+        thread = threading.Thread(target=attempt)
+        thread.start()
+        thread.join(SOON)
+
+    def attempt() -> None:
+        try:
+            chatlib.check(textbook, "shout", cases=["delivery.answer"])
+        except chatlib.TargetError as error:
+            refused.append(error)
+
+    assert chatlib.check(textbook, "shout", cases=["delivery.answer"], progress=second).passed
+    assert "another check of a class is under way" in str(refused[0])
+
+
+def test_what_a_server_prints_cannot_steer_a_terminal(tmp_path: Path) -> None:
+    """Escapes are spelled out; letters that a console lacks do not cost the report."""
+    text = RELAY.replace(
+        "clients = []\n", "clients = []\nsys.stdout.buffer.write('\\x1b[2J \\u2603\\n'.encode())\n", 1
+    )
+    line = [sys.executable, "-m", "chatlib", "check", script(tmp_path, text), "--case", "framing.split"]
+    surroundings = environment() | {"PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run(line, env=surroundings, capture_output=True, timeout=60)
+    assert done.returncode == 1
+    assert rb"\x1b[2J \u2603" in done.stdout and b"\x1b" not in done.stdout
+
+
+def test_a_server_that_serves_nobody_else_for_one_that_sleeps_is_slow(tmp_path: Path) -> None:
+    """A time limit on each send is no cure: all others still wait for it, line by line."""
+    text = RELAY.replace("    try:\n", "    client.settimeout(None)\n    try:\n", 1).replace(
+        "                    other.sendall(data)\n",
+        "                    other.settimeout(0.05)\n"
+        "                    try:\n                        other.sendall(data)\n"
+        "                    except TimeoutError:\n                        pass\n"
+        "                    finally:\n                        other.settimeout(None)\n",
+    )
+    report = chatlib.check(script(tmp_path, text), "raw", cases=["slow.others"])
+    assert report.failed == ("slow.others",), str(report)

@@ -185,12 +185,19 @@ class Runner:
                 failure = Failure(tuple(done), str(step), broken.expected, actual, *told)
                 return Ruling(Outcome.FAIL, failure, certain=broken.certain)
             done.append(str(step))
-        if not case.ends and (ended := stage.instance.ended()):
-            failure = Failure(
-                tuple(done), "that was all", "the server goes on", ended, (), stage.instance.said()
-            )
-            return Ruling(Outcome.FAIL, failure)
-        return Ruling(Outcome.PASS)
+        return self._aftermath(case, stage, done)
+
+    def _aftermath(self, case: Case, stage: Stage, done: list[str]) -> Ruling:
+        """Who sees the end of a connection may have seen the end of the server."""
+        if any(peer.end for peer in stage.room.peers):
+            stage.pause(stage.pace.quiet)
+        if case.ends or not (ended := stage.instance.ended()):
+            return Ruling(Outcome.PASS)
+        *done, last = done
+        return Ruling(
+            Outcome.FAIL,
+            Failure(tuple(done), last, "the server still runs", ended, (), stage.instance.said()),
+        )
 
     def _blocked(self, case: Case, broken: Broken, joining: bool, certain: bool) -> Ruling:
         reason = f"before that, {broken.actual}"

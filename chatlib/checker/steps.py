@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from chatlib.checker.case import Broken
+from chatlib.checker.case import Broken, Unjudged
 from chatlib.checker.room import Peer
 from chatlib.checker.stage import Stage
 
@@ -192,7 +192,9 @@ class Idle:
 
     def run(self, stage: Stage) -> None:
         gauge = stage.gauge()
-        stage.pause(stage.pace.quiet)  # it may still tidy up
+        stage.pause(2 * stage.pace.quiet)  # it may still tidy up
+        if ended := stage.instance.ended():
+            raise Unjudged(f"{ended}: see departures.others and departures.reset", blocked=True)
         before = gauge.cpu()
         busy = stage.wait(lambda: gauge.cpu() - before > self.BUSY, self.WATCHED)
         if not busy and gauge.cpu() - before > self.BUSY / 4:  # perhaps it spins, and gets little time
