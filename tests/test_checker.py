@@ -280,7 +280,10 @@ def test_what_is_no_server_is_said_in_a_sentence(target: Any, sentence: str) -> 
     [
         ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
         ("print('bye')", "has ended, with exit code 0"),
-        ("import time; time.sleep(60)", "it listens on no port .asks it for input.., and printed nothing"),
+        (
+            "import time; time.sleep(60)",
+            "it listens on no port .does it ask for input.., and printed nothing",
+        ),
         (RELAY.replace("int(sys.argv[1])", "0"), "it listens on port .*, not on .*, which it was told"),
     ],
     ids=["crashes", "ends", "never listens", "another port"],

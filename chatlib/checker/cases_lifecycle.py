@@ -181,7 +181,7 @@ CASES = (
             Talk("alice bob"),
             Overcrowd(),
             Talk("alice bob"),
-            Idle(),
+            Idle(survives=True),
             CrowdLeaves(),
             Newcomer("carol"),
             Talk("alice bob carol"),

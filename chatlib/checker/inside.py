@@ -1,8 +1,11 @@
 """A server that runs in a background thread of this process: a class in a notebook cell, for example."""
 
 import contextlib
+import gc
 import inspect
+import socket
 import socketserver
+import sys
 import threading
 import time
 from collections import deque
@@ -134,14 +137,24 @@ class InsideInstance:
         """Ends it; blocks for a second or two. A thread that goes on, in a busy loop, is ended by force."""
         self.stop(0.5)
         threads = self._threads()
-        deadline = time.monotonic() + 0.3
-        for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-        for thread in threads:
-            end_by_force(thread)
-        for thread in threads:  # while what it raises is still kept from the notebook
-            thread.join(0.5)
+        if not _joined(threads, 0.3):
+            self._close_connections()
+        # Not while somebody traces: on Python 3.11 such an exception, at the entry of a traced function, can
+        # make all threads stand still.
+        if not _joined(threads, 0.3) and sys.gettrace() is None:
+            for thread in threads:
+                end_by_force(thread)
+            _joined(threads, 0.5)  # while what they raise is still kept from the notebook
         self._told("server_close", 0.3)  # where `shutdown` did not return, nobody has closed the listener
+
+    def _close_connections(self) -> None:
+        """Who goes on receiving from a client that has left hears an error at last."""
+        for thing in gc.get_objects():
+            if issubclass(type(thing), socket.socket):
+                with contextlib.suppress(OSError):
+                    if thing.getsockname()[1:2] == (self.address[1],):
+                        thing.shutdown(socket.SHUT_RDWR)  # wakes who waits in it; close does not
+                        thing.close()
 
     def _threads(self) -> list[threading.Thread]:
         others = {*self._before, threading.current_thread()}
@@ -178,6 +191,14 @@ class InsideInstance:
 def _is_own(place: Place | None) -> bool:
     """Whether a line is the student's, and not one of ours."""
     return place is not None and not place.file.startswith(CHATLIB)
+
+
+def _joined(threads: list[threading.Thread], seconds: float) -> bool:
+    """Whether all have ended, after at most so many seconds."""
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return not any(thread.is_alive() for thread in threads)
 
 
 def _takes_arguments(make: Callable[..., Any]) -> bool:

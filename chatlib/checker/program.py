@@ -128,7 +128,14 @@ class Process:
         while time.monotonic() < deadline:
             if ended := self.ended():
                 quiet = self._process.poll() == 0 and not self.said()
-                raise TargetError(f"{ended}, before it listened on a port{self._quoted()}", silent=quiet)
+                cure = (
+                    ". It ran to its end: a script has to start the server, and keep it running"
+                    if quiet
+                    else ""
+                )
+                raise TargetError(
+                    f"{ended}, before it listened on a port{self._quoted()}{cure}", silent=quiet
+                )
             ports = self.gauge.ports() if self.gauge else set()
             if wanted in ports:
                 return
@@ -136,7 +143,7 @@ class Process:
             if ports and time.monotonic() - elsewhere_since > ELSEWHERE:
                 raise TargetError(_elsewhere(min(ports), wanted), runs=True)
             time.sleep(0.005)
-        silent = f"it runs, but after {within:.0f} s it listens on no port (asks it for input?)"
+        silent = f"it runs, but after {within:.0f} s it listens on no port (does it ask for input?)"
         raise TargetError(silent + self._quoted(), runs=True)
 
     def ended(self) -> str:

@@ -128,7 +128,9 @@ class Report:
         found = "found: " if self.asked == "auto" else ""
         lines = [f"{self.target}, {found}{self.dialect}"]
         if found and not self.dialect.framed:
-            lines.append("(what is promised about lines is left out: --dialect lines holds it to that)")
+            lines.append(
+                f"(what is promised about lines is left out; to hold it to that: {_options(self.dialect)})"
+            )
         lines.append("")
         reason = ""
         width = max((len(verdict.case.id) for verdict in self.verdicts), default=0)
@@ -148,6 +150,14 @@ class Report:
         head = f"<p><b>{escape(self.target)}</b>: {escape(self.summary)}</p>"
         to_mend_first = sorted(self.verdicts, key=lambda verdict: verdict.failure is None)
         return f"<div>{head}{''.join(map(_row, to_mend_first))}</div>"
+
+
+def _options(dialect: Dialect) -> str:
+    """Returns how the same server is checked as one that promises lines."""
+    options = ["--dialect lines"]
+    options += ["--name-first yes"] if dialect.name_first else []
+    options += [f"--echo {'yes' if dialect.echo else 'no'}"] if dialect.echo is not None else []
+    return " ".join(options)
 
 
 def points_of(path: Path) -> dict[str, float]:

@@ -181,6 +181,9 @@ class SeesTheEnd:
 class Idle:
     """Nobody does anything, so the server has nothing to do."""
 
+    survives: bool = False
+    """True if this is where it is seen whether the server has survived what was done before."""
+
     WATCHED = 0.5
     """Seconds."""
     BUSY = 0.05
@@ -194,7 +197,9 @@ class Idle:
         gauge = stage.gauge()
         stage.pause(2 * stage.pace.quiet)  # it may still tidy up
         if ended := stage.instance.ended():
-            raise Unjudged(f"{ended}: see departures.others and departures.reset", blocked=True)
+            if not self.survives:
+                raise Unjudged(f"{ended}: see departures.others and departures.reset", blocked=True)
+            raise Broken("the server still runs", ended)
         before = gauge.cpu()
         busy = stage.wait(lambda: gauge.cpu() - before > self.BUSY, self.WATCHED)
         if not busy and gauge.cpu() - before > self.BUSY / 4:  # perhaps it spins, and gets little time
