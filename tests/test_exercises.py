@@ -27,6 +27,8 @@ COMES_BACK_WITHIN = 3.0
 each_solution = pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
 
 
+ENDS_BY_FORCE = pytest.mark.skipif(sys.gettrace() is not None, reason="not under a tracer: see force.py")
+
 over = threading.Event()
 """Set after each test: then answers that never return do so after all."""
 
@@ -179,6 +181,7 @@ def test_a_failure_names_step_hint_and_lesson() -> None:
     assert "lesson      01 A call that waits\n" in told
 
 
+@ENDS_BY_FORCE
 def test_an_endless_loop_is_found_and_ended() -> None:
     """The check comes back in time, says where it is, and leaves nothing that goes on."""
     before = threading.active_count()
@@ -195,6 +198,7 @@ def test_an_endless_loop_is_found_and_ended() -> None:
     assert threading.active_count() == before
 
 
+@ENDS_BY_FORCE
 def test_an_endless_loop_that_catches_everything_is_ended_too() -> None:
     """A bare `except` takes the first attempt for an error of its own."""
     tries: list[Any] = []

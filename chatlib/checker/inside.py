@@ -5,7 +5,6 @@ import gc
 import inspect
 import socket
 import socketserver
-import sys
 import threading
 import time
 from collections import deque
@@ -139,9 +138,7 @@ class InsideInstance:
         threads = self._threads()
         if not _joined(threads, 0.3):
             self._close_connections()
-        # Not while somebody traces: on Python 3.11 such an exception, at the entry of a traced function, can
-        # make all threads stand still.
-        if not _joined(threads, 0.3) and sys.gettrace() is None:
+        if not _joined(threads, 0.3):
             for thread in threads:
                 end_by_force(thread)
             _joined(threads, 0.5)  # while what they raise is still kept from the notebook
