@@ -212,6 +212,7 @@ def test_a_failure_says_what_was_done_what_was_expected_and_who_waits() -> None:
         assert part in text
 
 
+@pytest.mark.skipif(sys.gettrace() is not None, reason="not under a tracer: see force.py")
 def test_a_spinning_thread_is_ended_with_its_server() -> None:
     """Nothing is left in this process of a server whose thread never ends by itself."""
 
