@@ -20,7 +20,7 @@ LINE_LIMIT = 1_048_576
 """Bytes in a line that a client still accepts: more than a server lets through, and a name before it."""
 
 # SO_LINGER with a time of 0: close at once, discard what waits, send a reset. Windows has shorter numbers.
-_DISCARD = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+DISCARD = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
 names: dict[Any, str] = {}
 """What the clients of this process are called, by their addresses: the last thousand that connected."""
@@ -160,7 +160,7 @@ class Client:
     def reset(self) -> None:
         """Breaks the connection off (RST), as when a program crashes."""
         with contextlib.suppress(OSError):
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD)
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, DISCARD)
         self.socket.close()
 
     def close(self) -> None:

@@ -5,7 +5,6 @@ import errno
 import os
 import selectors
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from typing import Any
 
 from chatlib.address import Address
 from chatlib.checker.case import Broken
-from chatlib.client import names
+from chatlib.client import DISCARD, names
 
 SLEEPER_BUFFER = 4096
 """Bytes of the receive buffer of a client that will not read. A large one would hide that it does not."""
@@ -23,8 +22,6 @@ CHUNK = 262_144
 FLOODED = 8_000_000
 """Bytes that one client may hear in a case. More can only be nonsense, and would fill our own memory."""
 
-# SO_LINGER with a time of 0: close at once, and send a reset. Windows has shorter numbers.
-_DISCARD = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 _UNDER_WAY = (0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", 0))
 
 
@@ -154,7 +151,7 @@ class Room:
     def reset(self, peer: Peer) -> None:
         """It vanishes (RST), as when its program crashes."""
         with contextlib.suppress(OSError):
-            peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD)
+            peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, DISCARD)
         self._close(peer)
 
     def close(self, politely: bool) -> None:
