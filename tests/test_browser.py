@@ -304,7 +304,7 @@ def test_a_lesson_is_run_from_top_to_bottom(lab: "Lab", page: "Page", tmp_path: 
     assert views.count() == len(films) >= 1
     assert page.locator(".chatlib-choices .measured").count() == asked
     for mime in ("error", "stderr"):
-        assert page.locator(f"[data-mime-type='application/vnd.jupyter.{mime}']").count() == 0
+        assert page.locator(f"[data-mime-type='application/vnd.jupyter.{mime}']").all_inner_texts() == []
     for number in range(len(films)):
         views.nth(number).screenshot(path=pictures(tmp_path) / f"{lesson}_film_{number + 1}.png")
 

@@ -136,8 +136,8 @@ class InsideInstance:
         """Ends it; blocks for a second or two. A thread that goes on, in a busy loop, is ended by force."""
         self.stop(0.5)
         threads = self._threads()
-        if not _joined(threads, 0.3):
-            self._close_connections()
+        _joined(threads, 0.3)
+        self._close_connections()
         if not _joined(threads, 0.3):
             for thread in threads:
                 end_by_force(thread)
@@ -145,7 +145,10 @@ class InsideInstance:
         self._told("server_close", 0.3)  # where `shutdown` did not return, nobody has closed the listener
 
     def _close_connections(self) -> None:
-        """Who goes on receiving from a client that has left hears an error at last."""
+        """Who goes on receiving from a client that has left hears an error at last.
+
+        And a connection that was forgotten must not end while the descriptors of a later server are counted.
+        """
         for thing in gc.get_objects():
             if issubclass(type(thing), socket.socket):
                 with contextlib.suppress(OSError):
