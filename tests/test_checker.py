@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -22,7 +23,7 @@ from faults import POSIX, SOON, environment, eventually
 import chatlib
 from chatlib.checker import program, run
 from chatlib.checker.case import Outcome
-from chatlib.checker.dialect import dialect_of, show
+from chatlib.checker.dialect import DIALECTS, dialect_of, show
 from chatlib.checker.report import Report, points_of
 from chatlib.checker.runner import Runner
 from chatlib.checker.target import Remote, target_of
@@ -147,6 +148,26 @@ def test_names_and_echoes_are_found_out(tmp_path: Path, prompt: str, echo: bool)
     report = chatlib.check(script(tmp_path, text), "auto", cases=["delivery"])
     assert report.passed, str(report)
     assert (report.dialect.name_first, report.dialect.prefix, report.dialect.echo) == (True, True, echo)
+
+
+def test_who_confuses_two_that_come_together_is_understood_all_the_same(tmp_path: Path) -> None:
+    """A thread that looks up whom it serves only a moment later: found to be raw, as it is."""
+    confused = RELAY.replace(
+        "def serve(client):\n", "def serve(_):\n    time.sleep(0.02)\n    client = clients[-1]\n"
+    )
+    path = script(tmp_path, confused.replace("import socket, sys", "import socket, sys, time"))
+    assert chatlib.check(path, "auto", cases=["delivery.reach"]).dialect.name == "raw"
+
+
+def test_what_is_not_seen_in_time_breaks_no_promise() -> None:
+    """The time for a whole case is over: it is skipped, and says so."""
+    [reach] = run.chosen_cases(["delivery.reach"])
+    target = target_of(lambda address: chatlib.RawThreadServer(address, chatlib.Broadcast()))
+    [verdict] = Runner(target).run([replace(reach, deadline=0.0)], DIALECTS["lines"])
+    assert (verdict.outcome, verdict.reason) == (
+        Outcome.SKIPPED,
+        "its time was over before this could be seen",
+    )
 
 
 def test_options_say_what_is_expected(tmp_path: Path) -> None:

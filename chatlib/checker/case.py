@@ -55,11 +55,12 @@ class Unjudged(Exception):
     Args:
         why: For a beginner to read.
         blocked: True if another fault of the server is the reason.
+        certain: False if a second look, with more time, may say more.
     """
 
-    def __init__(self, why: str, blocked: bool = False) -> None:
+    def __init__(self, why: str, blocked: bool = False, certain: bool = True) -> None:
         super().__init__(why)
-        self.blocked = blocked
+        self.blocked, self.certain = blocked, certain
 
 
 @dataclass(frozen=True)
