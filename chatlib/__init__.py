@@ -20,7 +20,15 @@ from chatlib.client import Client, Disconnected, connect
 from chatlib.diagnosis import doctor
 from chatlib.film.film import Film, xray
 from chatlib.journal import Entry, Journal
-from chatlib.servers import MODELS, Limits, RawThreadServer, Server, SyncServer, ThreadingServer
+from chatlib.servers import (
+    MODELS,
+    Limits,
+    RawThreadServer,
+    SelectorServer,
+    Server,
+    SyncServer,
+    ThreadingServer,
+)
 from chatlib.services import Broadcast, Chat, Member, Service, Shout
 from chatlib.teach.exercises import exercise
 from chatlib.teach.predict import predict
@@ -33,6 +41,7 @@ __all__ = [
     "SyncServer",
     "ThreadingServer",
     "RawThreadServer",
+    "SelectorServer",
     "Server",
     "Limits",
     "MODELS",

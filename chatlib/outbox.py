@@ -6,11 +6,15 @@ import selectors
 import socket
 import threading
 from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from chatlib.wakeup import Wakeup
 
 OUTBOX_LIMIT = 1_048_576
 """Bytes that may wait for one client before it counts as a slow reader and is cut off."""
+
+SomeOutbox = TypeVar("SomeOutbox", bound="Outbox")
 
 # Unlike epoll and kqueue these need no descriptor of their own, so they also work when none is left.
 PlainSelector = getattr(selectors, "PollSelector", selectors.SelectSelector)
@@ -35,16 +39,24 @@ class Outbox:
         self.ended = ""
         """Why this side ended the conversation; empty while it goes on."""
         self.closed = False
-        self._connection = sock
-        # A second Python object for the same descriptor: this one never waits, while the reader's own waits
-        # in `recv`. (MSG_DONTWAIT would say the same for a single call, but Windows does not have it.)
-        self.sender = socket.socket(sock.family, sock.type, sock.proto, fileno=sock.fileno())
-        self.sender.setblocking(False)
+        self.connection = sock
+        self.sender = flusher.sender_for(sock)
+        """The same connection, in a form that never waits."""
         self._flusher = flusher
         self._limit = limit
         self._owed = bytearray()
         self._stalled = False  # the kernel's buffer is full: until it is empty, the flusher's thread sends
         self._lock = threading.Lock()
+
+    @property
+    def owed(self) -> int:
+        """How many bytes wait here."""
+        return len(self._owed)
+
+    @property
+    def stalled(self) -> bool:
+        """True while the kernel takes no more: whoever adopted this outbox sends on when it does."""
+        return self._stalled
 
     def post(self, data: bytes) -> None:
         """Adds bytes to what is owed. Never waits; does nothing once the conversation has ended."""
@@ -110,7 +122,8 @@ class Outbox:
         with self._lock:
             self.closed = True
             self._owed.clear()
-            self.sender.detach()
+            if self.sender is not self.connection:
+                self.sender.detach()
             if self._stalled:
                 self._flusher.wake()  # so that its thread lets go of the descriptor
 
@@ -129,15 +142,20 @@ class Outbox:
     def _cut(self, why: str) -> None:
         self.ended, self.closed = self.ended or why, True
         self._owed.clear()
-        hang_up(self._connection)
+        self._flusher.hang_up(self)
 
 
-def hang_up(connection: socket.socket) -> None:
-    """Ends a connection that another thread may be waiting on, and wakes that thread. Never waits."""
+def shut(connection: socket.socket) -> None:
+    """Ends both directions of a connection, and keeps its descriptor. Never waits."""
     # Each half by itself: on macOS SHUT_RDWR raises if one half is shut already (websockets issue 1596).
     for half in (socket.SHUT_RD, socket.SHUT_WR):
         with contextlib.suppress(OSError):
             connection.shutdown(half)
+
+
+def hang_up(connection: socket.socket) -> None:
+    """Ends a connection that another thread may be waiting on, and wakes that thread. Never waits."""
+    shut(connection)
     # On Windows shutdown does not wake a thread that waits in recv; close does (CPython issue 91913). Nowhere
     # else may we close here: on macOS a close can undo the wake-up (issue 154224), and on every POSIX system
     # the descriptor's number could be given to a new connection while the other thread still uses it.
@@ -168,6 +186,18 @@ class Flusher:
             except IndexError:  # another thread is sending the last one
                 return
             outbox.flush()
+
+    def sender_for(self, sock: socket.socket) -> socket.socket:
+        """Returns what an outbox sends with."""
+        # A second Python object for the same descriptor: this one never waits, while the reader's own waits
+        # in `recv`. (MSG_DONTWAIT would say the same for a single call, but Windows does not have it.)
+        sender = socket.socket(sock.family, sock.type, sock.proto, fileno=sock.fileno())
+        sender.setblocking(False)
+        return sender
+
+    def hang_up(self, outbox: Outbox) -> None:
+        """Ends its connection, and wakes the thread that waits for the client."""
+        hang_up(outbox.connection)
 
     def adopt(self, outbox: Outbox) -> bool:
         """Takes over a stalled outbox. Returns False if no thread can be had: the next flush tries again."""
@@ -233,3 +263,29 @@ class Flusher:
                 key.fileobj.clear()  # type: ignore[union-attr]
             elif key.data.resume():
                 selector.unregister(key.fileobj)
+
+
+class LoopFlusher(Flusher, Generic[SomeOutbox]):
+    """The flusher of an event loop, whose one thread waits for all clients: it sends to slow readers, too.
+
+    Args:
+        changed: Called when an outbox has stalled, or was cut. By any thread, and it must not wait.
+    """
+
+    def __init__(self, changed: Callable[[SomeOutbox], object]) -> None:
+        super().__init__()
+        self._changed = changed
+
+    def sender_for(self, sock: socket.socket) -> socket.socket:
+        """Returns the connection itself: it never waits."""
+        return sock
+
+    def hang_up(self, outbox: SomeOutbox) -> None:  # type: ignore[override]
+        """Ends its connection, and says so."""
+        shut(outbox.connection)
+        self._changed(outbox)
+
+    def adopt(self, outbox: SomeOutbox) -> bool:  # type: ignore[override]
+        """Leaves a stalled outbox to the loop."""
+        self._changed(outbox)
+        return True

@@ -748,7 +748,7 @@ def test_stopping_in_the_middle_of_a_flood(serve: Serve, several: Model, plug: D
     server = serve(several, service=Broadcast(), limits=Limits(outbox=50_000_000))
     flood = Flood(server, plug)
     assert flood.run(10_000_000)
-    assert "sends to slow readers" in [thread.name for thread in server_threads()]
+    assert any(client.owed for client in server.clients.values())
     start = time.monotonic()
     chatlib.stop(server)
     assert time.monotonic() - start < 2

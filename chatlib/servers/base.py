@@ -61,13 +61,13 @@ class Limits:
 @contextlib.contextmanager
 def explaining(address: Address) -> Iterator[None]:
     """Says in an error from `bind` which address is not available."""
+    if not 0 <= address[1] <= 65535:
+        raise OverflowError(f"{address[1]} is not a port: ports are numbers from 0 to 65535")
     try:
         yield
     except OSError as error:
         reason = f"cannot listen on {address[0]}:{address[1]}: {error.strerror}"
         raise type(error)(error.errno, reason) from None
-    except OverflowError:
-        raise OverflowError(f"{address[1]} is not a port: ports are numbers from 0 to 65535") from None
 
 
 def set_options(connection: Socket) -> None:
@@ -102,6 +102,8 @@ class Server:
     listen: Callable[[Address], None]
     get_request: Callable[[], tuple[Socket, Any]]
     process_request: Callable[[Any, Any], None]
+    blocking = True
+    """Whether each client has a thread that waits in its `recv`."""
     allow_reuse_address = os.name == "posix"  # on Windows a second server could then bind, and hear nothing
     request_queue_size = BACKLOG
 
@@ -117,7 +119,7 @@ class Server:
         if not isinstance(self.limits, Limits):
             raise TypeError(f"{limits!r} is not what it takes: write Limits(idle=0.5), for example")
         address = checked(address)
-        self.flusher = Flusher()
+        self.flusher = self.make_flusher()
         self.clients: dict[Socket, Outbox] = {}
         self._numbers = itertools.count(1)
         # Weak: a thread is in it until it has really ended, and nobody has to take it out.
@@ -150,17 +152,21 @@ class Server:
             self._serving = threading.current_thread()
             self._served.clear()
         try:
-            with selectors.DefaultSelector() as selector:
-                self.socket.setblocking(False)  # the client that woke us may be gone before we accept it
-                selector.register(self.socket, selectors.EVENT_READ)
-                selector.register(self._wakeup, selectors.EVENT_READ)
-                while not self._stopping:
-                    if selector.select() and not self._stopping:
-                        self._accept()
+            self.socket.setblocking(False)  # the client that woke us may be gone before we accept it
+            self.wait(self._wakeup)
         finally:
             self._wakeup.close()
             self._serving = None
             self._served.set()
+
+    def wait(self, wakeup: Wakeup) -> None:
+        """Waits for clients until the server stops, which sets `wakeup`, and accepts them. Blocks."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.socket, selectors.EVENT_READ)
+            selector.register(wakeup, selectors.EVENT_READ)
+            while not self._stopping:
+                if selector.select() and not self._stopping:
+                    self.accept()
 
     def shutdown(self) -> None:
         """Ends `serve_forever` and every conversation, and joins their threads.
@@ -212,19 +218,32 @@ class Server:
             self._handlers.add(thread)
         thread.start()
 
+    def pause(self) -> None:
+        """Waits a little: while no descriptor is free, accepting again at once only burns the processor."""
+        time.sleep(PAUSE)
+
+    def make_client(self, connection: Socket, name: str) -> Outbox:
+        """Returns what stands for a new client: to the service, a member."""
+        return Outbox(connection, name, self.flusher, self.limits.outbox)
+
+    def make_flusher(self) -> Flusher:
+        """Returns what sends to the clients."""
+        return Flusher()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.server_close()
 
-    def _accept(self) -> None:
+    def accept(self) -> None:
+        """Accepts a client that has come, and begins to serve it. Waits only while no descriptor is left."""
         try:
             connection, address = self.get_request()
         except (BlockingIOError, ConnectionError):  # the client that woke us has gone again
             return
         except OSError as error:
-            self._pause(error)
+            self._note_shortage(error)
             return
         self._short_of_descriptors = False
         name = f"client {next(self._numbers)}"
@@ -246,9 +265,9 @@ class Server:
             if len(self.clients) >= self.limits.clients:
                 return "the server is full"
             try:
-                connection.settimeout(self.limits.idle)
+                connection.settimeout(self.limits.idle if self.blocking else 0.0)
                 set_options(connection)
-                self.clients[connection] = Outbox(connection, name, self.flusher, self.limits.outbox)
+                self.clients[connection] = self.make_client(connection, name)
             except OSError as error:
                 return error.strerror or "the connection broke"
         return ""
@@ -260,14 +279,13 @@ class Server:
             connection.send(encode([f"* {why}"]))
         self.shutdown_request(connection)
 
-    def _pause(self, error: OSError) -> None:
-        """Waits a little: while no descriptor is free, accepting again at once only burns the processor."""
+    def _note_shortage(self, error: OSError) -> None:
         if self._stopping:  # the listener has been closed by another thread
             return
         if not self._short_of_descriptors:
             self._short_of_descriptors = True
             self.service.journal.add("paused", "the server", error.strerror or str(error))
-        time.sleep(PAUSE)
+        self.pause()
 
     def _join(self, deadline: float) -> None:
         if threading.current_thread() in self.threads:

@@ -37,32 +37,63 @@ class Conversation(socketserver.BaseRequestHandler):
 
 @contextlib.contextmanager
 def conversation(server: Server, connection: socket.socket) -> Iterator[Outbox]:
-    """Tells the service that a client has come and, however the block ends, that it has left.
+    """What is `attended`, and the wait at its end: until the client has read its last lines.
 
-    An OSError in the block comes from `recv`, and means that the client is gone: `hear` lets none out. At the
-    end, waits until the client has read its last lines, or has taken none for a second.
+    Blocks then for as long as it goes on reading, or up to 2 s.
     """
-    service, client = server.service, server.clients[connection]
-    try:
-        with contained(service, client):
-            service.joined(client)
-        server.flusher.flush()
+    client = server.clients[connection]
+    with attended(server, client):
         yield client
-    except TimeoutError as error:  # the limit on silence; or, with a number, the system's own deadline
-        client.cut(error.strerror or "it was silent for too long")
-    except OSError as error:
-        client.cut(error.strerror or "the connection broke")
-    finally:
-        with contained(service, client):
-            service.left(client, client.ended)
-        server.flusher.flush()
     client.drain(GOODBYE)
     if client.ended and not client.closed:
         _linger(connection)
 
 
+@contextlib.contextmanager
+def attended(server: Server, client: Outbox) -> Iterator[None]:
+    """Tells the service that a client has come and, however the block ends, that it has left. Never waits.
+
+    An OSError in the block comes from `recv`, and means that the client is gone: `take` lets none out.
+    """
+    try:
+        begin(server, client)
+        yield
+    except OSError as error:
+        client.cut(reason(error))
+    finally:
+        end(server, client)
+
+
+def begin(server: Server, client: Outbox) -> None:
+    """Tells the service that a client has come."""
+    with contained(server.service, client):
+        server.service.joined(client)
+    server.flusher.flush()
+
+
+def end(server: Server, client: Outbox) -> None:
+    """Tells the service that a client has left."""
+    with contained(server.service, client):
+        server.service.left(client, client.ended)
+    server.flusher.flush()
+
+
+def reason(error: OSError) -> str:
+    """Says why `recv` has failed. A time limit of the system has a number, the limit on silence has none."""
+    silent = isinstance(error, TimeoutError) and not error.strerror
+    return "it was silent for too long" if silent else error.strerror or "the connection broke"
+
+
 def hear(server: Server, client: Outbox, reader: LineReader, data: bytes) -> None:
-    """Gives the service the lines that `data` completes. Waits, if the client does not read its answers.
+    """Takes what a client has said, and sends what follows. Waits, if the client does not read on."""
+    take(server, client, reader, data)
+    server.flusher.flush()
+    # A client that sends faster than it reads its answers must read some before it is heard again.
+    client.drain(server.limits.idle, leave=server.limits.outbox // 2)
+
+
+def take(server: Server, client: Outbox, reader: LineReader, data: bytes) -> None:
+    """Gives the service the lines that `data` completes. Never waits, and sends nothing yet.
 
     An exception in the service ends this conversation and no other; the journal says where it happened.
     """
@@ -73,9 +104,6 @@ def hear(server: Server, client: Outbox, reader: LineReader, data: bytes) -> Non
     if reader.overlong:
         client.post(encode([f"* a line may have {server.limits.line} bytes; this one was longer"]))
         client.finish("it sent a line that was too long")
-    server.flusher.flush()
-    # A client that sends faster than it reads its answers must read some before it is heard again.
-    client.drain(server.limits.idle, leave=server.limits.outbox // 2)
 
 
 @contextlib.contextmanager

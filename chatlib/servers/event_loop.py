@@ -1,0 +1,69 @@
+"""One thread for everybody: it waits in a selector, for all clients at once, and never for a single one."""
+
+import selectors
+from collections import deque
+from selectors import EVENT_READ, EVENT_WRITE
+from socket import socket
+from typing import Any
+
+from chatlib.servers.base import PAUSE
+from chatlib.servers.one_thread import OneThread
+from chatlib.servers.talk import Talk
+from chatlib.servers.watch import Watch
+from chatlib.wakeup import Wakeup
+
+
+class SelectorServer(OneThread):
+    """Serves every client in the thread that called `serve_forever`.
+
+    It asks the operating system which sockets are ready, and sleeps until one is. The sockets themselves
+    never block: `recv` brings what has come, `send` takes what there is room for.
+    """
+
+    def wait(self, wakeup: Wakeup) -> None:
+        """The loop: sleeps until somebody is ready, serves all who are, sends what has come of it."""
+        self.news, self.wakeup = deque[Talk](), wakeup
+        with selectors.DefaultSelector() as selector, self.leaving_nobody():
+            selector.register(wakeup, EVENT_READ)
+            self.watch = Watch(selector, self.socket)
+            while not self.stopped:
+                for key, events in selector.select(self.watch.sleep()):
+                    if key.data:
+                        self.serve(key.data, events)
+                    elif key.fileobj is wakeup:
+                        wakeup.clear()
+                    else:
+                        self.accept()
+                self.flusher.flush()
+                for talk in self.watch.late():
+                    talk.cut("it was silent for too long")
+                while self.news:
+                    self.follow(self.news.popleft())
+
+    def process_request(self, request: socket, client_address: Any) -> None:
+        """Begins a conversation, and returns at once."""
+        talk = self.clients[request]
+        talk.begin()
+        self.follow(talk)
+
+    def serve(self, talk: Talk, events: int) -> None:
+        """Sends what the kernel had no room for, and takes what the client says."""
+        if events & EVENT_WRITE:
+            talk.resume()
+        if events & EVENT_READ:
+            talk.receive()
+        self.follow(talk)
+
+    def follow(self, talk: Talk) -> None:
+        """Waits for what this client needs next; closes it if that is nothing."""
+        if not self.watch.follow(talk):
+            self.shutdown_request(talk.connection)
+
+    def changed(self, talk: Talk) -> None:
+        """Looks at a client in the next round: see `OneThread.changed`."""
+        self.news.append(talk)
+        self.wakeup.set()
+
+    def pause(self) -> None:
+        """Goes on serving, but accepts nobody for a while: see `Server.pause`."""
+        self.watch.pause(PAUSE)

@@ -1,0 +1,64 @@
+"""What an event loop watches: each client for what it wants, and the clock for those who take too long."""
+
+import time
+from selectors import EVENT_READ, BaseSelector
+from socket import socket
+
+from chatlib.servers.talk import Talk
+
+LONGEST_SLEEP = 86_400.0
+"""Seconds. The clock is looked at then at the latest."""
+
+
+class Watch:
+    """A selector, and who is in it.
+
+    Args:
+        selector: What waits.
+        listener: The server's listening socket, which is watched from now on.
+    """
+
+    def __init__(self, selector: BaseSelector, listener: socket) -> None:
+        self._selector, self._listener = selector, listener
+        self._talks: set[Talk] = set()
+        self._next_look = self._accepts_at = 0.0
+        self._paused = False
+        selector.register(listener, EVENT_READ)
+
+    def follow(self, talk: Talk) -> bool:
+        """Waits for what a client wants next. Returns False if that is nothing: it is watched no more."""
+        wants = talk.wants()
+        if wants != talk.watched:
+            if not talk.watched:
+                self._talks.add(talk)
+                self._selector.register(talk.connection, wants, talk)
+            elif wants:
+                self._selector.modify(talk.connection, wants, talk)
+            else:
+                self._talks.discard(talk)
+                self._selector.unregister(talk.connection)
+            talk.watched = wants
+        self._next_look = min(self._next_look, talk.deadline)
+        return bool(wants)
+
+    def pause(self, seconds: float) -> None:
+        """Accepts nobody for so long."""
+        self._selector.unregister(self._listener)
+        self._paused, self._accepts_at = True, time.monotonic() + seconds
+        self._next_look = min(self._next_look, self._accepts_at)
+
+    def sleep(self) -> float:
+        """Returns for how many seconds the loop may sleep, if nothing happens."""
+        return max(0.0, self._next_look - time.monotonic())
+
+    def late(self) -> list[Talk]:
+        """Returns those whose time is over. Looks at each only when it is over for somebody."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return []
+        if self._paused and self._accepts_at <= now:
+            self._selector.register(self._listener, EVENT_READ)
+            self._paused = False
+        deadlines = [talk.deadline for talk in self._talks if talk.deadline > now]
+        self._next_look = min([*deadlines, self._accepts_at if self._paused else now + LONGEST_SLEEP])
+        return [talk for talk in self._talks if talk.deadline <= now]
