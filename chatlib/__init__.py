@@ -21,6 +21,7 @@ from chatlib.diagnosis import doctor
 from chatlib.film.film import Film, xray
 from chatlib.journal import Entry, Journal
 from chatlib.servers import (
+    AsyncioServer,
     MODELS,
     Limits,
     RawThreadServer,
@@ -42,6 +43,7 @@ __all__ = [
     "ThreadingServer",
     "RawThreadServer",
     "SelectorServer",
+    "AsyncioServer",
     "Server",
     "Limits",
     "MODELS",

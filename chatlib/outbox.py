@@ -7,14 +7,12 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any
 
 from chatlib.wakeup import Wakeup
 
 OUTBOX_LIMIT = 1_048_576
 """Bytes that may wait for one client before it counts as a slow reader and is cut off."""
-
-SomeOutbox = TypeVar("SomeOutbox", bound="Outbox")
 
 # Unlike epoll and kqueue these need no descriptor of their own, so they also work when none is left.
 PlainSelector = getattr(selectors, "PollSelector", selectors.SelectSelector)
@@ -265,14 +263,14 @@ class Flusher:
                 selector.unregister(key.fileobj)
 
 
-class LoopFlusher(Flusher, Generic[SomeOutbox]):
+class LoopFlusher(Flusher):
     """The flusher of an event loop, whose one thread waits for all clients: it sends to slow readers, too.
 
     Args:
         changed: Called when an outbox has stalled, or was cut. By any thread, and it must not wait.
     """
 
-    def __init__(self, changed: Callable[[SomeOutbox], object]) -> None:
+    def __init__(self, changed: Callable[[Any], object]) -> None:
         super().__init__()
         self._changed = changed
 
@@ -280,12 +278,12 @@ class LoopFlusher(Flusher, Generic[SomeOutbox]):
         """Returns the connection itself: it never waits."""
         return sock
 
-    def hang_up(self, outbox: SomeOutbox) -> None:  # type: ignore[override]
+    def hang_up(self, outbox: Outbox) -> None:
         """Ends its connection, and says so."""
         shut(outbox.connection)
         self._changed(outbox)
 
-    def adopt(self, outbox: SomeOutbox) -> bool:  # type: ignore[override]
+    def adopt(self, outbox: Outbox) -> bool:
         """Leaves a stalled outbox to the loop."""
         self._changed(outbox)
         return True

@@ -23,9 +23,8 @@ class SelectorServer(OneThread):
     def wait(self, wakeup: Wakeup) -> None:
         """The loop: sleeps until somebody is ready, serves all who are, sends what has come of it."""
         self.news, self.wakeup = deque[Talk](), wakeup
-        with selectors.DefaultSelector() as selector, self.leaving_nobody():
-            selector.register(wakeup, EVENT_READ)
-            self.watch = Watch(selector, self.socket)
+        with selectors.DefaultSelector() as selector:
+            self.watch = Watch(selector, self.socket, wakeup)
             while not self.stopped:
                 for key, events in selector.select(self.watch.sleep()):
                     if key.data:
@@ -39,10 +38,17 @@ class SelectorServer(OneThread):
                     talk.cut("it was silent for too long")
                 while self.news:
                     self.follow(self.news.popleft())
+            for talk in self.watch.all:
+                talk.cut("the server stopped")
+                self.follow(talk)
+
+    def make_client(self, connection: socket, name: str) -> Talk:
+        """Returns what stands for a new client: see `Server.make_client`."""
+        return Talk(self, connection, name)
 
     def process_request(self, request: socket, client_address: Any) -> None:
         """Begins a conversation, and returns at once."""
-        talk = self.clients[request]
+        talk: Any = self.clients[request]
         talk.begin()
         self.follow(talk)
 

@@ -5,6 +5,7 @@ from selectors import EVENT_READ, BaseSelector
 from socket import socket
 
 from chatlib.servers.talk import Talk
+from chatlib.wakeup import Wakeup
 
 LONGEST_SLEEP = 86_400.0
 """Seconds. The clock is looked at then at the latest."""
@@ -16,14 +17,21 @@ class Watch:
     Args:
         selector: What waits.
         listener: The server's listening socket, which is watched from now on.
+        wakeup: The same for what wakes the loop.
     """
 
-    def __init__(self, selector: BaseSelector, listener: socket) -> None:
+    def __init__(self, selector: BaseSelector, listener: socket, wakeup: Wakeup) -> None:
         self._selector, self._listener = selector, listener
         self._talks: set[Talk] = set()
         self._next_look = self._accepts_at = 0.0
         self._paused = False
         selector.register(listener, EVENT_READ)
+        selector.register(wakeup, EVENT_READ)
+
+    @property
+    def all(self) -> list[Talk]:
+        """The clients that are watched."""
+        return list(self._talks)
 
     def follow(self, talk: Talk) -> bool:
         """Waits for what a client wants next. Returns False if that is nothing: it is watched no more."""
