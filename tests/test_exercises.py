@@ -20,7 +20,7 @@ from chatlib.teach import patients
 from chatlib.teach.exercises import EXERCISES
 from chatlib.teach.task_lines import LINES, STREAM, cuts
 from chatlib.teach.task_servers import Shouting
-from chatlib.teach.trial import shown
+from chatlib.teach.trial import SLIP, shown
 
 SOLUTIONS = sorted(refresh.SOLUTIONS.glob("*.ipynb"))
 COMES_BACK_WITHIN = 3.0
@@ -312,6 +312,17 @@ def polling(sock: socket.socket, seconds: float) -> bytes | None:
     return None
 
 
+def dozing(sock: socket.socket, seconds: float) -> bytes:
+    """Sleeps although something is there."""
+    time.sleep(seconds)
+    return sock.recv(1024)
+
+
+def decoding(sock: socket.socket, seconds: float) -> str:
+    """Makes a text of what has come."""
+    return sock.recv(1024).decode()
+
+
 @pytest.mark.parametrize(
     ("answer", "failed", "sentence"),
     [
@@ -322,7 +333,8 @@ def polling(sock: socket.socket, seconds: float) -> bytes | None:
         (sleeping, "deadline.later", "it went on waiting although it was there"),
         (confusing, "deadline.left", "it returned None"),
         (polling, "deadline.asleep", "it was busy all the time: it asks again and again"),
-        (lambda sock: None, "deadline.there", "it raised TypeError: "),
+        (dozing, "deadline.there", "it went on waiting although it was there"),
+        (decoding, "deadline.there", "it returned 'hello'"),
     ],
 )
 def test_wrong_deadlines_are_told_apart(answer: Callable[..., object], failed: str, sentence: str) -> None:
@@ -330,6 +342,21 @@ def test_wrong_deadlines_are_told_apart(answer: Callable[..., object], failed: s
     start = time.monotonic()
     assert failure("01", answer, failed).actual.startswith(sentence)
     assert time.monotonic() - start < COMES_BACK_WITHIN
+
+
+def test_a_hint_fits_what_went_wrong() -> None:
+    """In the first case most goes wrong: sleep, decode, and what Python itself says best."""
+
+    def hint(answer: Callable[..., object]) -> str:
+        return chatlib.exercise("01", answer).of(Outcome.FAIL)[0].case.hint
+
+    assert hint(decoding).endswith("No sleep, no decode.")
+    for slip in (
+        lambda sock: None,
+        lambda sock, seconds: "" + sock.recv(1024),
+        lambda sock, seconds: sock.read(),
+    ):
+        assert hint(slip) == SLIP
 
 
 def test_the_solution_of_01_passes() -> None:
