@@ -489,6 +489,16 @@ class OffByOne(Lines):
         super().__init__(limit - 1)
 
 
+class HalfAnEnd(Lines):
+    """Counts a carriage return whose newline has not come yet."""
+
+    def feed(self, piece: bytes) -> Any:
+        lines = super().feed(piece)
+        if len(self.rest) > self.limit:
+            raise ValueError
+        return lines
+
+
 class Waiting(Lines):
     """Never comes back."""
 
@@ -510,6 +520,7 @@ class Waiting(Lines):
         (Unlimited, "lines.limit", "it raised nothing, and returned ['0123456789x']"),
         (LimitedLater, "lines.limit", "it raised nothing, and returned []"),
         (OffByOne, "lines.limit", "it raised ValueError"),
+        (HalfAnEnd, "lines.limit", "it raised ValueError"),
         (Waiting, "lines.whole", "it did not return: it was still in line "),
     ],
 )
@@ -741,12 +752,25 @@ def test_a_wrong_diagnosis_says_what_it_would_look_like() -> None:
 
 
 def test_a_slip_of_the_pen_is_no_diagnosis() -> None:
-    """A fault that is not in the list, and one that is not there at all."""
+    """Capitals and blanks do not count; a fault that is not in the list, and none at all, is named."""
+    passes("06", RIGHT | {"B": "  One client AT A TIME\n"})
     wrong = failure("06", RIGHT | {"B": "One client at a time!"}, "diagnosis.B")
     assert wrong.actual == "'One client at a time!' is not in it"
-    assert failure("06", RIGHT | {"C": ""}, "diagnosis.C").actual == "you have said nothing of C yet"
+    for nothing in ("", "  ", None, ...):
+        assert failure("06", RIGHT | {"C": nothing}, "diagnosis.C").actual == "you have said nothing of C yet"
     assert chatlib.exercise("06", {}).failed == ("diagnosis.A", "diagnosis.B", "diagnosis.C")
     assert failure("06", RIGHT | {"C": ["spins"]}, "diagnosis.C").actual == "['spins'] is not in it"
+
+
+def test_the_examination_gives_nothing_away() -> None:
+    """It prints who hears whom and who waits, of each patient: what one never does, its film shows."""
+    [path] = refresh.SOLUTIONS.glob("06_*.ipynb")
+    outputs = [
+        output for cell in nbformat.read(path, as_version=4).cells for output in cell.get("outputs", ())
+    ]
+    printed = [output.text.splitlines() for output in outputs if "hears bob:" in output.get("text", "")]
+    assert len(printed) == 3
+    assert all(" hears " in line or " waits in " in line for lines in printed for line in lines)
 
 
 @pytest.mark.slow
