@@ -13,6 +13,7 @@ from typing import Any
 import nbformat
 import pytest
 import refresh
+from faults import untraced
 
 import chatlib
 from chatlib.checker.case import Failure, Outcome
@@ -26,8 +27,6 @@ SOLUTIONS = sorted(refresh.SOLUTIONS.glob("*.ipynb"))
 COMES_BACK_WITHIN = 3.0
 each_solution = pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
 
-
-ENDS_BY_FORCE = pytest.mark.skipif(sys.gettrace() is not None, reason="not under a tracer: see force.py")
 
 over = threading.Event()
 """Set after each test: then answers that never return do so after all."""
@@ -181,38 +180,47 @@ def test_a_failure_names_step_hint_and_lesson() -> None:
     assert "lesson      01 A call that waits\n" in told
 
 
-@ENDS_BY_FORCE
+def looping(sock: socket.socket, seconds: float) -> None:
+    """Never comes back."""
+    while True:
+        pass
+
+
+def try_looping() -> None:
+    """Prints what is said of it, whether that was in time, and how many threads are left."""
+    before, start = threading.active_count(), time.monotonic()
+    print(failure("01", looping, "deadline.there").actual)
+    print(time.monotonic() - start < COMES_BACK_WITHIN, threading.active_count() - before)
+
+
 def test_an_endless_loop_is_found_and_ended() -> None:
     """The check comes back in time, says where it is, and leaves nothing that goes on."""
-    before = threading.active_count()
-
-    def receive_within(sock: socket.socket, seconds: float) -> None:
-        while True:
-            pass
-
-    start = time.monotonic()
-    wrong = failure("01", receive_within, "deadline.there")
-    assert time.monotonic() - start < COMES_BACK_WITHIN
-    assert wrong.actual.startswith("it did not return: it was still in line ")
-    assert wrong.actual.endswith((": while True:", ": pass"))
-    assert threading.active_count() == before
+    said, left = untraced(try_looping)
+    assert said.startswith("it did not return: it was still in line ")
+    assert said.endswith((": while True:", ": pass"))
+    assert left == "True 0"
 
 
-@ENDS_BY_FORCE
+def stubborn(sock: socket.socket, seconds: float) -> None:
+    """Catches everything, twice: a bare `except` takes what ends it for an error of its own."""
+    for _ in range(2):
+        try:
+            while True:
+                pass
+        except:  # noqa: E722
+            print(sys.exc_info()[0], file=sys.__stdout__)
+
+
+def try_stubborn() -> None:
+    """Prints what it has caught, and what is said of it."""
+    print(failure("01", stubborn, "deadline.there").actual)
+
+
 def test_an_endless_loop_that_catches_everything_is_ended_too() -> None:
-    """A bare `except` takes the first attempt for an error of its own."""
-    tries: list[Any] = []
-
-    def receive_within(sock: socket.socket, seconds: float) -> None:
-        while len(tries) < 2:
-            try:
-                while True:
-                    pass
-            except:  # noqa: E722
-                tries.append(sys.exc_info()[0])
-
-    assert failure("01", receive_within, "deadline.there").actual.startswith("it did not return")
-    assert tries == [SystemExit, SystemExit]
+    """It is ended as often as it goes on."""
+    *caught, said = untraced(try_stubborn)
+    assert caught == ["<class 'SystemExit'>"] * 2
+    assert said.startswith("it did not return")
 
 
 @pytest.mark.parametrize("ending", [SystemExit, KeyboardInterrupt, ZeroDivisionError])
