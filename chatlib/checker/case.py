@@ -42,11 +42,12 @@ class Broken(Exception):
         expected: What should have happened, for a beginner to read.
         actual: What did happen.
         certain: False if it is only that nothing came in time: that is tried again before it counts.
+        hint: What to look at, where the hint of the case would mislead.
     """
 
-    def __init__(self, expected: str, actual: str, certain: bool = True) -> None:
+    def __init__(self, expected: str, actual: str, certain: bool = True, hint: str = "") -> None:
         super().__init__(expected, actual)
-        self.expected, self.actual, self.certain = expected, actual, certain
+        self.expected, self.actual, self.certain, self.hint = expected, actual, certain, hint
 
 
 class Unjudged(Exception):
