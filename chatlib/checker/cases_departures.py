@@ -82,9 +82,8 @@ class ComeAndGo:
         except Broken as broken:
             if numbers.start > 0:
                 raise
-            raise Unjudged(
-                f"a client that comes after another has left is not served: {broken.actual}", blocked=True
-            ) from None
+            reason = f"a client that comes after another has left is not served: {broken.actual}"
+            raise Unjudged(reason, blocked=True, certain=broken.certain) from None
         for peer in (witness, *visitors):
             peer.heard.clear()
         return visitors
