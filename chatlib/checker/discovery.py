@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from chatlib.checker.case import Broken
 from chatlib.checker.dialect import DIALECTS, Dialect
-from chatlib.checker.stage import GREETING, Stage
+from chatlib.checker.joining import GREETING, acquaint, admit
+from chatlib.checker.stage import Stage
 
 Stages = Callable[[Dialect], AbstractContextManager[Stage]]
 
@@ -84,8 +85,8 @@ def _passed_on(first: bytes, prefix: bytes, heard: bytes) -> bool:
 def _waits_for_the_end_of_a_line(stage: Stage) -> bool:
     """Half a line that is passed on before its end has come: this server knows no lines."""
     try:
-        alice, bob = stage.admit("alice"), stage.admit("bob")
-        stage.acquaint(["alice", "bob"])
+        alice, bob = admit(stage, "alice"), admit(stage, "bob")
+        acquaint(stage, ["alice", "bob"])
         half = stage.text("half")
         stage.send(alice, half + b"...")  # some take the last byte for the newline
         return not stage.wait(lambda: half in bob.heard, max(GREETING, 2 * stage.pace.quiet))
