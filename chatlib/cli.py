@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import io
+import os
 import queue
 import signal
 import sys
@@ -169,10 +170,10 @@ def _check(options: argparse.Namespace) -> int:
         "json": lambda: report.json(table),
         "junit": lambda: report.junit(table),
     }
-    print(texts[options.format]())
+    _print(texts[options.format]())
     if table is not None and options.format == "text":
         points = "{earned:g} of {possible:g} points; {unjudged:g} could not be judged"
-        print(points.format(**report.points(table)))
+        _print(points.format(**report.points(table)))
     return 0 if report.passed else 1
 
 
@@ -180,6 +181,14 @@ def _make_printable(form: str) -> None:
     """A server may print any letter, and many a console or file lacks some. What machines read is UTF-8."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace", encoding=None if form == "text" else "utf-8")
+
+
+def _print(text: str) -> None:
+    """Prints it. Whoever reads it, `head` perhaps, may have seen enough: that is no mistake of the call."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
 
 
 def _show_progress(verdict: Verdict, done: int, total: int) -> None:
@@ -195,5 +204,5 @@ def _xray(options: argparse.Namespace) -> int:
 
 def _doctor(options: argparse.Namespace) -> int:
     report = doctor()
-    print(report)
+    _print(str(report))
     return 0 if report.well else 1

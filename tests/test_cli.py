@@ -197,6 +197,18 @@ def test_doctor_finds_this_computer_well() -> None:
     assert result.stdout.endswith("Everything is there.\n")
 
 
+def test_a_reader_that_has_seen_enough_changes_neither_status_nor_words() -> None:
+    """As in `check ... | head -1`: whoever reads the output is gone before the end."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as nobody, chatlib.running(chatlib.SyncServer) as server:
+        address = "{}:{}".format(*server.server_address)
+        for status, arguments in (0, ["doctor"]), (1, ["check", address, "--case", "lifecycle.stop"]):
+            command = [sys.executable, "-m", "chatlib", *arguments]
+            result = subprocess.run(command, stdout=nobody, stderr=subprocess.PIPE, timeout=DEADLINE)
+            assert (result.returncode, result.stderr) == (status, b"")
+
+
 def test_doctor_says_with_its_status_that_something_is_missing() -> None:
     """Without site packages there is no JupyterLab; the line says how to get it."""
     command = [sys.executable, "-S", "-m", "chatlib", "doctor"]
