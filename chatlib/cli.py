@@ -82,15 +82,20 @@ def _parser() -> Parser:
     )
     look.set_defaults(command=_check)
     look.add_argument(
-        "target", nargs="+", help="a script, HOST:PORT, or after -- a command with {port} in it"
+        "target", nargs="*", help="a script, HOST:PORT, or after -- a command with {port} in it"
     )
     look.add_argument(
         "--dialect", choices=(*DIALECTS, "auto"), default="lines", help="what it speaks: %(choices)s"
     )
     look.add_argument("--format", choices=("text", "json", "junit"), default="text", help="%(choices)s")
     look.add_argument(
-        "--case", action="append", default=[], metavar="ID", help="only this case or topic; repeatable"
+        "--case",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="only this one of --list, or topic; repeatable",
     )
+    look.add_argument("--list", action="store_true", help="print all cases, and check nothing")
     look.add_argument(
         "--points", type=Path, metavar="FILE", help="lines like framing.split,2: a grader's table"
     )
@@ -150,6 +155,11 @@ def _chat(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    if options.list:
+        _print("\n".join(f"{case.id:22} {case.title}" for case in chosen_cases(options.case)))
+        return 0
+    if not options.target:
+        raise ValueError("say what to check: a script, HOST:PORT, or after -- a command with {port} in it")
     _make_printable(options.format)
     table = points_of(options.points) if options.points else None
     chosen_cases(list(table or ()))  # a name that is misspelt would cost somebody points

@@ -311,6 +311,8 @@ def test_a_directory_and_a_file_that_cannot_run_are_no_targets(tmp_path: Path) -
     [
         ({"dialect": "latin"}, "is not a dialect"),
         ({"cases": ["nonsense"]}, "there is no case 'nonsense': the topics are delivery"),
+        ({"cases": ["framing.splt"]}, r"no case 'framing.splt' \(did you mean framing.split\?\): the topics"),
+        ({"cases": "delivry"}, r"no case 'delivry' \(did you mean delivery\?\): .* check --list prints all"),
         ({"dialect": "shout", "echo": True}, "leaves nothing open: echo"),
     ],
 )

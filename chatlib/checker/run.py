@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from typing import Any
 
 from chatlib import cells
@@ -98,10 +99,13 @@ def chosen_cases(names: list[str]) -> list[Case]:
     Raises:
         ValueError: There is no such case.
     """
+    topics = list(dict.fromkeys(case.topic for case in CASES))
+    known = [*topics, *(case.id for case in CASES)]
     for name in names:
-        if not any(name in (case.id, case.topic) for case in CASES):
-            topics = ", ".join(dict.fromkeys(case.topic for case in CASES))
-            raise ValueError(f"there is no case {name!r}: the topics are {topics}")
+        if name not in known:
+            meant = "".join(f" (did you mean {close}?)" for close in get_close_matches(name, known, 1))
+            where = f"the topics are {', '.join(topics)}; python -m chatlib check --list prints all cases"
+            raise ValueError(f"there is no case {name!r}{meant}: {where}")
     return [case for case in CASES if not names or case.id in names or case.topic in names]
 
 
