@@ -93,7 +93,7 @@ def _parser() -> Parser:
         action="append",
         default=[],
         metavar="ID",
-        help="only this one of --list, or topic; repeatable",
+        help="only this case or topic (see --list); repeatable",
     )
     look.add_argument("--list", action="store_true", help="print all cases, and check nothing")
     look.add_argument(

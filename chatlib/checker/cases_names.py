@@ -10,7 +10,7 @@ from chatlib.checker.room import Peer
 from chatlib.checker.stage import Stage
 from chatlib.checker.steps import Join, Talk, listed
 
-LESSON = "14 Capstone (being written)"
+LESSON = "14 Capstone"
 RACE = "08 Shared state"
 
 TWINS = 25
