@@ -149,6 +149,17 @@ def test_names_and_echoes_are_found_out(tmp_path: Path, prompt: str, echo: bool)
     assert (report.dialect.name_first, report.dialect.prefix, report.dialect.echo) == (True, True, echo)
 
 
+def test_what_was_not_found_out_is_said_to_be_assumed(mixed: Report) -> None:
+    """Also where it was to be found out, but the server hangs up without a word."""
+    assert "textbook, assumed: shout: " in str(mixed)
+
+    def curt(address: tuple[str, int]) -> socketserver.TCPServer:
+        return socketserver.TCPServer(address, socketserver.BaseRequestHandler)
+
+    report = chatlib.check(curt, "auto", cases=["lifecycle.descriptors"])
+    assert "curt, assumed: lines: " in str(report) and not report.record()["dialect"]["found"]
+
+
 def test_options_say_what_is_expected(tmp_path: Path) -> None:
     """A sender that should hear itself, and does not, is a broken promise; so is a missing prefix."""
     path = script(tmp_path, RELAY)

@@ -15,8 +15,8 @@ Stages = Callable[[Dialect], AbstractContextManager[Stage]]
 _ASKS = re.compile(rb"name|nick|user|handle|who are you|call you", re.IGNORECASE)
 
 
-def discover(stages: Stages) -> Dialect:
-    """Returns the dialect, with its options; `lines` if the server says nothing at all. Blocks for seconds.
+def discover(stages: Stages) -> Dialect | None:
+    """Returns the dialect, with its options; None if the server says nothing at all. Blocks for seconds.
 
     Args:
         stages: Makes a stage, with a server of its own where servers can be started.
@@ -27,7 +27,7 @@ def discover(stages: Stages) -> Dialect:
         if found:
             break
     else:
-        return DIALECTS["lines"]
+        return None
     if found.name in ("shout", "budget-chat"):
         return found
     with stages(found) as stage:

@@ -21,7 +21,7 @@ from chatlib.checker import (
     cases_slow,
 )
 from chatlib.checker.case import Case
-from chatlib.checker.dialect import dialect_of
+from chatlib.checker.dialect import DIALECTS, dialect_of
 from chatlib.checker.overhear import overheard
 from chatlib.checker.report import Report
 from chatlib.checker.runner import Progress, Runner
@@ -87,10 +87,11 @@ def check(
     start = time.monotonic()
     with _descriptors(), listening(found), _shown() as shown:
         runner = Runner(found, progress or shown)
-        spoken = spoken or runner.discovered()
+        heard = None if spoken else runner.discovered()
+        spoken = spoken or heard or DIALECTS["lines"]
         chosen = [case for case in chosen if spoken.name in case.dialects or case.id in cases]
         verdicts = tuple(runner.run(chosen, spoken))
-    return Report(found.name, spoken, verdicts, dialect, time.monotonic() - start)
+    return Report(found.name, spoken, verdicts, "auto" if heard else spoken.name, time.monotonic() - start)
 
 
 def chosen_cases(names: list[str]) -> list[Case]:
