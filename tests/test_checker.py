@@ -353,6 +353,21 @@ def test_a_program_that_prints_a_megabyte_and_one_with_a_fixed_port_are_checked(
 
 
 @POSIX
+def test_a_fixed_port_that_is_not_free_again_is_given_as_the_reason(tmp_path: Path) -> None:
+    """Once one has ended before its clients did, the next cannot start: `lifecycle.again` says what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    listen = f"socket.socket(); listener.bind(('127.0.0.1', {port})); listener.listen()"
+    path = script(tmp_path, RELAY.replace('socket.create_server(("127.0.0.1", int(sys.argv[1])))', listen))
+    report = chatlib.check(path, "raw", port=port, cases=["lifecycle.again", "lifecycle.busy"])
+    assert report.failed == ("lifecycle.again",)
+    [_, busy] = report.verdicts
+    assert (busy.outcome, busy.blocked) == (Outcome.SKIPPED, True), str(report)
+    assert f"(port {port} is still in use: by another program, or by connections of" in str(report)
+    assert "if it does not set SO_REUSEADDR (see the case lifecycle.again)" in busy.reason
+
+
+@POSIX
 def test_a_greedy_program_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """More memory than it may use: it is killed, and the report says so."""
     monkeypatch.setattr(program, "MEMORY", 200 << 20)
