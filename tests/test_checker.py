@@ -17,12 +17,13 @@ from xml.etree import ElementTree
 import jsonschema
 import psutil
 import pytest
-from faults import POSIX, SOON, environment, eventually
+from faults import POSIX, SOON, environment, eventually, together
 
 import chatlib
 from chatlib.checker import flood, program, run
-from chatlib.checker.case import Outcome
+from chatlib.checker.case import Case, Outcome
 from chatlib.checker.dialect import dialect_of, show
+from chatlib.checker.overhear import overheard
 from chatlib.checker.report import Report, points_of
 from chatlib.checker.runner import Runner
 from chatlib.checker.target import Remote, target_of
@@ -282,6 +283,20 @@ def test_what_a_server_prints_is_kept_and_shown_with_the_failure(capsys: pytest.
     assert capsys.readouterr() == ("", "")
 
 
+def test_what_other_threads_write_is_kept_in_whatever_form(capsys: pytest.CaptureFixture[str]) -> None:
+    """Text and bytes; what the checker's own thread writes goes on to its stream."""
+
+    def speak() -> None:
+        sys.stdout.buffer.write("café ".encode(sys.stdout.encoding))
+        print("and tea", flush=True)
+
+    with overheard() as kept:
+        print("mine", flush=True)
+        together(speak)
+    assert "".join(kept) == "café and tea\n"
+    assert capsys.readouterr().out == "mine\n"
+
+
 @pytest.mark.parametrize(
     ("target", "sentence"),
     [
@@ -399,6 +414,14 @@ def test_a_greedy_program_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @POSIX
+def test_a_program_that_becomes_too_many_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fork bomb ends before the computer does."""
+    monkeypatch.setattr(program, "PROCESSES", 0)
+    report = chatlib.check(script(tmp_path, RELAY), "raw", cases=["departures.idle"])
+    assert "it became more than 0 processes" in str(report)
+
+
+@POSIX
 def test_what_a_program_leaves_behind_is_ended(tmp_path: Path) -> None:
     """Also a child in a session of its own, which outlives its parent's group."""
     pids = tmp_path / "pids"
@@ -439,6 +462,19 @@ def test_an_interrupted_check_ends_at_once_and_leaves_nothing(tmp_path: Path, nu
         assert checking.stderr is not None and b"Traceback" not in checking.stderr.read()
 
 
+@POSIX
+def test_an_interrupt_between_the_cases_leaves_nothing(tmp_path: Path) -> None:
+    """Several servers are at work then."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    cases = ["departures", "framing"]
+    with pytest.raises(KeyboardInterrupt):
+        chatlib.check(script(tmp_path, RELAY), "raw", cases=cases, progress=interrupt)
+    assert eventually(lambda: not any(str(tmp_path) in " ".join(_line(p)) for p in _children(os.getpid())))
+
+
 def _children(pid: int) -> list[Any]:
     return list(psutil.Process(pid).children(recursive=True))
 
@@ -469,6 +505,24 @@ def test_junit_has_a_case_for_each_verdict(mixed: Report) -> None:
     assert failed is not None and "alice gets an answer" in str(failed.get("message"))
     assert "lesson" in str(failed.text)
     assert suite.find("properties/property[@name='earned']") is not None
+
+
+class Stumble:
+    """A step with a mistake in it."""
+
+    def run(self, stage: Any) -> None:
+        raise LookupError("no such thing")
+
+
+def test_a_fault_of_the_checker_never_counts_as_the_servers() -> None:
+    """It is an error, with what went wrong; a grader gives no points and takes none."""
+    case = Case("checker.stumbles", "It stumbles", "A step fails.", (Stumble(),), "None.", "00 Start here")
+    runner, dialect = Runner(target_of(textbook)), dialect_of("shout", None, None, None)
+    report = Report("textbook", dialect, tuple(runner.run([case], dialect)))
+    [verdict] = report.of(Outcome.ERROR)
+    assert "LookupError: no such thing" in verdict.reason and not report.passed and not report.failed
+    assert report.summary == "1 could not be judged (the checker's own fault)"
+    assert report.points({"checker": 2}) == {"earned": 0, "possible": 0, "unjudged": 2}
 
 
 def test_html_shows_hostile_text_as_text(mixed: Report) -> None:
