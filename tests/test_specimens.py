@@ -17,7 +17,7 @@ import chatlib.checker.specimens
 from chatlib.checker.run import CASES
 from chatlib.checker.specimens import SOUND, SPECIMENS, Specimen
 
-AT_ONCE = 3
+AT_ONCE = 5
 """How many are checked at the same time: most of the time, each waits for something that does not happen."""
 
 PATIENCE = 240.0

@@ -45,11 +45,12 @@ class Broken(Exception):
         expected: What should have happened, for a beginner to read.
         actual: What did happen.
         certain: False if it is only that nothing came in time: that is tried again before it counts.
+        hint: What to look at, where the hint of the case would mislead.
     """
 
-    def __init__(self, expected: str, actual: str, certain: bool = True) -> None:
+    def __init__(self, expected: str, actual: str, certain: bool = True, hint: str = "") -> None:
         super().__init__(expected, actual)
-        self.expected, self.actual, self.certain = expected, actual, certain
+        self.expected, self.actual, self.certain, self.hint = expected, actual, certain, hint
 
 
 class Unjudged(Exception):
@@ -58,11 +59,12 @@ class Unjudged(Exception):
     Args:
         why: For a beginner to read.
         blocked: True if another fault of the server is the reason.
+        certain: False if a second look, with more time, may say more.
     """
 
-    def __init__(self, why: str, blocked: bool = False) -> None:
+    def __init__(self, why: str, blocked: bool = False, certain: bool = True) -> None:
         super().__init__(why)
-        self.blocked = blocked
+        self.blocked, self.certain = blocked, certain
 
 
 @dataclass(frozen=True)

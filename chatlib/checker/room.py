@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from chatlib.address import Address
-from chatlib.checker.case import Broken
+from chatlib.checker.case import Broken, Unjudged
 from chatlib.client import DISCARD, names
 
 SLEEPER_BUFFER = 4096
@@ -88,12 +88,18 @@ class Room:
         return peer
 
     def until(self, condition: Callable[[], Any], seconds: float) -> bool:
-        """Reads for everybody until something is so. Returns whether it is, after at most `seconds`."""
-        deadline = min(time.monotonic() + seconds, self.deadline)
+        """Reads for everybody until something is so. Returns whether it is, after at most `seconds`.
+
+        Raises:
+            Unjudged: The time for all was over before: who might still have answered breaks no promise.
+        """
+        deadline = time.monotonic() + seconds
         while not condition():
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
+            if time.monotonic() >= self.deadline:
+                raise Unjudged("its time was over before this could be seen", certain=False)
             self.pump(left)
         return True
 

@@ -21,6 +21,9 @@ from chatlib.checker.target import Instance, Target, TargetError
 GATES = ("delivery.reach", "delivery.answer")
 """What everything else builds on: where no line arrives, nothing else can be judged."""
 
+DISCOVERED_WITHIN = 60.0
+"""Seconds: far more than two clients need, also on a computer that is busy."""
+
 Progress = Callable[[Verdict, int, int], object]
 
 
@@ -160,13 +163,15 @@ class Runner:
         """Starts a server and takes the steps of one case on it."""
         limits = {"descriptors": DESCRIPTORS} if Need.LIMITS in case.needs else {}
         try:
-            stage = self._stage(dialect, patience, case.deadline, **limits)
+            deadline = case.deadline * (2 if patience.is_doubled else 1)
+            stage = self._stage(dialect, patience, deadline, **limits)
         except TargetError as error:
             return Ruling(Outcome.SKIPPED, reason=f"it could not be started: {error}", blocked=True)
         try:
             return self._steps_taken(case, stage)
         except Unjudged as unjudged:
-            return Ruling(Outcome.SKIPPED, reason=str(unjudged), blocked=unjudged.blocked)
+            reason, blocked = str(unjudged), unjudged.blocked
+            return Ruling(Outcome.SKIPPED, reason=reason, blocked=blocked, certain=unjudged.certain)
         finally:
             self._leave(stage)
 
@@ -210,7 +215,7 @@ class Runner:
 
     @contextlib.contextmanager
     def _stage_for(self, dialect: Dialect) -> Iterator[Stage]:
-        stage = self._stage(dialect, pace.measured(), 10.0)
+        stage = self._stage(dialect, pace.measured(), DISCOVERED_WITHIN)
         try:
             yield stage
         finally:

@@ -12,12 +12,10 @@ def main(name: str, port: str, dialect: str = "") -> None:
     if not found:
         sys.exit(f"there is no {name}: there are {', '.join(one.name for one in SPECIMENS)}")
     server = found[0].load()(("127.0.0.1", int(port)))
-    print("listening on {}:{}".format(*server.server_address), flush=True)
-    try:
-        with contextlib.suppress(KeyboardInterrupt):
-            server.serve_forever()
-    finally:
-        server.server_close()
+    with contextlib.ExitStack() as stack, contextlib.suppress(KeyboardInterrupt):
+        stack.callback(server.server_close)
+        print("listening on {}:{}".format(*server.server_address), flush=True)
+        server.serve_forever()
 
 
 if __name__ == "__main__":
