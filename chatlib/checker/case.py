@@ -13,6 +13,9 @@ GROUP = ("raw", "lines", "budget-chat")
 FRAMED = ("lines", "shout", "budget-chat")
 """Dialects that promise lines, whatever pieces the bytes come in."""
 
+LAST_LESSON = "05"
+"""The last lesson that has been written. (An installed chatlib has no lessons beside it to look at.)"""
+
 
 class Need(Enum):
     """What a case has to be able to do with its target."""
@@ -93,6 +96,12 @@ class Case:
         return max((len(step.names.split()) for step in self.given if hasattr(step, "names")), default=0)
 
     @property
+    def reading(self) -> str:
+        """Which lessons to read, and which of them are not there yet."""
+        lessons = self.lesson.split(", ")
+        return ", ".join(one if one[:2] <= LAST_LESSON else f"{one} (being written)" for one in lessons)
+
+    @property
     def topic(self) -> str:
         """What the case is about."""
         return self.id.partition(".")[0]
@@ -158,5 +167,5 @@ class Verdict:
                 name: list(value) if isinstance(value, tuple) else value
                 for name, value in self.failure._asdict().items()
             }
-            record |= {"failure": failure, "hint": case.hint, "lesson": case.lesson}
+            record |= {"failure": failure, "hint": case.hint, "lesson": case.reading}
         return record
