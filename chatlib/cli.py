@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import io
+import os
 import queue
 import signal
 import sys
@@ -81,15 +82,20 @@ def _parser() -> Parser:
     )
     look.set_defaults(command=_check)
     look.add_argument(
-        "target", nargs="+", help="a script, HOST:PORT, or after -- a command with {port} in it"
+        "target", nargs="*", help="a script, HOST:PORT, or after -- a command with {port} in it"
     )
     look.add_argument(
         "--dialect", choices=(*DIALECTS, "auto"), default="lines", help="what it speaks: %(choices)s"
     )
     look.add_argument("--format", choices=("text", "json", "junit"), default="text", help="%(choices)s")
     look.add_argument(
-        "--case", action="append", default=[], metavar="ID", help="only this case or topic; repeatable"
+        "--case",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="only this case or topic (see --list); repeatable",
     )
+    look.add_argument("--list", action="store_true", help="print all cases, and check nothing")
     look.add_argument(
         "--points", type=Path, metavar="FILE", help="lines like framing.split,2: a grader's table"
     )
@@ -149,6 +155,11 @@ def _chat(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    if options.list:
+        _print("\n".join(f"{case.id:22} {case.title}" for case in chosen_cases(options.case)))
+        return 0
+    if not options.target:
+        raise ValueError("say what to check: a script, HOST:PORT, or after -- a command with {port} in it")
     _make_printable(options.format)
     table = points_of(options.points) if options.points else None
     chosen_cases(list(table or ()))  # a name that is misspelt would cost somebody points
@@ -169,10 +180,10 @@ def _check(options: argparse.Namespace) -> int:
         "json": lambda: report.json(table),
         "junit": lambda: report.junit(table),
     }
-    print(texts[options.format]())
+    _print(texts[options.format]())
     if table is not None and options.format == "text":
         points = "{earned:g} of {possible:g} points; {unjudged:g} could not be judged"
-        print(points.format(**report.points(table)))
+        _print(points.format(**report.points(table)))
     return 0 if report.passed else 1
 
 
@@ -180,6 +191,14 @@ def _make_printable(form: str) -> None:
     """A server may print any letter, and many a console or file lacks some. What machines read is UTF-8."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace", encoding=None if form == "text" else "utf-8")
+
+
+def _print(text: str) -> None:
+    """Prints it. Whoever reads it, `head` perhaps, may have seen enough: that is no mistake of the call."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
 
 
 def _show_progress(verdict: Verdict, done: int, total: int) -> None:
@@ -195,5 +214,5 @@ def _xray(options: argparse.Namespace) -> int:
 
 def _doctor(options: argparse.Namespace) -> int:
     report = doctor()
-    print(report)
+    _print(str(report))
     return 0 if report.well else 1

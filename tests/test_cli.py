@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import chatlib
+from chatlib.checker.run import CASES
 
 ROOT = Path(__file__).parent.parent
 DEADLINE = 20.0
@@ -122,6 +123,14 @@ def test_chat_ends_when_the_server_does_while_it_waits_for_a_key() -> None:
         assert process.stderr.read().splitlines() == said
 
 
+def test_check_lists_its_cases() -> None:
+    """All, or those of a topic; the help says so."""
+    names = [line.split()[0] for line in run("check", "--list").stdout.splitlines()]
+    assert names == [case.id for case in CASES]
+    assert run("check", "--list", "--case", "slow").stdout.startswith("slow.others ")
+    assert "--list" in run("check", "--help").stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -132,6 +141,7 @@ def test_chat_ends_when_the_server_does_while_it_waits_for_a_key() -> None:
         (["serve", "sync", "--port", "99999"], "'99999' is not a port: ports are numbers from 0 to 65535"),
         (["serve", "sync", "--port", "http"], "'http' is not a port"),
         (["serve", "sync", "--host", "no-such-host.invalid"], "cannot listen on no-such-host.invalid"),
+        (["check"], "say what to check: a script, HOST:PORT, or after -- a command"),
         (["chat", "nonsense"], "'nonsense' is not of the form HOST:PORT"),
         (["chat", "127.0.0.1:99999"], "99999 is not a port"),
         (["chat", "no-such-host.invalid:1"], "cannot connect to no-such-host.invalid:1"),
@@ -195,6 +205,18 @@ def test_doctor_finds_this_computer_well() -> None:
     result = run("doctor")
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.endswith("Everything is there.\n")
+
+
+def test_a_reader_that_has_seen_enough_changes_neither_status_nor_words() -> None:
+    """As in `check ... | head -1`: whoever reads the output is gone before the end."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as nobody, chatlib.running(chatlib.SyncServer) as server:
+        address = "{}:{}".format(*server.server_address)
+        for status, arguments in (0, ["doctor"]), (1, ["check", address, "--case", "lifecycle.stop"]):
+            command = [sys.executable, "-m", "chatlib", *arguments]
+            result = subprocess.run(command, stdout=nobody, stderr=subprocess.PIPE, timeout=DEADLINE)
+            assert (result.returncode, result.stderr) == (status, b"")
 
 
 def test_doctor_says_with_its_status_that_something_is_missing() -> None:

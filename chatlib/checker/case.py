@@ -13,6 +13,9 @@ GROUP = ("raw", "lines", "budget-chat")
 FRAMED = ("lines", "shout", "budget-chat")
 """Dialects that promise lines, whatever pieces the bytes come in."""
 
+LAST_LESSON = "05"
+"""The last lesson that has been written. (An installed chatlib has no lessons beside it to look at.)"""
+
 
 class Need(Enum):
     """What a case has to be able to do with its target."""
@@ -42,11 +45,12 @@ class Broken(Exception):
         expected: What should have happened, for a beginner to read.
         actual: What did happen.
         certain: False if it is only that nothing came in time: that is tried again before it counts.
+        hint: What to look at, where the hint of the case would mislead.
     """
 
-    def __init__(self, expected: str, actual: str, certain: bool = True) -> None:
+    def __init__(self, expected: str, actual: str, certain: bool = True, hint: str = "") -> None:
         super().__init__(expected, actual)
-        self.expected, self.actual, self.certain = expected, actual, certain
+        self.expected, self.actual, self.certain, self.hint = expected, actual, certain, hint
 
 
 class Unjudged(Exception):
@@ -90,6 +94,12 @@ class Case:
     def seats(self) -> int:
         """How many clients have to be served at once before it can be judged."""
         return max((len(step.names.split()) for step in self.given if hasattr(step, "names")), default=0)
+
+    @property
+    def reading(self) -> str:
+        """Which lessons to read, and which of them are not there yet."""
+        lessons = self.lesson.split(", ")
+        return ", ".join(one if one[:2] <= LAST_LESSON else f"{one} (being written)" for one in lessons)
 
     @property
     def topic(self) -> str:
@@ -157,5 +167,5 @@ class Verdict:
                 name: list(value) if isinstance(value, tuple) else value
                 for name, value in self.failure._asdict().items()
             }
-            record |= {"failure": failure, "hint": case.hint, "lesson": case.lesson}
+            record |= {"failure": failure, "hint": case.hint, "lesson": case.reading}
         return record

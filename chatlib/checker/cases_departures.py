@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from chatlib.checker.case import Broken, Case, Need, Unjudged
 from chatlib.checker.dialect import show
 from chatlib.checker.flood import Flood
+from chatlib.checker.joining import newcomers
 from chatlib.checker.room import Peer
 from chatlib.checker.stage import Stage
 from chatlib.checker.steps import HalfClose, Idle, Join, Leave, Reset, SeesTheEnd, Talk, farewell
@@ -78,13 +79,12 @@ class ComeAndGo:
     def _visitors(self, stage: Stage, numbers: range) -> list[Peer]:
         witness = stage.peers[self.witness]
         try:
-            visitors = stage.newcomers([f"guest{number}" for number in numbers], lambda: [witness])
+            visitors = newcomers(stage, [f"guest{number}" for number in numbers], lambda: [witness])
         except Broken as broken:
             if numbers.start > 0:
                 raise
-            raise Unjudged(
-                f"a client that comes after another has left is not served: {broken.actual}", blocked=True
-            ) from None
+            reason = f"a client that comes after another has left is not served: {broken.actual}"
+            raise Unjudged(reason, blocked=True, certain=broken.certain) from None
         for peer in (witness, *visitors):
             peer.heard.clear()
         return visitors

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from chatlib.checker.case import Case
 from chatlib.checker.flood import Flood
+from chatlib.checker.joining import newcomers
 from chatlib.checker.room import Peer
 from chatlib.checker.stage import Stage
 from chatlib.checker.steps import Connect, Join, Talk, listed
@@ -48,7 +49,7 @@ class Crowd:
         guests: list[Peer] = []
         for first in range(0, CROWD, GROUP):
             names = [f"guest{number + 1}" for number in range(first, first + GROUP)]
-            guests += stage.newcomers(names, lambda: [stage.peers[self.witness], *guests])  # noqa: B023
+            guests += newcomers(stage, names, lambda: [stage.peers[self.witness], *guests])  # noqa: B023
             for peer in guests:
                 peer.heard.clear()
 

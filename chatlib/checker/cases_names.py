@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 from chatlib.checker.case import Broken, Case
 from chatlib.checker.dialect import show
+from chatlib.checker.joining import acquaint, admit
 from chatlib.checker.room import Peer
 from chatlib.checker.stage import Stage
 from chatlib.checker.steps import Join, Talk, listed
 
-LESSON = "14 Capstone (being written)"
+LESSON = "14 Capstone"
 RACE = "08 Shared state"
 
 TWINS = 25
@@ -71,7 +72,7 @@ class RoomList:
             raise Broken(expected, stage.fate(peer, line), certain=bool(line))
         if peer.nick.encode() in line:
             raise Broken(f"{expected}, but not {peer.nick}", stage.fate(peer, line))
-        stage.acquaint([*self.present.split(), self.who])
+        acquaint(stage, [*self.present.split(), self.who])
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Presence:
     def _visit(self, stage: Stage, leave: Callable[[Peer], None]) -> None:
         others = [stage.peers[name] for name in self.others.split()]
         before = marks(others)
-        peer = stage.admit(self.who)
+        peer = admit(stage, self.who)
         for other in others:
             self._told(stage, peer, other, before[other], "has come")
         if any(peer.nick.encode() in line for line in notices(peer.since(0))):
@@ -177,9 +178,8 @@ class Twins:
         if all(stage.hears(witness, text) for text in pair.values()):
             expected = f"only one client is called {name.decode()}"
             raise Broken(expected, f"two are: {witness.name} received a line of each")
-        for peer in pair:
-            stage.room.leave(peer)
-        del stage.peers["one"], stage.peers["two"]
+        for who in ("one", "two"):
+            stage.room.leave(stage.peers.pop(who))
 
 
 @dataclass(frozen=True)

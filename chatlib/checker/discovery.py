@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from chatlib.checker.case import Broken
 from chatlib.checker.dialect import DIALECTS, Dialect
-from chatlib.checker.stage import GREETING, Stage
+from chatlib.checker.joining import GREETING, acquaint, admit
+from chatlib.checker.stage import Stage
 
 Stages = Callable[[Dialect], AbstractContextManager[Stage]]
 
@@ -18,8 +19,8 @@ TRIES = 3
 _ASKS = re.compile(rb"name|nick|user|handle|who are you|call you", re.IGNORECASE)
 
 
-def discover(stages: Stages) -> Dialect:
-    """Returns the dialect, with its options; `lines` if the server says nothing at all. Blocks for seconds.
+def discover(stages: Stages) -> Dialect | None:
+    """Returns the dialect, with its options; None if the server says nothing at all. Blocks for seconds.
 
     Args:
         stages: Makes a stage, with a server of its own where servers can be started.
@@ -30,7 +31,7 @@ def discover(stages: Stages) -> Dialect:
         if found:
             break
     else:
-        return DIALECTS["lines"]
+        return None
     if found.name in ("shout", "budget-chat"):
         return found
     for _ in range(TRIES):
@@ -95,10 +96,10 @@ def _waits_for_the_end_of_a_line(stage: Stage) -> bool:
     Raises:
         Broken: The two do not even hear each other.
     """
-    alice = stage.admit("alice")
+    alice = admit(stage, "alice")
     stage.pause(stage.pace.quiet)
-    bob = stage.admit("bob")
-    stage.acquaint(["alice", "bob"])
+    bob = admit(stage, "bob")
+    acquaint(stage, ["alice", "bob"])
     half = stage.text("half")
     stage.send(alice, half + b"...")  # some take the last byte for the newline
     return not stage.wait(lambda: half in bob.heard, max(GREETING, 2 * stage.pace.quiet))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from chatlib.address import LOOPBACK, Address
+from chatlib.background import POLL_INTERVAL
 from chatlib.checker.case import Need
 from chatlib.checker.force import end_by_force
 from chatlib.checker.gauge import OwnGauge, psutil
@@ -27,9 +28,6 @@ STARTS_WITHIN = 3.0
 
 CHATLIB = str(Path(__file__).parent.parent)
 """Where our own lines are: an X-ray of somebody else's server does not name them."""
-
-POLL_INTERVAL = 0.05
-"""Seconds between a stock server's checks for `shutdown`. (socketserver's default is 0.5.)"""
 
 
 class Inside:

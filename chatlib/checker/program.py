@@ -26,6 +26,12 @@ MEMORY = 1 << 30
 ELSEWHERE = 1.5
 """Seconds for which it may listen on other ports only: some open one for other things first."""
 
+IN_USE = (
+    "port {} is still in use: by another program, or by connections of the server before, if it does not"
+    " set SO_REUSEADDR (see the case lifecycle.again)"
+)
+"""Why a program that always listens on one port may not start."""
+
 PROCESSES = 300
 """Processes that a program may be."""
 
@@ -78,8 +84,11 @@ class Program:
                 return process
             except BaseException as error:
                 process.discard()
-                # Somebody else may have taken the port since it was found to be free.
-                if not (isinstance(error, TargetError) and tries and _taken(chosen)):
+                if not isinstance(error, TargetError) or not _taken(chosen):
+                    raise
+                if self.port and not port:
+                    raise TargetError(f"{error}\n{IN_USE.format(self.port)}") from None
+                if not tries:  # otherwise, somebody else has taken the port since it was found to be free
                     raise
 
     def close(self) -> None:

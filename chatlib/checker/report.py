@@ -28,7 +28,7 @@ class Report:
     dialect: Dialect
     verdicts: tuple[Verdict, ...]
     asked: str = ""
-    """The dialect that was asked for: `auto`, if it was found out."""
+    """The dialect that was asked for: `auto`, if it was found out. Empty if this is no matter of dialects."""
     seconds: float = 0.0
     """How long it took."""
 
@@ -125,9 +125,9 @@ class Report:
         return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suite, "unicode") + "\n"
 
     def __str__(self) -> str:
-        found = "found: " if self.asked == "auto" else ""
-        lines = [f"{self.target}, {found}{self.dialect}"]
-        if found and not self.dialect.framed:
+        how = {"auto": "found: ", "": ""}.get(self.asked, "assumed: ")
+        lines = [f"{self.target}, {how}{self.dialect}"]
+        if self.asked == "auto" and not self.dialect.framed:
             lines.append(
                 f"(what is promised about lines is left out; to hold it to that: {_options(self.dialect)})"
             )
@@ -210,7 +210,7 @@ def _fields(verdict: Verdict) -> Iterator[tuple[str, list[str]]]:
     if failure.said:
         yield "it printed", list(failure.said)
     yield "hint", [verdict.case.hint]
-    yield "lesson", [verdict.case.lesson]
+    yield "lesson", [verdict.case.reading]
 
 
 def _told(verdict: Verdict) -> Iterator[str]:

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from typing import Any
 
 from chatlib import cells
@@ -20,7 +21,7 @@ from chatlib.checker import (
     cases_slow,
 )
 from chatlib.checker.case import Case
-from chatlib.checker.dialect import dialect_of
+from chatlib.checker.dialect import DIALECTS, dialect_of
 from chatlib.checker.overhear import overheard
 from chatlib.checker.report import Report
 from chatlib.checker.runner import Progress, Runner
@@ -86,10 +87,11 @@ def check(
     start = time.monotonic()
     with _descriptors(), listening(found), _shown() as shown:
         runner = Runner(found, progress or shown)
-        spoken = spoken or runner.discovered()
+        heard = None if spoken else runner.discovered()
+        spoken = spoken or heard or DIALECTS["lines"]
         chosen = [case for case in chosen if spoken.name in case.dialects or case.id in cases]
         verdicts = tuple(runner.run(chosen, spoken))
-    return Report(found.name, spoken, verdicts, dialect, time.monotonic() - start)
+    return Report(found.name, spoken, verdicts, "auto" if heard else spoken.name, time.monotonic() - start)
 
 
 def chosen_cases(names: list[str]) -> list[Case]:
@@ -98,10 +100,13 @@ def chosen_cases(names: list[str]) -> list[Case]:
     Raises:
         ValueError: There is no such case.
     """
+    topics = list(dict.fromkeys(case.topic for case in CASES))
+    known = [*topics, *(case.id for case in CASES)]
     for name in names:
-        if not any(name in (case.id, case.topic) for case in CASES):
-            topics = ", ".join(dict.fromkeys(case.topic for case in CASES))
-            raise ValueError(f"there is no case {name!r}: the topics are {topics}")
+        if name not in known:
+            meant = "".join(f" (did you mean {close}?)" for close in get_close_matches(name, known, 1))
+            where = f"the topics are {', '.join(topics)}; python -m chatlib check --list prints all cases"
+            raise ValueError(f"there is no case {name!r}{meant}: {where}")
     return [case for case in CASES if not names or case.id in names or case.topic in names]
 
 

@@ -58,8 +58,8 @@ class Runner:
         self._done: dict[str, Verdict] = {}
         self._total = 0
 
-    def discovered(self) -> Dialect:
-        """Finds out what the server speaks, by talking to it. Blocks for seconds.
+    def discovered(self) -> Dialect | None:
+        """Finds out what the server speaks, by talking to it; None if it says nothing. Blocks for seconds.
 
         Raises:
             TargetError: It does not start.

@@ -2,20 +2,13 @@
 
 import errno
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from chatlib.checker.case import Broken, Unjudged
 from chatlib.checker.dialect import Dialect, show
 from chatlib.checker.pace import Pace
 from chatlib.checker.room import Peer, Room
 from chatlib.checker.target import Gauge, Instance, Target
-
-LONG = 0.05
-"""Seconds. A newcomer that is not heard for so long is no cause for concern, but two hundred of them are."""
-
-GREETING = 0.3
-"""Seconds for a greeting, where it is not known that one comes."""
 
 
 class Stage:
@@ -48,12 +41,21 @@ class Stage:
         """What has stood before and behind the lines of each client."""
         self.number = number
         self._texts = self._pings = 0
-        self._greets = self._confirms = True  # until a client of this case has waited in vain
+        self.greets = self.confirms = True
+        """Whether a greeting comes, and an answer to a name: until a client has waited for it in vain."""
 
     def text(self, word: str = "hello") -> bytes:
         """Returns a text that nobody has said yet, with a blank, a capital and a sign in it."""
         self._texts += 1
         return f"{word.capitalize()} {self.number:02}-{self._texts:04}!".encode()
+
+    def ping(self) -> bytes:
+        """Returns a text that asks whether one is heard.
+
+        How often somebody has to ask is chance: counted apart, so that other texts stay the same.
+        """
+        self._pings += 1
+        return f"ping-{self.number:02}-{self._pings:04}".encode()
 
     def connect(self, name: str, sleeper: bool = False) -> Peer:
         """Connects a client, which says nothing yet.
@@ -73,75 +75,6 @@ class Stage:
             raise Broken(f"{name} can connect", self.explain(reason), certain=False) from None
         self.peers[name] = peer
         return peer
-
-    def admit(self, name: str, sleeper: bool = False) -> Peer:
-        """Connects a client, which says its name if it is to. Others may not know it yet: see `acquaint`."""
-        peer = self.connect(name, sleeper)
-        if self.dialect.name_first:
-            self.introduce(peer)
-        return peer
-
-    def introduce(self, peer: Peer) -> None:
-        """Says the client's name, after the greeting. Waits until it has been taken in.
-
-        Raises:
-            Broken: In budget chat, the server does not let it in.
-        """
-        budget = self.dialect.name == "budget-chat"
-        wait = self.pace.patience if budget else GREETING
-        self.wait(lambda: peer.heard or peer.end, wait if self._greets else self.pace.quiet / 4)
-        self._greets = bool(peer.heard)
-        before = len(peer.heard)
-        self.send(peer, peer.nick.encode() + self.dialect.newline)
-
-        def admitted() -> object:
-            return b"\n" in peer.heard[before:] if budget else self._named(peer, before)
-
-        self.wait(lambda: admitted() or peer.end, wait if self._confirms else self.pace.quiet / 4)
-        self._confirms = budget or bool(admitted())
-        if peer.end or (budget and not admitted()):
-            expected = f"{peer.name} may come in with the name {peer.nick}"
-            raise Broken(expected, self.fate(peer, peer.since(before)), certain=bool(peer.end))
-
-    def newcomers(self, names: Iterable[str], witnesses: Callable[[], list[Peer]]) -> list[Peer]:
-        """Admits clients, each known to be served before the next one comes.
-
-        How many may wait in the kernel at once is chance. Where it takes long until one is heard, because the
-        server collects lines, several come at a time.
-
-        Args:
-            names: Who comes.
-            witnesses: Returns who has to hear them.
-
-        Raises:
-            Broken: Somebody is not served.
-        """
-        waiting, came, several = list(names), list[Peer](), 1
-        while waiting:
-            group = [self.admit(name) for name in waiting[:several]]
-            del waiting[:several]
-            start = time.monotonic()
-            self._greet(
-                [
-                    (peer, other)
-                    for peer in group
-                    for other in ([peer] if self.dialect.answers else witnesses())
-                ],
-                3 * self.pace.patience,
-            )
-            several = 10 if time.monotonic() - start > LONG else 1
-            came += [self.peers.pop(peer.name) for peer in group]
-        return came
-
-    def acquaint(self, names: Iterable[str]) -> None:
-        """Waits until each hears the others: to be connected does not yet mean to be served.
-
-        Raises:
-            Broken: Somebody is not heard, or does not hear.
-        """
-        peers = [self.peers[name] for name in names]
-        pairs = [(a, b) for a in peers for b in peers if (a is b) == self.dialect.answers]
-        self._greet(pairs, self.pace.patience)
 
     def say(self, peer: Peer, text: bytes | None = None) -> bytes:
         """Says a line, a new one if none is given. Returns its text."""
@@ -253,46 +186,6 @@ class Stage:
         if self.instance.gauge is None:
             raise Unjudged("its process cannot be looked into from here")
         return self.instance.gauge
-
-    def _pauses(self, patience: float) -> Iterator[float]:
-        """Yields how long to wait before saying it again: at first not long, in all for our patience."""
-        pause, left = 0.02, patience
-        while left > 0:
-            yield min(pause, left)
-            pause, left = min(2 * pause, self.pace.patience / 4), left - pause
-
-    def _ping(self) -> bytes:
-        # How often somebody has to ask is chance: counted apart, so that other texts stay the same.
-        self._pings += 1
-        return f"ping-{self.number:02}-{self._pings:04}".encode()
-
-    def _strangers(self, speaker: Peer, listener: Peer) -> None:
-        what = "gets an answer" if speaker is listener else f"hears what {speaker.name} says"
-        if ended := next((peer for peer in (speaker, listener) if peer.end), None):
-            raise Broken(f"{listener.name} {what}", self.fate(ended))
-        actual = self.silence(f"{listener.name} heard nothing of it")
-        raise Broken(f"{listener.name} {what}", actual, certain=False)
-
-    def _named(self, peer: Peer, before: int) -> bool:
-        nick = peer.nick.encode()
-        others = (other for other in self.present() if other is not peer)
-        return len(peer.heard) > before or any(nick in other.heard for other in others)
-
-    def _greet(self, pairs: list[tuple[Peer, Peer]], patience: float) -> None:
-        """The first of each pair says something, again and again, until the second has heard any of it."""
-        said: dict[Peer, list[bytes]] = {speaker: [] for speaker, _ in pairs}
-
-        def missing() -> list[tuple[Peer, Peer]]:
-            return [(a, b) for a, b in pairs if not any(self.hears(b, text) for text in said[a])]
-
-        for pause in self._pauses(patience):
-            for speaker in dict.fromkeys(a for a, _ in missing()):
-                said[speaker].append(self.say(speaker, self._ping()))
-            self.wait(lambda: not missing(), pause)
-            if not missing() or any(peer.end for pair in pairs for peer in pair):
-                break
-        if strangers := missing():
-            self._strangers(*strangers[0])
 
     def _missed(self, speaker: Peer, missing: list[Peer], text: bytes) -> None:
         expected = f"{_names(missing)} {'hears' if len(missing) == 1 else 'hear'} "

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from chatlib.checker.case import Broken, Unjudged
+from chatlib.checker.joining import acquaint, admit
 from chatlib.checker.room import Peer
 from chatlib.checker.stage import Stage
 
@@ -26,10 +27,10 @@ class Join:
     def run(self, stage: Stage) -> None:
         here = [peer.name for peer in stage.present()]
         for name in self.names.split():
-            stage.admit(name, sleeper=name == "sleeper")
+            admit(stage, name, sleeper=name == "sleeper")
             here.append(name)
             if len(here) > 1 or stage.dialect.answers:
-                stage.acquaint(here)
+                acquaint(stage, here)
             else:  # nobody can confirm that the first one is served
                 stage.pause(stage.pace.quiet)
 

@@ -20,15 +20,16 @@ class Diagnose:
         return f"what you say of {self.patient} is compared with its X-ray"
 
     def run(self, trial: Any) -> None:
-        said = trial.answer.get(self.patient)
+        said = trial.answer.get(self.patient, "")
+        fault = str(said).strip().lower()
         wanted = f"a fault that explains the X-ray of {self.patient}"
-        if not said or said is ...:
+        if fault in ("", "none", "ellipsis"):
             raise Broken(wanted, f"you have said nothing of {self.patient} yet")
-        if not isinstance(said, str) or said not in FAULTS:
+        if fault not in FAULTS:
             raise Broken(f"one of the faults in the list, for {self.patient}", f"{shown(said)} is not in it")
         finding = FINDINGS[self.patient]
-        if said != finding.fault:
-            raise Broken(wanted, f"you said {said!r}: then {FAULTS[said]}, and that is not so here")
+        if fault != finding.fault:
+            raise Broken(wanted, f"you said {fault!r}: then {FAULTS[fault]}, and that is not so here")
         trial.remark = f"it shows here: {finding.shows}"
 
 

@@ -191,10 +191,11 @@ CASES = (
         "A line may have limit bytes, its end not counted. When there are more, feed raises ValueError.",
         steps=(
             Feed((b"0123456789\n", b"01234", b"56789\n"), (["0123456789"], [], ["0123456789"]), limit=10),
+            Feed((b"0123456789\r", b"\n"), ([], ["0123456789"]), limit=10),
             Overfeed((b"0123456789x\n",), "a line of 11 bytes"),
             Overfeed((b"01234", b"56789x"), "11 bytes in two pieces, and no newline"),
         ),
-        hint="Look at the length of each line, and of what you keep: without a newline, that grows for ever.",
+        hint="Look at the length of each line, and of what you keep: in both, a last \\r does not count.",
         lesson=LESSON,
     ),
 )

@@ -10,6 +10,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, TypeVar
@@ -22,6 +23,10 @@ Result = TypeVar("Result")
 
 PATIENCE = 1.5
 """Seconds in which a call has to return: none of them has to wait for longer than a third of a second."""
+
+SLIPS = (TypeError, NameError, AttributeError)
+"""What Python itself says best."""
+SLIP = "Python says what does not fit: a name, how many arguments, or text (str) where bytes belong."
 
 _NOT_THEIRS = tuple(str(Path(file).resolve().parent) + os.sep for file in (os.__file__, __file__))
 
@@ -69,7 +74,7 @@ class Trial:
             rescue()
             raise Broken(expected, f"it did not return: it was still {where}{_stop(thread)}")
         if errors:
-            raise Broken(expected, told(errors[0]))
+            raise Broken(expected, told(errors[0]), hint=SLIP if isinstance(errors[0], SLIPS) else "")
         return results[0]
 
 
@@ -101,6 +106,7 @@ def tried(case: Case, trial: Trial) -> Verdict:
         except Broken as broken:
             said = last_lines("".join(list(trial.kept)))
             failure = Failure(tuple(done), str(step), broken.expected, broken.actual, said=said)
+            case = replace(case, hint=broken.hint or case.hint)
             return Verdict(case, Outcome.FAIL, failure, seconds=time.monotonic() - start)
         done.append(str(step))
     return Verdict(case, Outcome.PASS, reason=trial.remark, seconds=time.monotonic() - start)
