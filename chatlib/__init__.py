@@ -21,8 +21,8 @@ from chatlib.diagnosis import doctor
 from chatlib.film.film import Film, xray
 from chatlib.journal import Entry, Journal
 from chatlib.servers import (
-    AsyncioServer,
     MODELS,
+    AsyncioServer,
     Limits,
     RawThreadServer,
     SelectorServer,

@@ -1,7 +1,6 @@
 """One thread for everybody: it waits in a selector, for all clients at once, and never for a single one."""
 
 import selectors
-from collections import deque
 from selectors import EVENT_READ, EVENT_WRITE
 from socket import socket
 from typing import Any
@@ -22,7 +21,6 @@ class SelectorServer(OneThread):
 
     def wait(self, wakeup: Wakeup) -> None:
         """The loop: sleeps until somebody is ready, serves all who are, sends what has come of it."""
-        self.news, self.wakeup = deque[Talk](), wakeup
         with selectors.DefaultSelector() as selector:
             self.watch = Watch(selector, self.socket, wakeup)
             while not self.stopped:
@@ -34,10 +32,8 @@ class SelectorServer(OneThread):
                     else:
                         self.accept()
                 self.flusher.flush()
-                for talk in self.watch.late():
-                    talk.cut("it was silent for too long")
-                while self.news:
-                    self.follow(self.news.popleft())
+                for talk in self.watch.due():
+                    self.follow(talk)
             for talk in self.watch.all:
                 talk.cut("the server stopped")
                 self.follow(talk)
@@ -65,10 +61,9 @@ class SelectorServer(OneThread):
         if not self.watch.follow(talk):
             self.shutdown_request(talk.connection)
 
-    def changed(self, talk: Talk) -> None:
-        """Looks at a client in the next round: see `OneThread.changed`."""
-        self.news.append(talk)
-        self.wakeup.set()
+    def changed(self, client: Talk) -> None:
+        """Looks at a client again, soon: see `OneThread.changed`."""
+        self.watch.changed(client)
 
     def pause(self) -> None:
         """Goes on serving, but accepts nobody for a while: see `Server.pause`."""

@@ -1,6 +1,8 @@
 """What an event loop watches: each client for what it wants, and the clock for those who take too long."""
 
 import time
+from collections import deque
+from collections.abc import Iterator
 from selectors import EVENT_READ, BaseSelector
 from socket import socket
 
@@ -21,8 +23,9 @@ class Watch:
     """
 
     def __init__(self, selector: BaseSelector, listener: socket, wakeup: Wakeup) -> None:
-        self._selector, self._listener = selector, listener
+        self._selector, self._listener, self._wakeup = selector, listener, wakeup
         self._talks: set[Talk] = set()
+        self._changed: deque[Talk] = deque()
         self._next_look = self._accepts_at = 0.0
         self._paused = False
         selector.register(listener, EVENT_READ)
@@ -49,6 +52,18 @@ class Watch:
         self._next_look = min(self._next_look, talk.deadline)
         return bool(wants)
 
+    def changed(self, talk: Talk) -> None:
+        """Notes, from any thread, that a client may want something else now."""
+        self._changed.append(talk)
+        self._wakeup.set()
+
+    def due(self) -> Iterator[Talk]:
+        """Yields those who may want something else now; those whose time is over are cut off."""
+        for talk in self._late():
+            talk.cut("it was silent for too long")
+        while self._changed:
+            yield self._changed.popleft()
+
     def pause(self, seconds: float) -> None:
         """Accepts nobody for so long."""
         self._selector.unregister(self._listener)
@@ -59,8 +74,8 @@ class Watch:
         """Returns for how many seconds the loop may sleep, if nothing happens."""
         return max(0.0, self._next_look - time.monotonic())
 
-    def late(self) -> list[Talk]:
-        """Returns those whose time is over. Looks at each only when it is over for somebody."""
+    def _late(self) -> list[Talk]:
+        """Looks at each client's deadline only when one is over."""
         now = time.monotonic()
         if now < self._next_look:
             return []
