@@ -23,6 +23,7 @@ from chatlib.journal import Entry, Journal
 from chatlib.servers import (
     MODELS,
     AsyncioServer,
+    ForkingServer,
     Limits,
     RawThreadServer,
     SelectorServer,
@@ -42,6 +43,7 @@ __all__ = [
     "SyncServer",
     "ThreadingServer",
     "RawThreadServer",
+    "ForkingServer",
     "SelectorServer",
     "AsyncioServer",
     "Server",

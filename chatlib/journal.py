@@ -59,6 +59,10 @@ class Journal:
                 entries.append((number, Entry(what, who, text[:TEXT_LIMIT], thread)))
             self._changed.notify_all()
 
+    def after_fork(self) -> None:
+        """In a new process: what another thread held at that moment is free again."""
+        self._changed = threading.Condition()
+
     @property
     def forgotten(self) -> int:
         """How many of the oldest entries have been let go, because memory is not endless."""

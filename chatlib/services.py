@@ -64,6 +64,11 @@ class Service:
             self.journal.add("left", member.name, why)
             self.farewell(member)
 
+    def after_fork(self) -> None:
+        """In a new process: what another thread held at that moment is free again."""
+        self._lock = threading.RLock()
+        self.journal.after_fork()
+
     def welcome(self, member: Member) -> None:
         """What happens when a client comes."""
 

@@ -4,12 +4,14 @@ from chatlib.servers.base import Limits, Server
 from chatlib.servers.coroutines import AsyncioServer
 from chatlib.servers.event_loop import SelectorServer
 from chatlib.servers.one_at_a_time import SyncServer
+from chatlib.servers.process_per_client import ForkingServer
 from chatlib.servers.raw_threads import RawThreadServer
 from chatlib.servers.thread_per_client import ThreadingServer
 
 __all__ = [
     "MODELS",
     "AsyncioServer",
+    "ForkingServer",
     "Limits",
     "RawThreadServer",
     "SelectorServer",
@@ -22,6 +24,7 @@ MODELS: dict[str, type[Server]] = {
     "sync": SyncServer,
     "threading": ThreadingServer,
     "raw-threads": RawThreadServer,
+    "forking": ForkingServer,
     "selectors": SelectorServer,
     "asyncio": AsyncioServer,
 }

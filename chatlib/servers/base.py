@@ -161,12 +161,13 @@ class Server:
 
     def wait(self, wakeup: Wakeup) -> None:
         """Waits for clients until the server stops, which sets `wakeup`, and accepts them. Blocks."""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.socket, selectors.EVENT_READ)
-            selector.register(wakeup, selectors.EVENT_READ)
+        with selectors.DefaultSelector() as self.selector:
+            self.selector.register(self.socket, selectors.EVENT_READ, self.accept)
+            self.selector.register(wakeup, selectors.EVENT_READ)
             while not self._stopping:
-                if selector.select() and not self._stopping:
-                    self.accept()
+                for key, _ in self.selector.select():
+                    if key.data and not self._stopping:
+                        key.data()
 
     def shutdown(self) -> None:
         """Ends `serve_forever` and every conversation, and joins their threads.
@@ -217,6 +218,15 @@ class Server:
         with self._lock:
             self._handlers.add(thread)
         thread.start()
+
+    def after_fork(self, request: Socket) -> None:
+        """In a forked child: serves one client only, with locks that no thread of the parent holds."""
+        mine = self.clients[request]
+        mine.sender.detach()
+        self._lock, self._wakeup, self.flusher = threading.Lock(), None, self.make_flusher()
+        self._inherited = self.clients  # kept: their descriptors are closed, and may be in use again
+        self.clients = {request: self.make_client(request, mine.name)}
+        self.service.after_fork()
 
     def pause(self) -> None:
         """Waits a little: while no descriptor is free, accepting again at once only burns the processor."""

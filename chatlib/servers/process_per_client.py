@@ -1,0 +1,73 @@
+"""A process for each client: the forking server of `socketserver`. (Not on Windows, which cannot fork.)"""
+
+import contextlib
+import functools
+import multiprocessing
+import os
+import socketserver
+import time
+from selectors import EVENT_READ
+from socket import socket
+from typing import Any
+
+from chatlib.address import Address
+from chatlib.servers.base import Server
+from chatlib.servers.conversation import Conversation
+from chatlib.servers.forked import close_other_sockets
+
+Forking: Any = getattr(socketserver, "ForkingTCPServer", socketserver.TCPServer)
+
+
+class ForkingServer(Server, Forking):  # type: ignore[misc]
+    """Accepts in one process, and serves each client in a copy of it, made at the moment when it comes.
+
+    Nothing is shared any more: what a service remembers in one copy, the others never see. So `Shout` works
+    as ever, `Broadcast` reaches nobody, and the journal here knows who came and left, but not what was said.
+
+    Raises:
+        NotImplementedError: This system cannot fork.
+    """
+
+    def listen(self, address: Address) -> None:
+        """Creates the socket, binds it and listens."""
+        if not hasattr(os, "fork"):
+            raise NotImplementedError(
+                "this system cannot fork: use ThreadingServer, a thread for each client"
+            )
+        self.children: dict[socket, Any] = {}
+        Forking.__init__(self, address, Conversation)
+
+    def process_request(self, request: socket, client_address: Any) -> None:
+        """Forks, and returns at once: the child serves this client, the parent accepts the next."""
+        fork = multiprocessing.get_context("fork").Process
+        child = fork(target=self.serve, args=(request, client_address), daemon=True)
+        child.start()
+        self.children[request] = child
+        self.service.journal.add("came", self.clients[request].name)
+        self.selector.register(child.sentinel, EVENT_READ, functools.partial(self.reap, request))
+
+    def serve(self, request: socket, client_address: Any) -> None:
+        """In the child: serves this client, then ends."""
+        close_other_sockets(request.fileno())
+        self.after_fork(request)
+        with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C reaches the whole family
+            self.finish_request(request, client_address)
+
+    def reap(self, request: socket) -> None:
+        """In the parent: a child has ended, and with it the conversation."""
+        self.selector.unregister(self.children[request].sentinel)
+        self.bury(request)
+
+    def bury(self, request: socket, why: str = "") -> None:
+        """Forgets a child that has ended, or ends now."""
+        if child := self.children.pop(request, None):
+            child.kill()
+            child.join()
+            self.service.journal.add("left", self.clients[request].name, why)
+            self.shutdown_request(request)
+
+    def _join(self, deadline: float) -> None:
+        super()._join(deadline)
+        for request, child in list(self.children.items()):
+            child.join(max(0.0, deadline - time.monotonic()))
+            self.bury(request, "the server stopped")
