@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         file = f"{error.filename}: " if error.filename else ""
         print(f"chatlib: {file}{error.strerror or error}", file=sys.stderr)
-    except (ValueError, OverflowError) as error:
+    except (ValueError, OverflowError, NotImplementedError) as error:
         print(f"chatlib: {error}", file=sys.stderr)
     return 2
 

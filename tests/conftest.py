@@ -14,13 +14,15 @@ Serve = Callable[..., chatlib.Server]
 Connect = Callable[..., chatlib.Client]
 Dial = Callable[..., socket.socket]
 
-SEVERAL_AT_ONCE = {name: model for name, model in chatlib.MODELS.items() if model is not chatlib.SyncServer}
+# A forked child has its own journal, and its own members: see test_processes.py.
+SHARING = {name: model for name, model in chatlib.MODELS.items() if model is not chatlib.ForkingServer}
+SEVERAL_AT_ONCE = {name: model for name, model in SHARING.items() if model is not chatlib.SyncServer}
 THREADED = {"threading": chatlib.ThreadingServer, "raw-threads": chatlib.RawThreadServer}
 
 
-@pytest.fixture(params=list(chatlib.MODELS.values()), ids=list(chatlib.MODELS))
+@pytest.fixture(params=list(SHARING.values()), ids=list(SHARING))
 def model(request: pytest.FixtureRequest) -> Any:
-    """Every kind of server."""
+    """Every kind of server that serves in this process."""
     return request.param
 
 
