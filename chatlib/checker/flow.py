@@ -57,6 +57,21 @@ class Lines:
             self.told += 1
 
 
+class Echo:
+    """Counts how much of a flood comes back to its speaker, and notices when it is catching up."""
+
+    def __init__(self) -> None:
+        self.dots = self._before = 0
+
+    def __call__(self, data: bytes) -> None:
+        self.dots += data.count(b".")
+
+    def is_late(self, dots: int) -> bool:
+        """Whether more is on its way to it than to the listener, and some has come since the last look."""
+        moves, self._before = self.dots > self._before, self.dots
+        return moves and dots - self.dots > WINDOW
+
+
 class Flow:
     """A flood from one client to another, or in `shout` to itself.
 
@@ -71,6 +86,7 @@ class Flow:
         self.lines = Lines()
         self.pacing = [self.lines]
         """What those hear who must not fall behind."""
+        self.echo = Echo()
         self.sent = 0
         self.rate = 0.0
         """Bytes that arrived in a second, while everybody read."""
@@ -89,11 +105,13 @@ class Flow:
             Unjudged: It hears more than was said to it: then nobody knows how much is under way.
         """
         goal = self.sent + size
+        self.speaker.listener = self.echo  # a server that echoes may cut off a speaker that falls behind
         self.listener.listener = self.lines
         start = moved = time.monotonic()
         while self._arrived() < goal - WINDOW // 2 and time.monotonic() - start < seconds:
             before = self._arrived()
-            self._push(goal)
+            if not self.echo.is_late(self.lines.dots):
+                self._push(goal)
             self.stage.room.pump(0.01)
             if self._arrived() > before:
                 moved = time.monotonic()
