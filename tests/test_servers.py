@@ -611,6 +611,7 @@ def test_a_mistake_in_a_service_costs_that_client_only(
     assert failed.who == "client 1"
     assert failed.text.startswith(reason)
     assert "in answer" in failed.text
+    assert server.service.journal.wait_for("left", timeout=SOON)
     assert [entry.text for entry in server.service.journal.find("left")] == ["its handler failed"]
     assert capfd.readouterr() == ("", "")
 
