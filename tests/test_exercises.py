@@ -545,7 +545,7 @@ def test_the_right_lines_pass() -> None:
     passes("04", Lines)
 
 
-# 02, 03, 05: servers
+# 02, 03, 05, 09: servers
 
 
 @contextlib.contextmanager
@@ -556,7 +556,7 @@ def within(seconds: float) -> Iterator[None]:
     assert time.monotonic() - start < seconds
 
 
-@pytest.mark.parametrize("number", ["02", "05"])
+@pytest.mark.parametrize("number", ["02", "05", "09"])
 def test_the_solutions_of_servers_pass(number: str) -> None:
     """In under 3 s, as nothing has to be waited for; in twice that, if the computer is busy otherwise.
 
@@ -716,6 +716,55 @@ def spinning(self: Any, client: socket.socket) -> None:
 def test_wrong_chats_are_told_apart(methods: dict[str, Callable[..., Any]], failed: str, hasty: None) -> None:
     """Each mistake is found by the case that is about it."""
     failure("05", chat(**methods), failed)
+
+
+def loop(**methods: Callable[..., Any]) -> Any:
+    """Returns the solution of exercise 09 with some methods of another kind."""
+    return type("OneThread", (solved("09")["OneThread"],), dict(methods))
+
+
+def conversing(self: Any, client: socket.socket) -> None:
+    """Talks with one client until it has left; the others wait."""
+    client.setblocking(True)
+    with contextlib.suppress(OSError):
+        while data := client.recv(1024):
+            client.sendall(data.upper())
+    self.remove(client)
+
+
+def threaded(self: Any) -> None:
+    """Starts a thread for each client after all."""
+    client, _ = self.socket.accept()
+    kept.append(client)
+    threading.Thread(target=answering, args=(client,), daemon=True).start()
+
+
+def answering(client: socket.socket) -> None:
+    """Answers one client in its own thread."""
+    with contextlib.suppress(OSError):
+        while data := client.recv(1024):
+            client.sendall(data.upper())
+
+
+def staying(self: Any, client: socket.socket) -> None:
+    """Goes on watching a client that has left, and is told so again and again."""
+    with contextlib.suppress(OSError):
+        data = client.recv(1024)
+        client.sendall(data.upper()) if data else client.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.parametrize(
+    ("methods", "failed"),
+    [
+        ({"serve": conversing}, "isolation.silent"),
+        ({"accept": threaded}, "loop.thread"),
+        ({"serve": staying}, "departures.idle"),
+    ],
+)
+@pytest.mark.slow
+def test_wrong_loops_are_told_apart(methods: dict[str, Callable[..., Any]], failed: str, hasty: None) -> None:
+    """Each mistake is found by the case that is about it."""
+    failure("09", loop(**methods), failed)
 
 
 def test_what_is_not_written_yet_is_named() -> None:

@@ -13,8 +13,8 @@ GROUP = ("raw", "lines", "budget-chat")
 FRAMED = ("lines", "shout", "budget-chat")
 """Dialects that promise lines, whatever pieces the bytes come in."""
 
-LAST_LESSON = "05"
-"""The last lesson that has been written. (An installed chatlib has no lessons beside it to look at.)"""
+WRITTEN = frozenset({"00", "01", "02", "03", "04", "05", "09", "10"})
+"""The lessons that have been written. (An installed chatlib has no lessons beside it to look at.)"""
 
 
 class Need(Enum):
@@ -99,7 +99,7 @@ class Case:
     def reading(self) -> str:
         """Which lessons to read, and which of them are not there yet."""
         lessons = self.lesson.split(", ")
-        return ", ".join(one if one[:2] <= LAST_LESSON else f"{one} (being written)" for one in lessons)
+        return ", ".join(one if one[:2] in WRITTEN else f"{one} (being written)" for one in lessons)
 
     @property
     def topic(self) -> str:

@@ -109,6 +109,16 @@ EXERCISES = {
         task_diagnosis.CASES,
         "02 One at a time, 03 A thread for each, 05 Group chat by hand",
     ),
+    "09": Exercise(
+        "one thread for all",
+        "OneThread",
+        "the server class itself, without brackets",
+        _is_class("serve_forever", "shutdown", "server_close"),
+        task_servers.BY_ONE,
+        "09 Nobody waits",
+        task_servers.as_it_is,
+        "shout",
+    ),
 }
 
 

@@ -1,17 +1,19 @@
-"""Exercises 02, 03 and 05: servers, which the checker takes through its cases."""
+"""Exercises 02, 03, 05 and 09: servers, which the checker takes through its cases."""
 
 import socketserver
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from chatlib.address import LOOPBACK
-from chatlib.checker.case import Case, Failure, Outcome, Verdict
+from chatlib.checker.case import Broken, Case, Failure, Need, Outcome, Verdict
 from chatlib.checker.cases_delivery import InARow
 from chatlib.checker.cases_framing import SayFramed
 from chatlib.checker.dialect import Dialect
 from chatlib.checker.run import chosen_cases, listening
 from chatlib.checker.runner import Runner
-from chatlib.checker.steps import Join, Leave, Talk
+from chatlib.checker.stage import Stage
+from chatlib.checker.steps import Join, Leave, Talk, listed
 from chatlib.checker.target import Target, TargetError, target_of
 from chatlib.teach.trial import in_turn
 
@@ -48,7 +50,7 @@ def shouting(server: Any) -> Make:
 
 
 def as_it_is(server: Any) -> Make:
-    """Exercise 05: a server that needs no more than its class."""
+    """Exercises 05 and 09: a server that needs no more than its class."""
     return server  # type: ignore[no-any-return]
 
 
@@ -97,6 +99,39 @@ TOGETHER = _chosen(
     "departures.idle",
     "departures.others",
     "departures.reset",
+)
+
+
+@dataclass(frozen=True)
+class JoinTheSameThread:
+    """More clients come, and no thread comes with them."""
+
+    names: str
+
+    def __str__(self) -> str:
+        return f"{listed(self.names)} join, and the server starts no thread for them"
+
+    def run(self, stage: Stage) -> None:
+        gauge = stage.gauge()
+        before = gauge.threads()
+        Join(self.names).run(stage)
+        if (more := gauge.threads() - before) > 0:
+            raise Broken("one thread serves everybody", f"{more} more threads run since they have come")
+
+
+BY_ONE = (
+    *_chosen("delivery.answer", "isolation.silent"),
+    Case(
+        "loop.thread",
+        "One thread serves all",
+        "Whoever comes is served by the thread that serves all the others.",
+        given=(Join("alice"),),
+        steps=(JoinTheSameThread("bob carol"),),
+        hint="No thread is started: the loop calls accept and serve itself, when the selector says so.",
+        lesson="09 Nobody waits",
+        needs=frozenset({Need.GAUGE}),
+    ),
+    *_chosen("delivery.private", "departures.fin", "departures.idle", "departures.reset"),
 )
 
 
