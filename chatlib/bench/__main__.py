@@ -1,6 +1,6 @@
-"""The process of the load generator: reads an order from its input, prints the figures, or what failed.
+"""The process of the load generator: for each order on its input it prints the figures, or what failed.
 
-`python -m chatlib bench` starts it once for each measurement; see `chatlib.bench.run`.
+`python -m chatlib bench` starts it; see `chatlib.bench.generator`.
 """
 
 import dataclasses
@@ -14,13 +14,15 @@ from chatlib.bench.streams import Failed
 
 
 def main() -> None:
-    """Does one measurement. Blocks for as long as the order says, and some seconds at most."""
-    order = Order(**json.loads(sys.stdin.read()))
+    """Does one measurement after the other, until its input ends."""
     gc.disable()  # or its pauses would look like the server's
-    try:
-        print(json.dumps(dataclasses.asdict(load(order))))
-    except Failed as error:
-        print(json.dumps({"failed": str(error)}))
+    for line in sys.stdin:
+        try:
+            answer = dataclasses.asdict(load(Order(**json.loads(line))))
+        except Failed as error:
+            answer = {"failed": str(error)}
+        print(json.dumps(answer), flush=True)
+        gc.collect()
 
 
 if __name__ == "__main__":

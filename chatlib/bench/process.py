@@ -1,4 +1,4 @@
-"""Programs of our own: started with their output watched, and ended together with all that they started."""
+"""Programs that the benchmark runs: what they print is always read, and they are ended whatever happens."""
 
 import contextlib
 import os
@@ -7,15 +7,12 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from chatlib.bench.streams import Failed
-
-START_WITHIN = 15.0
-"""Seconds until a server must say that it listens."""
 
 END_WITHIN = 3.0
 """Seconds that a program has to end by itself, once it was asked to."""
@@ -23,78 +20,88 @@ END_WITHIN = 3.0
 POSIX = os.name == "posix"
 
 
-@contextlib.contextmanager
-def running(command: list[str], **pipes: Any) -> "Iterator[subprocess.Popen[str]]":
-    """Runs a program, which is ended when the block is left: asked to, and after `END_WITHIN` seconds forced.
+class Program:
+    """A program that runs until it is closed.
+
+    Args:
+        command: What to run, with its arguments.
 
     Raises:
         Failed: There is no such program.
     """
-    try:
-        # In a session of its own: Ctrl-C is for whoever started the benchmark, and it ends the programs.
-        process = subprocess.Popen(command, text=True, env=_environment(), start_new_session=POSIX, **pipes)
-    except OSError as error:
-        raise Failed(f"cannot run {command[0]}: {error.strerror}") from None
-    with process:
+
+    def __init__(self, command: list[str]) -> None:
+        pipe = subprocess.PIPE
+        options: dict[str, Any] = {"stdin": pipe, "stdout": pipe, "stderr": subprocess.STDOUT, "text": True}
+        # In a session of its own: Ctrl-C is for whoever started the benchmark, which ends its programs.
+        options |= {"env": _environment(), "errors": "replace", "start_new_session": POSIX}
         try:
-            yield process
-        finally:
-            _end(process)
-
-
-def _environment() -> dict[str, str]:
-    """Returns one in which Python finds this very chatlib."""
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONUNBUFFERED": "1"}
-
-
-def _end(process: "subprocess.Popen[str]") -> None:
-    process.terminate()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(END_WITHIN)
-    if POSIX:
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # all of its session have ended
-            os.killpg(process.pid, signal.SIGKILL)
-    process.kill()
-
-
-class Output:
-    """Reads what a program prints, in a thread of its own, so that the program never waits for a reader.
-
-    Args:
-        stream: Where it prints.
-        sign: The part of a line that says that it is ready.
-    """
-
-    def __init__(self, stream: Any, sign: str) -> None:
-        self._stream = stream
-        self._sign = sign
+            self._process: subprocess.Popen[str] = subprocess.Popen(command, **options)
+        except OSError as error:
+            raise Failed(f"cannot run {command[0]}: {error.strerror}") from None
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._last: deque[str] = deque(maxlen=3)
-        self._ready: queue.SimpleQueue[str] = queue.SimpleQueue()
-        threading.Thread(target=self._read, name="reads what a server prints", daemon=True).start()
+        self._reader = threading.Thread(target=self._read, name="reads what a program prints", daemon=True)
+        self._reader.start()
 
-    def wait(self) -> str:
-        """Returns the line with the sign. Blocks for at most `START_WITHIN` seconds.
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self._process.pid
+
+    def say(self, line: str) -> None:
+        """Writes a line to its input. A program that has ended does not mind."""
+        with contextlib.suppress(OSError):
+            print(line, file=self._process.stdin, flush=True)
+
+    def line_with(self, sign: str, within: float) -> str:
+        """Returns the next line that it prints with this sign in it. Blocks for at most `within` seconds.
 
         Raises:
-            Failed: It does not come.
+            Failed: It ends before that, or the time is over.
         """
+        deadline = time.monotonic() + within
+        with contextlib.suppress(queue.Empty):
+            while line := self._lines.get(timeout=max(deadline - time.monotonic(), 0)):
+                if sign in line:
+                    return line
+            raise Failed(f"the program has ended; its last words: {' '.join(self._last) or 'none'}")
+        raise Failed(f"nothing was heard of it for {within:.0f} s")
+
+    def close(self) -> None:
+        """Ends it: asks it to end, and after `END_WITHIN` seconds forces it, and what it has started."""
         try:
-            line = self._ready.get(timeout=START_WITHIN)
-        except queue.Empty:
-            line = ""
-        if not line:
-            said = f"; its last words: {' '.join(self._last)}" if self._last else ", and printed nothing"
-            raise Failed(f"the server did not start{said}")
-        return line
+            self._process.terminate()
+            self._process.wait(END_WITHIN)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:  # also if Ctrl-C is pressed once more
+            self._kill()
+            self._process.wait()
+        self._reader.join(1.0)
+        for stream in self._process.stdin, self._process.stdout:
+            with contextlib.suppress(OSError):
+                stream.close()  # type: ignore[union-attr]
+
+    def _kill(self) -> None:
+        if self._process.poll() is not None:
+            return  # its number may belong to another program by now
+        if POSIX:
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.kill()
 
     def _read(self) -> None:
-        for line in self._stream:
+        for line in self._process.stdout or ():
             self._last.append(line.strip())
-            if self._sign in line:
-                self._ready.put(line)
-        self._ready.put("")
+            self._lines.put(line)
+        self._lines.put("")
 
 
 def python(*arguments: str) -> list[str]:
     """Returns the command that runs this Python."""
     return [sys.executable, *arguments]
+
+
+def _environment() -> dict[str, str]:
+    """Returns one in which Python finds this very chatlib."""
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONUNBUFFERED": "1"}

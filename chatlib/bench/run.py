@@ -1,16 +1,14 @@
 """The benchmark: for each server and number of clients a fresh process, and another one that loads it."""
 
 import contextlib
-import json
 import os
 import platform
-import subprocess
 from collections.abc import Callable, Iterable
 
 from chatlib.bench.contenders import Contender, cells, checked, contender, left_out
-from chatlib.bench.crowd import JOIN_WITHIN
 from chatlib.bench.descriptors import descriptors
-from chatlib.bench.process import Output, python, running
+from chatlib.bench.generator import Generator
+from chatlib.bench.process import Program
 from chatlib.bench.records import Figures, Order, Plan, Row
 from chatlib.bench.results import Results
 from chatlib.bench.streams import Failed
@@ -19,8 +17,8 @@ from chatlib.servers import MODELS
 Progress = Callable[[str, int, int, int], object]
 """Is told before each measurement: which server, with how many clients, the how manieth of how many."""
 
-MORE = 30.0
-"""Seconds that the load generator may take for everything but the load."""
+START_WITHIN = 15.0
+"""Seconds until a server must say that it listens."""
 
 
 def measure(
@@ -63,48 +61,30 @@ def measure(
     if all(left_out(server, n, plan) for server, n in todo):
         raise ValueError(f"there is nothing to measure: {'; '.join(sorted(reasons)) or 'no server is named'}")
     rows = []
-    with descriptors(max(plan.clients)):
+    with descriptors(max(plan.clients)), contextlib.closing(Generator()) as generator:
         for place, (server, n) in enumerate(todo, 1):
             if progress:
                 progress(server, n, place, len(todo))
-            rows.append(_row(server, n, plan))
+            rows.append(_row(server, n, plan, generator))
     return Results(plan, tuple(rows), _computer())
 
 
-def _row(server: str, clients: int, plan: Plan) -> Row:
+def _row(server: str, clients: int, plan: Plan, generator: Generator) -> Row:
     if reason := left_out(server, clients, plan):
         return Row(server, clients, reason=reason)
+    generator.start()  # before the server: both take a moment, and so they take it together
     try:
-        return Row(server, clients, _measured(contender(server, plan.service), plan, clients))
+        return Row(server, clients, _measured(contender(server, plan.service), plan, clients, generator))
     except Failed as error:
         return Row(server, clients, reason=str(error), failed=True)
 
 
-def _measured(server: Contender, plan: Plan, clients: int) -> Figures:
-    """Runs a server and a load generator. Both start at the same time; the latter waits for its order."""
-    pipe, all_of_it = subprocess.PIPE, {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    with (
-        running(server.command, stdin=subprocess.DEVNULL, **all_of_it) as process,
-        running(python("-m", "chatlib.bench"), stdin=pipe, stdout=pipe, stderr=pipe) as generator,
-    ):
-        host, port = server.address(Output(process.stdout, server.sign).wait())
-        senders, time = plan.talkers(clients), plan.seconds
-        order = Order(host, port, process.pid, server.dialect, clients, senders, plan.window, time)
-        return _answer(generator, order)
-
-
-def _answer(generator: "subprocess.Popen[str]", order: Order) -> Figures:
-    within = order.seconds + JOIN_WITHIN + MORE
-    try:
-        said, complaint = generator.communicate(json.dumps(vars(order)), within)
-    except subprocess.TimeoutExpired:
-        raise Failed(f"it was not done within {within:.0f} s") from None
-    if generator.returncode:
-        raise Failed(f"the load generator failed: {complaint.strip().rpartition(chr(10))[2]}")
-    answer = json.loads(said)
-    if "failed" in answer:
-        raise Failed(answer["failed"])
-    return Figures(**answer)
+def _measured(server: Contender, plan: Plan, clients: int, generator: Generator) -> Figures:
+    with contextlib.closing(Program(server.command)) as program:
+        host, port = server.address(program.line_with(server.sign, START_WITHIN))
+        senders, seconds = plan.talkers(clients), plan.seconds
+        order = Order(host, port, program.pid, server.dialect, clients, senders, plan.window, seconds)
+        return generator.measure(order)
 
 
 def _computer() -> str:
