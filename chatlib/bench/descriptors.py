@@ -24,7 +24,7 @@ def descriptors(clients: int) -> Iterator[None]:
     soft, hard = resource.getrlimit(limit)
     enough = soft == resource.RLIM_INFINITY or soft >= wanted
     if not enough:
-        _raise_limit(wanted, hard, clients)
+        _raise_limit(wanted, soft, hard, clients)
     try:
         yield
     finally:
@@ -32,13 +32,13 @@ def descriptors(clients: int) -> Iterator[None]:
             resource.setrlimit(limit, (soft, hard))
 
 
-def _raise_limit(wanted: int, hard: int, clients: int) -> None:
+def _raise_limit(wanted: int, soft: int, hard: int, clients: int) -> None:
     import resource
 
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     except (ValueError, OSError):
-        cure = f"ask for at most {max(hard - SPARE, 1)} clients, or raise the limit (ulimit -n)"
-        raise ValueError(
-            f"{clients} clients need {wanted} descriptors, and this system allows {hard}: {cure}"
-        ) from None
+        allowed = soft if hard == resource.RLIM_INFINITY else hard
+        cure = f"ask for at most {max(allowed - SPARE, 1)} clients, or raise the limit (ulimit -n)"
+        why = f"{clients} clients need {wanted} descriptors, and this system allows {allowed}: {cure}"
+        raise ValueError(why) from None

@@ -19,7 +19,9 @@ class Generator:
 
     def start(self) -> None:
         """Starts it, if it does not run. Returns at once; it is ready a moment later."""
-        self._program = self._program or Program(python("-m", "chatlib.bench"))
+        if not self._program:
+            self._program = Program(python("-m", "chatlib.bench"))  # noted first, so that it will be closed
+            self._program.start()
 
     def measure(self, order: Order) -> Figures:
         """Lets it do one measurement. Blocks until that is done, and 45 s longer than the load at most.

@@ -25,7 +25,7 @@ SLICE = 4
 SETTLE = 0.25
 """The first part of the time does not count: memory is being found, buffers grow."""
 
-SILENCE = 3.0
+SILENCE = 5.0
 """Seconds in which nothing arrives after which what is missing counts as lost."""
 
 WAIT = 0.02

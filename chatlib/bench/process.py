@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections import deque
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -21,38 +22,41 @@ POSIX = os.name == "posix"
 
 
 class Program:
-    """A program that runs until it is closed.
+    """A program that runs from `start` until `close`.
 
     Args:
         command: What to run, with its arguments.
-
-    Raises:
-        Failed: There is no such program.
     """
 
     def __init__(self, command: list[str]) -> None:
-        pipe = subprocess.PIPE
-        options: dict[str, Any] = {"stdin": pipe, "stdout": pipe, "stderr": subprocess.STDOUT, "text": True}
-        # In a session of its own: Ctrl-C is for whoever started the benchmark, which ends its programs.
-        options |= {"env": _environment(), "errors": "replace", "start_new_session": POSIX}
-        try:
-            self._process: subprocess.Popen[str] = subprocess.Popen(command, **options)
-        except OSError as error:
-            raise Failed(f"cannot run {command[0]}: {error.strerror}") from None
+        self.pid = 0
+        """The number of its process."""
+        self._command = command
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._last: deque[str] = deque(maxlen=3)
-        self._reader = threading.Thread(target=self._read, name="reads what a program prints", daemon=True)
-        self._reader.start()
+        self._process: Future[subprocess.Popen[str]] = Future()
+        self._begun = False
 
-    @property
-    def pid(self) -> int:
-        """The number of its process."""
-        return self._process.pid
+    def start(self) -> None:
+        """Starts it. Blocks until there is a process.
+
+        Raises:
+            Failed: There is no such program.
+        """
+        # A thread starts the program, and then reads what it prints. Ctrl-C only interrupts the main thread:
+        # there it could come when the program runs already, but nobody has noted its number yet.
+        self._reader = threading.Thread(target=self._run, name="runs a program", daemon=True)
+        self._begun = True
+        self._reader.start()
+        try:
+            self.pid = self._process.result().pid
+        except OSError as error:
+            raise Failed(f"cannot run {self._command[0]}: {error.strerror}") from None
 
     def say(self, line: str) -> None:
         """Writes a line to its input. A program that has ended does not mind."""
         with contextlib.suppress(OSError):
-            print(line, file=self._process.stdin, flush=True)
+            print(line, file=self._process.result().stdin, flush=True)
 
     def line_with(self, sign: str, within: float) -> str:
         """Returns the next line that it prints with this sign in it. Blocks for at most `within` seconds.
@@ -69,32 +73,54 @@ class Program:
         raise Failed(f"nothing was heard of it for {within:.0f} s")
 
     def close(self) -> None:
-        """Ends it: asks it to end, and after `END_WITHIN` seconds forces it, and what it has started."""
+        """Ends it, if it runs: asks it to, and after `END_WITHIN` seconds forces it and its children."""
+        if not self._begun:
+            return
         try:
-            self._process.terminate()
-            self._process.wait(END_WITHIN)
+            process = self._process.result(END_WITHIN)
+        except (OSError, TimeoutError):  # there is no such program, or Ctrl-C came before its thread
+            return
+        try:
+            process.terminate()
+            process.wait(END_WITHIN)
         except subprocess.TimeoutExpired:
             pass
         finally:  # also if Ctrl-C is pressed once more
-            self._kill()
-            self._process.wait()
+            _kill(process)
         self._reader.join(1.0)
-        for stream in self._process.stdin, self._process.stdout:
+        for stream in process.stdin, process.stdout:
             with contextlib.suppress(OSError):
                 stream.close()  # type: ignore[union-attr]
 
-    def _kill(self) -> None:
-        if self._process.poll() is not None:
-            return  # its number may belong to another program by now
-        if POSIX:
-            os.killpg(self.pid, signal.SIGKILL)
-        self._process.kill()
-
-    def _read(self) -> None:
-        for line in self._process.stdout or ():
+    def _run(self) -> None:
+        try:
+            process = _start(self._command)
+        except OSError as error:
+            self._process.set_exception(error)
+            return
+        self._process.set_result(process)
+        for line in process.stdout or ():
             self._last.append(line.strip())
             self._lines.put(line)
         self._lines.put("")
+
+
+def _start(command: list[str]) -> "subprocess.Popen[str]":
+    pipe = subprocess.PIPE
+    options: dict[str, Any] = {"stdin": pipe, "stdout": pipe, "stderr": subprocess.STDOUT, "text": True}
+    # In a session of its own: Ctrl-C is for whoever started the benchmark, which ends its programs.
+    options |= {"env": _environment(), "errors": "replace", "start_new_session": POSIX}
+    return subprocess.Popen(command, **options)
+
+
+def _kill(process: "subprocess.Popen[str]") -> None:
+    """Kills a program that still runs, and what it has started."""
+    if process.poll() is not None:
+        return  # its number may belong to another program by now
+    if POSIX:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
 
 
 def python(*arguments: str) -> list[str]:

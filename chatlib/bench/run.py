@@ -81,6 +81,7 @@ def _row(server: str, clients: int, plan: Plan, generator: Generator) -> Row:
 
 def _measured(server: Contender, plan: Plan, clients: int, generator: Generator) -> Figures:
     with contextlib.closing(Program(server.command)) as program:
+        program.start()
         host, port = server.address(program.line_with(server.sign, START_WITHIN))
         senders, seconds = plan.talkers(clients), plan.seconds
         order = Order(host, port, program.pid, server.dialect, clients, senders, plan.window, seconds)

@@ -27,11 +27,9 @@ def table(plan: Plan, rows: tuple[Row, ...], computer: str, ratio: Callable[[Row
     reasons: dict[str, list[str]] = {}
     for row in rows:
         if not row.figures:
-            what = (
-                f"{row.server} {'FAILED' if row.failed else 'was left out'} with {{}} clients: {row.reason}"
-            )
+            what = f"{row.server} {'FAILED' if row.failed else 'was left out'}: {row.reason}"
             reasons.setdefault(what, []).append(str(row.clients))
-    lines += [what.replace("{}", ", ".join(numbers), 1) for what, numbers in reasons.items()]
+    lines += [f"{what} (clients: {', '.join(numbers)})" for what, numbers in reasons.items()]
     found = [row.figures for row in rows if row.figures]
     lines += [TOO_SLOW_A_LOAD] * any(figures.too_slow_a_load for figures in found)
     lines += [DISTURBED] * any(figures.disturbed for figures in found)
