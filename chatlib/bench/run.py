@@ -3,7 +3,7 @@
 import contextlib
 import os
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from chatlib.bench.contenders import Contender, cells, checked, contender, left_out
 from chatlib.bench.descriptors import descriptors
@@ -57,16 +57,20 @@ def measure(
     checked(chosen, others)
     plan = Plan(chosen, tuple(clients), senders, window, service, seconds, others)
     todo = cells(plan)
-    reasons = {f"{server}: {left_out(server, n, plan)}" for server, n in todo}
+    reasons = {f"{server}: {left_out(server, n, plan)}" for server, n in todo if left_out(server, n, plan)}
     if all(left_out(server, n, plan) for server, n in todo):
         raise ValueError(f"there is nothing to measure: {'; '.join(sorted(reasons)) or 'no server is named'}")
-    rows = []
     with descriptors(max(plan.clients)), contextlib.closing(Generator()) as generator:
-        for place, (server, n) in enumerate(todo, 1):
-            if progress:
-                progress(server, n, place, len(todo))
-            rows.append(_row(server, n, plan, generator))
-    return Results(plan, tuple(rows), _computer())
+        return Results(plan, tuple(_rows(todo, plan, generator, progress)), _computer())
+
+
+def _rows(
+    todo: list[tuple[str, int]], plan: Plan, generator: Generator, progress: Progress | None
+) -> Iterator[Row]:
+    for place, (server, clients) in enumerate(todo, 1):
+        if progress:
+            progress(server, clients, place, len(todo))
+        yield _row(server, clients, plan, generator)
 
 
 def _row(server: str, clients: int, plan: Plan, generator: Generator) -> Row:
