@@ -12,6 +12,7 @@ Start a real TCP server in the background, connect real clients, and see who wai
     chatlib.stop(server)
 """
 
+from chatlib import bench as bench
 from chatlib.background import running, start, stop, stop_all
 from chatlib.checker.report import Report
 from chatlib.checker.run import check

@@ -1,4 +1,4 @@
-"""The commands: `python -m chatlib serve | chat | check | xray | doctor`."""
+"""The commands: `python -m chatlib serve | chat | check | xray | bench | doctor`."""
 
 import argparse
 import contextlib
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn, cast
 
 from chatlib import background
+from chatlib.bench.run import measure
 from chatlib.checker.case import Verdict
 from chatlib.checker.dialect import DIALECTS
 from chatlib.checker.report import points_of
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> Parser:
     parser = Parser(prog="chatlib", description="What it means for a server to wait.")
     commands = parser.add_subparsers(
-        required=True, metavar="serve | chat | check | xray | doctor", dest="a command"
+        required=True, metavar="serve | chat | check | xray | bench | doctor", dest="a command"
     )
 
     serve = commands.add_parser("serve", help="run a server until Ctrl-C")
@@ -116,6 +117,23 @@ def _parser() -> Parser:
     film.add_argument("script", help="a program in Python; options of this command stand before it")
     film.add_argument("arguments", nargs=argparse.REMAINDER, help="what the script is called with")
 
+    load = commands.add_parser(
+        "bench",
+        help="measure what each way to wait costs on this computer",
+        epilog="Exit status: 0 all lines arrived, 1 a server lost or changed some, 2 a mistake in the call.",
+    )
+    load.set_defaults(command=_bench)
+    load.add_argument("--models", type=_names, default=tuple(MODELS), help=f"default: {','.join(MODELS)}")
+    load.add_argument("--clients", type=_numbers, default=(10, 100, 1000), help="default: 10,100,1000")
+    load.add_argument("--senders", type=int, help="how many of them send (default: 1; in shout, all)")
+    load.add_argument(
+        "--window", type=int, default=64, help="lines that each may have under way (default: 64)"
+    )
+    load.add_argument("--service", choices=("broadcast", "shout"), default="broadcast", help="%(choices)s")
+    load.add_argument("--seconds", type=float, default=1.0, help="under load, for each line of the table")
+    load.add_argument("--against", type=_names, default=(), help="servers of others: redis")
+    load.add_argument("--output", type=Path, default=Path(), metavar="DIR", help="for bench.json, bench.svg")
+
     look = commands.add_parser("doctor", help="say what is missing on this computer, and how to mend it")
     look.set_defaults(command=_doctor)
     return parser
@@ -125,6 +143,17 @@ def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port: ports are numbers from 0 to 65535")
     return int(text)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    numbers = _names(text)
+    if not numbers or not all(number.isdecimal() for number in numbers):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers like 10,100,1000")
+    return tuple(sorted({int(number) for number in numbers}))
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -210,6 +239,34 @@ def _show_progress(verdict: Verdict, done: int, total: int) -> None:
 
 def _xray(options: argparse.Namespace) -> int:
     return film_script(options.script, options.arguments, options.output, options.live)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    # Both by hand: a shell's background jobs ignore SIGINT, and SIGTERM would leave the servers behind.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    options.output.mkdir(parents=True, exist_ok=True)
+    results = measure(
+        options.models,
+        options.clients,
+        service=options.service,
+        senders=options.senders,
+        window=options.window,
+        seconds=options.seconds,
+        against=options.against,
+        progress=_show_measurement,
+    )
+    _make_printable("text")
+    _print(str(results))
+    for name, text in ("bench.json", results.json()), ("bench.svg", results.svg()):
+        (options.output / name).write_text(text + "\n", encoding="utf-8")
+        print(f"written: {options.output / name}", file=sys.stderr)
+    return 0 if results.passed else 1
+
+
+def _show_measurement(server: str, clients: int, place: int, total: int) -> None:
+    """A line for each measurement: it takes a while, also where nobody sits at the terminal."""
+    print(f"[{place:2}/{total}] {server}, {clients} clients", file=sys.stderr, flush=True)
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -1,0 +1,102 @@
+"""Who is measured: each server's command, the sign that it is ready, and the reason why it is left out."""
+
+import shutil
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from chatlib.bench.process import python
+from chatlib.bench.records import FLOOR, Plan
+from chatlib.servers import MODELS
+
+AGAINST = ("redis",)
+"""Servers of others that can be measured, too."""
+
+PROCESSES = 200
+"""A process for each client: with more than so many clients, it is left out."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A server that can be started.
+
+    Args:
+        command: What starts it.
+        dialect: What is spoken with it.
+        sign: The part of a line that it prints when it is ready. The line ends in its address, unless:
+        port: The port that it was told to take.
+    """
+
+    command: list[str]
+    dialect: str
+    sign: str = "listening on "
+    port: int = 0
+
+    def address(self, line: str) -> tuple[str, int]:
+        """Returns where it listens, after it has printed this line."""
+        host, _, port = line.rpartition(self.sign)[2].strip().rpartition(":")
+        return ("127.0.0.1", self.port) if self.port else (host, int(port))
+
+
+def contender(server: str, service: str) -> Contender:
+    """Returns what starts a server of this name."""
+    if server == FLOOR:  # -P: what stands beside the file must not hide the standard library
+        return Contender(python("-P", str(Path(__file__).with_name("floor.py")), service), service)
+    if server == "redis":
+        return _redis(_free_port())
+    return Contender(python("-m", "chatlib", "serve", server, "--service", service), service)
+
+
+def _redis(port: int) -> Contender:
+    settings = {"port": str(port), "bind": "127.0.0.1", "save": "", "appendonly": "no"}
+    options = [word for name, value in settings.items() for word in (f"--{name}", value)]
+    return Contender(["redis-server", *options], "redis", "Ready to accept connections", port)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def cells(plan: Plan) -> list[tuple[str, int]]:
+    """Returns what is measured, in order: pairs of a server and a number of clients, the floor first."""
+    pairs = [(server, n) for n in plan.clients for server in (*plan.models, *plan.against)]
+    if plan.service == "shout" and "sync" in plan.models:
+        pairs = [("sync", 1), *(pair for pair in pairs if pair[0] != "sync")]
+    numbers = sorted({n for server, n in pairs if not left_out(server, n, plan)})
+    return [cell for n in sorted({n for _, n in pairs}) for cell in _with_floor(n, n in numbers, pairs)]
+
+
+def _with_floor(number: int, measured: bool, pairs: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    return [(FLOOR, number)] * measured + [pair for pair in pairs if pair[1] == number]
+
+
+def left_out(server: str, clients: int, plan: Plan) -> str:
+    """Returns the reason why a server is not measured with so many clients; empty if it is."""
+    if plan.service == "shout":
+        return _left_out_of_shout(server, clients)
+    if server == "sync":
+        return "it serves one client at a time, so nobody would hear a sender: see --service shout"
+    if server == "forking":
+        return "its processes share nothing, so nobody would hear a sender: see --service shout"
+    if clients <= plan.least:
+        return f"{plan.least + 1} clients are the least: who sends, and one who hears it"
+    if server == "redis" and not shutil.which("redis-server"):
+        return "redis-server is not installed"
+    return ""
+
+
+def _left_out_of_shout(server: str, clients: int) -> str:
+    if server == "redis":
+        return "Redis passes lines on to others; it does not shout"
+    if server == "forking" and clients > PROCESSES:
+        return f"more than {PROCESSES} processes are too many"
+    return ""
+
+
+def checked(models: tuple[str, ...], against: tuple[str, ...]) -> None:
+    """Raises ValueError if a name is none of a server."""
+    for names, known, option in (models, tuple(MODELS), "--models"), (against, AGAINST, "--against"):
+        for name in names:
+            if name not in known:
+                raise ValueError(f"there is no server {name!r}: {option} takes {', '.join(known)}")

@@ -1,0 +1,121 @@
+"""One client under load: it checks every byte that it receives, in blocks as large as they come."""
+
+import re
+import socket
+import time
+from collections.abc import Iterator
+
+from chatlib.bench.streams import BUFFER, Failed, Stream
+
+ROOM = 1 << 19
+"""Bytes that the kernel may hold for each client, so that no server has to wait until they are read."""
+
+_buffer = bytearray(BUFFER)
+_view = memoryview(_buffer)
+_RUN = re.compile(rb"(.)\1*", re.DOTALL)
+
+
+class Receiver:
+    """A connection, and what is due on it.
+
+    Args:
+        number: Which client this is.
+        sock: Its connection.
+    """
+
+    def __init__(self, number: int, sock: socket.socket) -> None:
+        self.number = number
+        self.sock = sock
+        self.places: dict[int, int] = {}
+        """How much it has received of each sender's stream, in frames."""
+        self.rest = b""
+        """The beginning of a frame whose end has not come yet."""
+        self._due: dict[int, tuple[int, Stream]] = {}  # by the byte that tells senders apart
+        self._size = 1
+        self._mark = 0
+
+    def expect(self, streams: dict[int, Stream], mark: int, place: int = 0) -> None:
+        """Says whose streams it should receive, from which place on.
+
+        Their frames are all of one length, and the byte at `mark` tells them apart.
+        """
+        self._due = {stream.frames[0][mark]: (sender, stream) for sender, stream in streams.items()}
+        self.places = dict.fromkeys(streams, place)
+        self._size, self._mark = max((stream.size for stream in streams.values()), default=1), mark
+
+    def hear(self) -> list[tuple[int, int]]:
+        """Reads once, without waiting. Returns whose frames came, and how many: a pair for each run of them.
+
+        Raises:
+            Failed: They are not the frames that were due, or the server has ended the connection.
+        """
+        kept = len(self.rest)
+        _buffer[:kept] = self.rest
+        count = self._read_into(_view[kept:])
+        whole = (kept + count) // self._size
+        self.rest = bytes(_view[whole * self._size : kept + count])
+        return [self._check(*run) for run in self._runs(whole)] if count else []
+
+    def fail(self, why: str) -> Failed:
+        """Returns an error that says who noticed."""
+        return Failed(f"client {self.number}: {why}")
+
+    def say(self, data: bytes) -> None:
+        """Sends all of it. Blocks; for the time before the load begins."""
+        try:
+            self.sock.sendall(data)
+        except OSError as error:
+            raise self.fail(f"it cannot send: {error.strerror or error}") from None
+
+    def wait_for(self, answer: bytes, patience: float) -> None:
+        """Reads frames of the length of this one until it comes. Blocks for at most `patience` seconds.
+
+        Raises:
+            TimeoutError: It does not come.
+        """
+        deadline = time.monotonic() + patience
+        while self._exactly(len(answer), deadline) != answer:
+            pass
+
+    def _exactly(self, size: int, deadline: float) -> bytes:
+        while len(self.rest) < size:
+            self.sock.settimeout(max(deadline - time.monotonic(), 0.001))
+            try:
+                self.rest += self._some(self.sock.recv(size - len(self.rest)))
+            except ConnectionError as error:
+                raise self.fail(f"the connection broke: {error.strerror}") from None
+        frame, self.rest = self.rest, b""
+        return frame
+
+    def _read_into(self, room: memoryview) -> int:
+        try:
+            count = self.sock.recv_into(room)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise self.fail(f"the connection broke: {error.strerror}") from None
+        return count or len(self._some(b""))
+
+    def _some(self, data: bytes) -> bytes:
+        if not data:
+            raise self.fail("the server has ended the connection")
+        return data
+
+    def _runs(self, whole: int) -> Iterator[tuple[int, int, int]]:
+        """Yields the runs of frames of one sender: who, from which frame, up to which."""
+        senders = bytes(_view[self._mark : whole * self._size : self._size])
+        if senders.count(senders[:1]) == len(senders) > 0:  # the usual case, in one step
+            yield senders[0], 0, whole
+            return
+        for run in _RUN.finditer(senders):
+            yield senders[run.start()], run.start(), run.end()
+
+    def _check(self, mark: int, first: int, end: int) -> tuple[int, int]:
+        data = _view[first * self._size : end * self._size]
+        if mark not in self._due:
+            raise self.fail(f"torn, or a line that was not meant for it: {bytes(data[: self._size])!r}")
+        sender, stream = self._due[mark]
+        if not stream.goes_on_with(self.places[sender], data):
+            raise self.fail(stream.explain(self.places[sender], bytes(data)))
+        self.places[sender] += end - first
+        return sender, end - first

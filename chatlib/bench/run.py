@@ -1,0 +1,100 @@
+"""The benchmark: for each server and number of clients a fresh process, and another one that loads it."""
+
+import contextlib
+import os
+import platform
+from collections.abc import Callable, Iterable, Iterator
+
+from chatlib.bench.contenders import Contender, cells, checked, contender, left_out
+from chatlib.bench.descriptors import descriptors
+from chatlib.bench.generator import Generator
+from chatlib.bench.process import Program
+from chatlib.bench.records import Figures, Order, Plan, Row
+from chatlib.bench.results import Results
+from chatlib.bench.streams import Failed
+from chatlib.servers import MODELS
+
+Progress = Callable[[str, int, int, int], object]
+"""Is told before each measurement: which server, with how many clients, the how manieth of how many."""
+
+START_WITHIN = 15.0
+"""Seconds until a server must say that it listens."""
+
+
+def measure(
+    models: Iterable[str] | None = None,
+    clients: Iterable[int] = (10, 100, 1000),
+    *,
+    service: str = "broadcast",
+    senders: int | None = None,
+    window: int = 64,
+    seconds: float = 1.0,
+    against: Iterable[str] = (),
+    progress: Progress | None = None,
+) -> Results:
+    """Measures servers, each in a process of its own, under a load that comes from another process.
+
+    Blocks, for each server and each number of clients, for `seconds` and about one second more; never for
+    longer than 80 s more. Every byte that a client receives is compared with what it should receive.
+
+    Args:
+        models: Which, by the names in `chatlib.MODELS`; all of them if None.
+        clients: How many are connected; several numbers for a curve.
+        service: `broadcast`: each line goes to all others; or `shout`: it comes back in upper case.
+        senders: How many of the clients send. If None, one in `broadcast`, and all in `shout`.
+        window: How many lines each of them may have under way.
+        seconds: How long each server is under load.
+        against: Servers of others: `redis`.
+        progress: Is told before each measurement which one it is.
+
+    Returns:
+        What was measured. A server that lost, doubled, tore or reordered a line has no figures, but a reason.
+
+    Raises:
+        ValueError: That cannot be measured; the message says why.
+    """
+    chosen, others = tuple(MODELS if models is None else models), tuple(against)
+    checked(chosen, others)
+    plan = Plan(chosen, tuple(clients), senders, window, service, seconds, others)
+    todo = cells(plan)
+    reasons = {f"{server}: {left_out(server, n, plan)}" for server, n in todo if left_out(server, n, plan)}
+    if all(left_out(server, n, plan) for server, n in todo):
+        raise ValueError(f"there is nothing to measure: {'; '.join(sorted(reasons)) or 'no server is named'}")
+    with descriptors(max(plan.clients)), contextlib.closing(Generator()) as generator:
+        return Results(plan, tuple(_rows(todo, plan, generator, progress)), _computer())
+
+
+def _rows(
+    todo: list[tuple[str, int]], plan: Plan, generator: Generator, progress: Progress | None
+) -> Iterator[Row]:
+    for place, (server, clients) in enumerate(todo, 1):
+        if progress:
+            progress(server, clients, place, len(todo))
+        yield _row(server, clients, plan, generator)
+
+
+def _row(server: str, clients: int, plan: Plan, generator: Generator) -> Row:
+    if reason := left_out(server, clients, plan):
+        return Row(server, clients, reason=reason)
+    generator.start()  # before the server: both take a moment, and so they take it together
+    try:
+        return Row(server, clients, _measured(contender(server, plan.service), plan, clients, generator))
+    except Failed as error:
+        return Row(server, clients, reason=str(error), failed=True)
+
+
+def _measured(server: Contender, plan: Plan, clients: int, generator: Generator) -> Figures:
+    with contextlib.closing(Program(server.command)) as program:
+        program.start()
+        host, port = server.address(program.line_with(server.sign, START_WITHIN))
+        senders, seconds = plan.talkers(clients), plan.seconds
+        order = Order(host, port, program.pid, server.dialect, clients, senders, plan.window, seconds)
+        return generator.measure(order)
+
+
+def _computer() -> str:
+    cores = os.cpu_count() or 1
+    with contextlib.suppress(AttributeError):  # only Linux says which cores this process may use
+        cores = len(os.sched_getaffinity(0))
+    python_is = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"{platform.system()} {platform.machine()}, {cores} core{'s' * (cores > 1)}, {python_is}"

@@ -1,0 +1,500 @@
+"""The benchmark: what it measures on real servers, what it catches, what it leaves behind (nothing)."""
+
+import contextlib
+import itertools
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from conftest import Serve
+from faults import environment
+
+import chatlib
+from chatlib.bench import Figures, Plan, Results, Row, contenders, crowd, floor, measure, plot
+from chatlib.bench import load as loads
+from chatlib.bench.descriptors import descriptors
+from chatlib.bench.gauge import Gauge
+from chatlib.bench.load import load
+from chatlib.bench.process import Program, python
+from chatlib.bench.records import Order
+from chatlib.bench.sender import Latencies
+from chatlib.bench.streams import DIALECTS, LINE, PERIOD, Failed
+from chatlib.cli import main
+
+DEADLINE = 30.0
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="POSIX only")
+LINUX = pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="Linux only")
+SOME = Figures(2e6, 50.0, 1500.0, 0.25, 1.5, 9000.0, 0.9, 0.3)
+PLAN = Plan(("selectors",), (10,), None, 64, "broadcast", 1.0)
+
+Post = Callable[[bytes], object]
+
+
+def order_for(server: chatlib.Server, **changes: Any) -> Order:
+    """Returns a short measurement of a server in this process."""
+    host, port = server.server_address[:2]
+    return replace(Order(host, port, os.getpid(), "broadcast", 4, 1, 8, 0.1), **changes)
+
+
+class Spoiling(chatlib.Broadcast):
+    """Does something wrong to what one of its members is sent, once 100 lines have gone well."""
+
+    def __init__(self, fault: Callable[[bytes], bytes], victim: int) -> None:
+        super().__init__()
+        self.fault = fault
+        self.victim = victim
+        self.lines = 0
+
+    def answer(self, member: chatlib.Member, lines: list[str]) -> None:
+        self.lines += len(lines)
+        data = chatlib.encode(lines)
+        for number, other in enumerate(self.members):
+            if other is not member:
+                other.post(self.fault(data) if number == self.victim and self.lines > 100 else data)
+
+
+def reordered(data: bytes) -> bytes:
+    """Returns the lines in reverse order."""
+    return b"".join(reversed(data.splitlines(keepends=True)))
+
+
+FAULTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "loses": (lambda data: data[LINE:], "lost"),
+    "doubles": (lambda data: data[:LINE] + data, "doubled"),
+    "tears": (lambda data: data[:20] + data[21:], "torn"),
+    "splits": (lambda data: data[:20] + b"\n" + data[20:], "torn"),
+    "changes": (lambda data: data.replace(b"fox", b"fax", 1), "torn"),
+    "reorders": (reordered, "out of order|lost"),
+    "forges": (lambda data: b"Z" + data[1:], "not meant for it"),
+}
+
+
+@pytest.mark.parametrize("victim", [1, 3], ids=["receiver", "watcher"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_faulty_server_is_caught(
+    fault: str, victim: int, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever happens to a line, at any receiver: the measurement fails, and says where and what."""
+    monkeypatch.setattr(loads, "SILENCE", 1.0)
+    spoil, word = FAULTS[fault]
+    server = serve(chatlib.SelectorServer, service=Spoiling(spoil, victim))
+    with pytest.raises(Failed, match=f"client {victim}: .*({word})"):
+        load(order_for(server))
+
+
+@pytest.mark.parametrize("victim", [1, 3], ids=["receiver", "watcher"])
+def test_silence_is_a_loss(victim: int, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A receiver that hears nothing any more is noticed when nothing comes for a while."""
+    monkeypatch.setattr(loads, "SILENCE", 1.0)
+    server = serve(chatlib.SelectorServer, service=Spoiling(lambda data: b"", victim))
+    with pytest.raises(Failed, match=f"client {victim}: nothing came for .* lines are missing"):
+        load(order_for(server))
+
+
+def test_a_line_that_comes_again_at_the_end_is_caught(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than was sent is as wrong as less, even if nothing comes after it."""
+    posts: list[Post] = []
+    service = Spoiling(lambda data: data, 1)
+    stay_quiet = loads.Load.stay_quiet
+
+    def say_one_more(work: loads.Load) -> None:
+        posts.extend(member.post for member in service.members)
+        posts[1](b"the end\n".rjust(LINE))
+        server.flusher.flush()
+        stay_quiet(work)
+
+    monkeypatch.setattr(loads.Load, "stay_quiet", say_one_more)
+    server = serve(chatlib.ThreadingServer, service=service)
+    with pytest.raises(Failed, match="client 1: "):
+        load(order_for(server))
+
+
+class Muttering(chatlib.Shout):
+    """Does something wrong to its answers, once 100 lines have gone well."""
+
+    def __init__(self, fault: Callable[[bytes], bytes]) -> None:
+        super().__init__()
+        self.fault = fault
+        self.lines = 0
+
+    def answer(self, member: chatlib.Member, lines: list[str]) -> None:
+        self.lines += len(lines)
+        data = chatlib.encode(line.upper() for line in lines)
+        member.post(self.fault(data) if self.lines > 100 else data)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_faulty_answer_is_caught(fault: str, serve: Serve) -> None:
+    """In `shout`, each client compares what comes with its own lines in upper case."""
+    spoil, word = FAULTS[fault]
+    if fault == "changes":  # in upper case there is another fox
+        spoil = bytes.swapcase
+    server = serve(chatlib.SelectorServer, service=Muttering(spoil))
+    with pytest.raises(Failed, match=f"client \\d: .*({word})"):
+        load(order_for(server, dialect="shout", senders=4))
+
+
+def test_a_crowd_that_is_not_answered_is_a_failure(serve: Serve) -> None:
+    """A server that answers nobody is not measured; it is said who waited."""
+    server = serve(chatlib.SelectorServer, service=chatlib.Broadcast())
+    with pytest.raises(Failed, match="client 0: was not answered within"):
+        crowd_within(0.3, lambda: load(order_for(server, dialect="shout", senders=4)))
+
+
+def crowd_within(seconds: float, work: Callable[[], object]) -> None:
+    """Does it with less patience for a crowd to get in."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(crowd, "JOIN_WITHIN", seconds)
+        work()
+
+
+def test_a_server_that_serves_one_at_a_time_lets_no_crowd_in(serve: Serve) -> None:
+    """It is said that not all were served, and it does not take long."""
+    server = serve(chatlib.SyncServer, service=chatlib.Broadcast())
+    with pytest.raises(Failed, match="not all of 4 clients were served"):
+        crowd_within(0.3, lambda: load(order_for(server)))
+
+
+def test_a_server_that_ends_is_noticed(serve: Serve) -> None:
+    """A client that is disconnected says so."""
+    server = serve(chatlib.SelectorServer, service=chatlib.Broadcast(), limits=chatlib.Limits(clients=2))
+    with pytest.raises(
+        Failed, match=r"client \d: (the server has ended|the connection broke|it cannot send)"
+    ):
+        load(order_for(server))
+
+
+def test_nobody_listens_is_a_failure(serve: Serve) -> None:
+    """It is said which client could not connect."""
+    server = serve(chatlib.SelectorServer)
+    order = order_for(server)
+    chatlib.stop(server)
+    with pytest.raises(Failed, match="client 0 cannot connect: "):
+        load(order)
+
+
+@pytest.mark.parametrize("changes", [{"senders": 3}, {"window": 1}, {"dialect": "shout", "senders": 4}])
+def test_a_good_server_passes(changes: dict[str, Any], several: Any, serve: Serve) -> None:
+    """With several senders, whose lines mix, with one line under way, and in upper case: all is verified."""
+    service = chatlib.Shout() if "dialect" in changes else chatlib.Broadcast()
+    figures = load(order_for(serve(several, service=service), **changes))
+    assert figures.deliveries_per_s > 0
+    assert 0 < figures.p50_us <= figures.p99_us
+    assert figures.connects_per_s > 0
+    assert figures.load_busy > 0
+
+
+def test_the_lines_of_two_senders_are_told_apart() -> None:
+    """No line of one can pass for another, until they repeat after more than can be under way."""
+    streams = [DIALECTS["broadcast"].back(sender) for sender in range(3)]
+    frames = [frame for stream in streams for frame in stream.frames]
+    assert len(set(frames)) == 3 * PERIOD
+    assert {len(frame) for frame in frames} == {LINE}
+
+
+def test_a_stream_repeats() -> None:
+    """A part of it can begin anywhere."""
+    stream = DIALECTS["shout"].back(0)
+    assert stream.part(PERIOD - 1, 2) == stream.frames[-1] + stream.frames[0]
+    assert stream.goes_on_with(5 * PERIOD + 7, stream.part(7, 300))
+    assert not stream.goes_on_with(8, stream.part(7, 300))
+
+
+def test_a_percentile_counts_lines() -> None:
+    """99 lines that took 1 ms, and one that took 5."""
+    latencies = Latencies()
+    latencies.add(0.005, 1)
+    latencies.add(0.001, 99)
+    assert [latencies.percentile(part) for part in (0.5, 0.99, 1.0)] == [0.001, 0.001, 0.005]
+
+
+def test_two_models_are_measured_and_drawn() -> None:
+    """As a lesson does it: records, a picture on one line, and text that is the same each time."""
+    told: list[tuple[str, int, int, int]] = []
+    results = measure(["threading", "selectors"], (1, 3), seconds=0.05, progress=lambda *at: told.append(at))
+    assert results.passed
+    assert [(server, n) for server, n, *_ in told] == [
+        *(("threading", 1), ("selectors", 1)),
+        *(("floor", 3), ("threading", 3), ("selectors", 3)),
+    ]
+    assert results.figures("selectors", 3).deliveries_per_s > 0
+    with pytest.raises(KeyError, match="2 clients are the least"):
+        results.figures("selectors", 1)
+    with pytest.raises(FrozenInstanceError):
+        results.rows = ()  # type: ignore[misc]
+    shown = results._repr_mimebundle_()
+    assert shown["text/plain"].splitlines()[0] == "floor, threading, selectors"
+    assert "\n" not in shown["image/svg+xml"]
+
+
+def test_a_server_that_serves_one_client_is_measured_with_one() -> None:
+    """In `shout`, where nobody has to hear anybody else."""
+    results = measure(["sync"], (2, 3), service="shout", seconds=0.05)
+    assert [(row.server, row.clients) for row in results.rows] == [("floor", 1), ("sync", 1)]
+    assert results.ratio(results.rows[0]) == 1.0
+    assert "all clients send" in str(results)
+
+
+def test_what_cannot_be_measured_is_left_out_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each reason says why, and what to do."""
+    monkeypatch.setenv("PATH", "")
+    shout = replace(PLAN, service="shout")
+    reasons = {
+        ("sync", PLAN): "serves one client at a time",
+        ("forking", PLAN): "share nothing",
+        ("redis", PLAN): "redis-server is not installed",
+        ("redis", shout): "does not shout",
+        ("forking", shout): "too many",
+    }
+    for (server, plan), reason in reasons.items():
+        assert reason in contenders.left_out(server, 1000, plan)
+    assert contenders.left_out("selectors", 1000, PLAN) == ""
+
+
+@pytest.mark.skipif(not shutil.which("redis-server"), reason="redis-server is not installed")
+def test_redis_is_measured() -> None:
+    """Its frames are verified as well, with several publishers."""
+    results = measure([], [4], senders=2, window=4, seconds=0.05, against=["redis"])
+    assert results.passed, str(results)
+    assert results.figures("redis", 4).deliveries_per_s > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"models": ["gevent"]}, "there is no server 'gevent': --models takes sync, "),
+        ({"against": ["ircd"]}, "there is no server 'ircd': --against takes redis"),
+        ({"models": ["sync"]}, "there is nothing to measure: sync: it serves one client at a time"),
+        ({"clients": []}, "the number of clients must be from 1 to 10000, not 0"),
+        ({"clients": [10, 20_000]}, "the number of clients must be from 1 to 10000, not 20000"),
+        ({"senders": 0}, "the number of senders must be from 1 to 60, not 0"),
+        ({"window": 513}, "the window, in lines, must be from 1 to 512"),
+        ({"senders": 60, "window": 100}, "senders times window must be from 1 to 4096"),
+        ({"seconds": float("nan")}, "the time for each measurement, in seconds, must be"),
+        ({"service": "chat"}, "'chat' cannot be measured: broadcast and shout can"),
+    ],
+)
+def test_a_mistake_is_one_clear_sentence(arguments: dict[str, Any], sentence: str) -> None:
+    """Nothing is started; the sentence says what is possible."""
+    with pytest.raises(ValueError) as raised:
+        measure(**arguments)
+    assert sentence in str(raised.value)
+
+
+@pytest.mark.parametrize("numbers", ["", "ten", "10;20", "-5"])
+def test_a_list_that_is_none_is_one_clear_line(numbers: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit status 2, before anything begins."""
+    with pytest.raises(SystemExit) as end:
+        main(["bench", f"--clients={numbers}"])
+    assert end.value.code == 2
+    complaint = capsys.readouterr().err
+    assert "is no list of numbers like 10,100,1000" in complaint
+    assert complaint.count("\n") == 1
+
+
+@POSIX
+def test_too_few_descriptors_are_a_clear_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says how many clients are possible, and how to have more."""
+    import resource
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (200, 200))
+    sentence = "1000 clients need 1064 descriptors, and this system allows 200: ask for at most 136 clients"
+    with pytest.raises(ValueError, match=sentence), descriptors(1000):
+        pass
+
+
+@POSIX
+def test_the_limit_of_descriptors_is_raised_for_a_while() -> None:
+    """As far as needed, and it is what it was before in the end."""
+    import resource
+
+    limit = resource.RLIMIT_NOFILE
+    before = resource.getrlimit(limit)
+    resource.setrlimit(limit, (300, before[1]))
+    try:
+        with descriptors(400):
+            assert resource.getrlimit(limit)[0] == 464
+        assert resource.getrlimit(limit)[0] == 300
+    finally:
+        resource.setrlimit(limit, before)
+
+
+def bench(*arguments: str) -> "subprocess.Popen[str]":
+    """Starts the command."""
+    command = [sys.executable, "-m", "chatlib", "bench", *arguments]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=environment(), stdout=pipe, stderr=pipe, text=True)
+
+
+def test_the_command_prints_a_table_and_writes_two_files(tmp_path: Path) -> None:
+    """The figures as JSON, the picture as SVG; progress goes to stderr."""
+    options = [
+        "--models",
+        "selectors",
+        "--clients",
+        "3",
+        "--seconds",
+        "0.05",
+        "--output",
+        str(tmp_path / "a"),
+    ]
+    with bench(*options) as process:
+        table, told = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0
+    heads = [line.split()[:2] for line in table.splitlines()]
+    assert heads[3:6] == [["clients", "server"], ["3", "floor"], ["3", "selectors"]]
+    assert told.splitlines()[:2] == ["[ 1/2] floor, 3 clients", "[ 2/2] selectors, 3 clients"]
+    content = json.loads((tmp_path / "a" / "bench.json").read_text("utf-8"))
+    assert content["rows"][0]["ratio_to_floor"] == 1.0
+    ElementTree.parse(tmp_path / "a" / "bench.svg")
+
+
+def marked(mark: str) -> list[int]:
+    """Returns the processes that have inherited this mark in their environment."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get("CHATLIB_TEST") == mark:
+                found.append(process.pid)
+    return found
+
+
+@LINUX
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("processes", [1, 3], ids=["starting", "running"])
+def test_ctrl_c_ends_everything_at_once(
+    number: signal.Signals, processes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Status 130, and neither a server nor the load generator is left, even if they were just starting."""
+    monkeypatch.setenv("CHATLIB_TEST", tmp_path.name)
+    options = ["--models", "selectors", "--clients", "3", "--seconds", "50", "--output", str(tmp_path)]
+    with bench(*options) as process:
+        assert process.stderr
+        assert process.stderr.readline() == "[ 1/2] floor, 3 clients\n"
+        deadline = time.monotonic() + DEADLINE
+        while len(marked(tmp_path.name)) < processes:
+            assert time.monotonic() < deadline
+        process.send_signal(number)
+        assert process.wait(DEADLINE) == 130
+        assert process.stderr.read() == "chatlib: stopped\n"
+    assert not marked(tmp_path.name)
+
+
+def test_a_program_that_ends_or_says_nothing_is_a_failure() -> None:
+    """Its last words are told; one that cannot be asked to end is forced."""
+    missing = Program(["no-such-program"])
+    with pytest.raises(Failed, match="cannot run no-such-program: "):
+        missing.start()
+    missing.close()
+    ended = Program(python("-c", "print('alas')"))
+    ended.start()
+    with pytest.raises(Failed, match="the program has ended; its last words: alas"):
+        ended.line_with("listening", DEADLINE)
+    ended.close()
+    deaf = Program(python("-c", "import signal; signal.signal(15, 1); print('ready'); signal.pause()"))
+    deaf.start()
+    deaf.line_with("ready", DEADLINE)
+    with pytest.raises(Failed, match="nothing was heard of it for 0 s"):
+        deaf.line_with("more", 0.1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("chatlib.bench.process.END_WITHIN", 0.1)
+        deaf.close()
+    assert not psutil.pid_exists(deaf.pid)
+
+
+@LINUX
+def test_what_a_process_costs_is_known_without_psutil(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From /proc it is the same, children included."""
+    gauge = Gauge(os.getpid())
+    cpu, memory = gauge.cpu(), gauge.memory()
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    without = Gauge(os.getpid())
+    assert without.cpu() == pytest.approx(cpu, rel=0.5)
+    assert without.memory() == pytest.approx(memory, rel=0.5)
+    assert Gauge(2**22 + 1).cpu() is None
+
+
+def test_the_floor_sends_all_even_if_the_kernel_has_no_room() -> None:
+    """It waits for that receiver: it may, as the load generator reads everybody."""
+    near, far = socket.socketpair()
+    with near, far, ThreadPoolExecutor(1) as pool:
+        near.setblocking(False)
+        far.settimeout(DEADLINE)
+        received = pool.submit(lambda: sum(iter(lambda: len(far.recv(1 << 16)), 0)))
+        floor.send(near, b"x" * (8 << 20))
+        floor.send(near, b"x")
+        assert near.gettimeout() == 0
+        near.shutdown(socket.SHUT_WR)
+        assert received.result(DEADLINE) == (8 << 20) + 1
+
+
+def results_of(*rows: Row) -> Results:
+    """Returns results as if they had been measured."""
+    return Results(PLAN, rows, "a computer")
+
+
+def test_the_table_warns_of_figures_that_mean_little() -> None:
+    """When the load generator was busy all the time, and when neither of the two was."""
+    busy, idle = replace(SOME, load_busy=0.95), replace(SOME, server_busy=0.1, load_busy=0.1)
+    text = str(results_of(Row("floor", 10, busy), Row("selectors", 10, idle)))
+    assert "95%!" in text and "10%?" in text
+    assert "! The load generator itself was busy for more than 90%" in text
+    assert "? For more than 50% of the time neither" in text
+    assert "! " not in str(results_of(Row("floor", 10, SOME)))
+
+
+def test_the_table_tells_who_failed_and_who_was_left_out() -> None:
+    """One line for each reason, with the numbers of clients that it holds for."""
+    left = [Row("sync", n, reason="it waits") for n in (10, 100)]
+    failed = Row("asyncio", 10, reason="client 1: lost", failed=True)
+    results = results_of(Row("floor", 10, SOME), *left, failed)
+    assert "sync was left out: it waits (clients: 10, 100)" in str(results)
+    assert "asyncio FAILED: client 1: lost (clients: 10)" in str(results)
+    assert not results.passed
+    assert results.ratio(failed) is None
+
+
+def test_what_the_system_does_not_say_is_a_dash() -> None:
+    """Neither processor time nor memory: the rest is there."""
+    silent = replace(SOME, cpu_us=None, kib_per_client=None, server_busy=None)
+    [line] = [
+        line for line in str(results_of(Row("floor", 10, silent))).splitlines() if " floor " in line[:20]
+    ]
+    assert line.split().count("-") == 3
+
+
+def test_each_curve_has_a_mark_and_a_name_of_its_own() -> None:
+    """Colour is never the only sign, and no two names overlap."""
+    rows = [Row(name, n, SOME) for name in ("floor", *chatlib.MODELS) for n in (10, 100)]
+    root = ElementTree.fromstring(results_of(*rows).svg())
+    found = plot.curves(tuple(rows), lambda figures: figures.p50_us)
+    assert len({curve.colour for curve in found}) == len({curve.mark for curve in found}) == len(found)
+    texts = [e for e in root.iter() if e.get("class") == "name" and float(e.get("x") or 0) < 620]
+    heights = sorted(float(e.get("y") or 0) for e in texts)
+    assert [e.text for e in texts] and all(b - a >= 23 for a, b in itertools.pairwise(heights))
+
+
+def test_a_picture_of_nothing_and_of_strange_names() -> None:
+    """Neither fails; text is escaped."""
+    ElementTree.fromstring(results_of().svg())
+    root = ElementTree.fromstring(results_of(Row("<script>", 1, SOME)).svg())
+    assert any(e.text == "<script>" for e in root.iter())
+
+
+def test_places_for_names_are_kept_apart_and_on_the_page() -> None:
+    """Near where they were wanted, in the same order."""
+    assert plot.spread([10, 12, 100], 20, 110) == [10, 30, 100]
+    assert plot.spread([100, 105, 108], 20, 110) == [70, 90, 110]
