@@ -107,7 +107,8 @@ def _await_of(task: Any) -> Await | None:
 
     None if it has been woken already, and only has to be run.
     """
-    if (future := getattr(task, "_fut_waiter", None)) is None:
+    future = getattr(task, "_fut_waiter", None)
+    if future is None or future.done():
         return None
     coroutine, place, subject, ends = task.get_coro(), None, "", NOWHERE
     while frame := _frame_of(coroutine):
