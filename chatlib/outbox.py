@@ -35,6 +35,11 @@ class Outbox:
         limit: How much may wait, in bytes.
     """
 
+    __slots__ = (  # there are thousands; and a `__dict__`, for whoever wants to note something about a member
+        *("name", "ended", "closed", "connection", "sender", "_flusher", "_limit", "_owed", "_size"),
+        *("_stalled", "_lock", "__dict__", "__weakref__"),
+    )
+
     def __init__(self, sock: socket.socket, name: str, flusher: "Flusher", limit: int = OUTBOX_LIMIT) -> None:
         self.name = name
         self.ended = ""

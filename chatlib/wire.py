@@ -18,6 +18,8 @@ class LineReader:
         limit: The longest line that is accepted, in bytes.
     """
 
+    __slots__ = ("_limit", "_rest", "overlong")
+
     def __init__(self, limit: int = LINE_LIMIT) -> None:
         self._limit = limit
         self._rest = bytearray()

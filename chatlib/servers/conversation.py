@@ -1,7 +1,6 @@
 """One client from its first line to its last: what surrounds the loop that waits in `recv`."""
 
 import contextlib
-import socket
 import socketserver
 import time
 import traceback
@@ -29,24 +28,11 @@ class Conversation(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         """Talks until the client leaves. Blocks in `recv`, and up to 2 s at the end."""
-        reader = LineReader(self.server.limits.line)
-        with conversation(self.server, self.request) as client:
+        client, reader = self.server.clients[self.request], LineReader(self.server.limits.line)
+        with attended(self.server, client):
             while not client.ended and (data := self.request.recv(CHUNK)):
                 hear(self.server, client, reader, data)
-
-
-@contextlib.contextmanager
-def conversation(server: Server, connection: socket.socket) -> Iterator[Outbox]:
-    """What is `attended`, and the wait at its end: until the client has read its last lines.
-
-    Blocks then for as long as it goes on reading, or up to 2 s.
-    """
-    client = server.clients[connection]
-    with attended(server, client):
-        yield client
-    client.drain(GOODBYE)
-    if client.ended and not client.closed:
-        _linger(connection)
+        last_words(client)
 
 
 @contextlib.contextmanager
@@ -122,11 +108,16 @@ def contained(service: Service, client: Outbox) -> Iterator[None]:
         client.finish("its handler failed")
 
 
-def _linger(connection: socket.socket) -> None:
-    """Reads on for a while: closing over unread bytes would send a reset, which overtakes our last words."""
+def last_words(client: Outbox) -> None:
+    """Waits until a client has taken what it is owed and, if we ended the conversation, has closed.
+
+    Blocks for as long as it goes on reading, or up to 2 s.
+    """
+    client.drain(GOODBYE)
     deadline = time.monotonic() + GOODBYE
     with contextlib.suppress(OSError):
-        while (left := deadline - time.monotonic()) > 0:
-            connection.settimeout(left)
-            if not connection.recv(CHUNK):
+        # Closing over unread bytes would send a reset, which overtakes our last words.
+        while client.ended and not client.closed and (left := deadline - time.monotonic()) > 0:
+            client.connection.settimeout(left)
+            if not client.connection.recv(CHUNK):
                 return

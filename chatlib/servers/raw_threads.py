@@ -5,7 +5,7 @@ from typing import Any
 
 from chatlib.address import Address
 from chatlib.servers.base import Server
-from chatlib.servers.conversation import CHUNK, conversation, hear
+from chatlib.servers.conversation import CHUNK, attended, hear, last_words
 from chatlib.wire import LineReader
 
 
@@ -38,10 +38,11 @@ class RawThreadServer(Server):
 
     def serve(self, connection: socket.socket) -> None:
         """Steps 5 to 7, in the client's own thread. Blocks until the client has left."""
-        reader = LineReader(self.limits.line)
+        client, reader = self.clients[connection], LineReader(self.limits.line)
         try:
-            with conversation(self, connection) as client:  # in `service.members` until it has left
+            with attended(self, client):  # in `service.members` until it has left
                 while not client.ended and (data := connection.recv(CHUNK)):  # 5. receives; b"": it has left
                     hear(self, client, reader, data)  # 6. sends to the others: see `Broadcast.answer`
+            last_words(client)
         finally:
             self.shutdown_request(connection)  # 7. closes

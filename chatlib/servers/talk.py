@@ -20,6 +20,8 @@ class Talk(Outbox):
         name: What the journal calls it.
     """
 
+    __slots__ = ("_has_left", "_heard_all", "_reader", "_server", "deadline", "watched")
+
     def __init__(self, server: Server, connection: socket.socket, name: str) -> None:
         super().__init__(connection, name, server.flusher, server.limits.outbox)
         self._server, self._reader = server, LineReader(server.limits.line)

@@ -24,7 +24,6 @@ class Watch:
 
     def __init__(self, selector: BaseSelector, listener: socket, wakeup: Wakeup) -> None:
         self._selector, self._listener, self._wakeup = selector, listener, wakeup
-        self._talks: set[Talk] = set()
         self._changed: deque[Talk] = deque()
         self._next_look = self._accepts_at = 0.0
         self._paused = False
@@ -34,19 +33,17 @@ class Watch:
     @property
     def all(self) -> list[Talk]:
         """The clients that are watched."""
-        return list(self._talks)
+        return [key.data for key in self._selector.get_map().values() if key.data]
 
     def follow(self, talk: Talk) -> bool:
         """Waits for what a client wants next. Returns False if that is nothing: it is watched no more."""
         wants = talk.wants()
         if wants != talk.watched:
             if not talk.watched:
-                self._talks.add(talk)
                 self._selector.register(talk.connection, wants, talk)
             elif wants:
                 self._selector.modify(talk.connection, wants, talk)
             else:
-                self._talks.discard(talk)
                 self._selector.unregister(talk.connection)
             talk.watched = wants
         self._next_look = min(self._next_look, talk.deadline)
@@ -82,6 +79,6 @@ class Watch:
         if self._paused and self._accepts_at <= now:
             self._selector.register(self._listener, EVENT_READ)
             self._paused = False
-        deadlines = [talk.deadline for talk in self._talks if talk.deadline > now]
+        deadlines = [talk.deadline for talk in self.all if talk.deadline > now]
         self._next_look = min([*deadlines, self._accepts_at if self._paused else now + LONGEST_SLEEP])
-        return [talk for talk in self._talks if talk.deadline <= now]
+        return [talk for talk in self.all if talk.deadline <= now]
