@@ -58,18 +58,20 @@ class Lines:
 
 
 class Echo:
-    """Counts how much of a flood comes back to its speaker, and notices when it is catching up."""
+    """Counts how much of a flood comes back to its speaker, if any does."""
 
     def __init__(self) -> None:
-        self.dots = self._before = 0
+        self.dots = 0
+        self._moved = 0.0
 
     def __call__(self, data: bytes) -> None:
         self.dots += data.count(b".")
+        self._moved = time.monotonic()
 
-    def is_late(self, dots: int) -> bool:
-        """Whether more is on its way to it than to the listener, and some has come since the last look."""
-        moves, self._before = self.dots > self._before, self.dots
-        return moves and dots - self.dots > WINDOW
+    def is_late(self, dots: int, patience: float) -> bool:
+        """Whether much more has come to the listener, and what is missing may still come."""
+        behind = self.dots and dots - self.dots > 4 * WINDOW
+        return bool(behind) and time.monotonic() - self._moved < patience
 
 
 class Flow:
@@ -110,7 +112,7 @@ class Flow:
         start = moved = time.monotonic()
         while self._arrived() < goal - WINDOW // 2 and time.monotonic() - start < seconds:
             before = self._arrived()
-            if not self.echo.is_late(self.lines.dots):
+            if not self.echo.is_late(self.lines.dots, self.stage.pace.patience):
                 self._push(goal)
             self.stage.room.pump(0.01)
             if self._arrived() > before:
