@@ -103,6 +103,8 @@ def stop(server: Serving) -> None:
     if isinstance(server, Server):
         server.server_close()
         ended = threading.current_thread() in server.threads or not server.threads
+        if found and not server.threads:
+            found.thread.join(STOP_WITHIN)  # it has served, and has only to end
     elif found:
         ended = _close_stock(found)
     else:
