@@ -39,10 +39,10 @@ class Journal:
     def __init__(self, remembered: int = REMEMBERED) -> None:
         # Apart from each other: however much is said, who came and left, and why, is not forgotten over it.
         self._remembered = remembered
-        self._said: deque[tuple[int, Entry]] = deque(maxlen=remembered)
-        self._done: deque[tuple[int, Entry]] = deque(maxlen=remembered)
-        self._changed = threading.Condition()
-        self._added = 0
+        self._said: deque[tuple[int, str, str, str, str]] = deque(maxlen=remembered)
+        self._done: deque[tuple[int, str, str, str, str]] = deque(maxlen=remembered)
+        self._added = self._waiting = 0
+        self.after_fork()
 
     def add(self, what: str, who: str, text: str = "") -> None:
         """Records one entry, with the name of the calling thread."""
@@ -52,16 +52,18 @@ class Journal:
         """Records an entry for each text. A flood costs no more than what is kept of it."""
         thread = threading.current_thread().name
         entries = self._said if what == "said" else self._done
-        with self._changed:
+        with self._lock:
             self._added += len(texts)
             kept = texts[-self._remembered :]
-            for number, text in enumerate(kept, self._added - len(kept) + 1):
-                entries.append((number, Entry(what, who, text[:TEXT_LIMIT], thread)))
-            self._changed.notify_all()
+            first = self._added - len(kept) + 1
+            entries.extend([(n, what, who, text[:TEXT_LIMIT], thread) for n, text in enumerate(kept, first)])
+            if self._waiting:
+                self._changed.notify_all()
 
     def after_fork(self) -> None:
-        """In a new process: what another thread held at that moment is free again."""
-        self._changed = threading.Condition()
+        """Makes the lock. In a new process, again: another thread of the old one may have held it."""
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
 
     @property
     def forgotten(self) -> int:
@@ -76,12 +78,16 @@ class Journal:
     def wait_for(self, what: str, who: str | None = None, count: int = 1, timeout: float = 1.0) -> bool:
         """Waits for `count` such entries. Blocks for at most `timeout` seconds; returns whether they came."""
         with self._changed:
-            return self._changed.wait_for(lambda: len(self.find(what, who)) >= count, timeout)
+            self._waiting += 1
+            try:
+                return self._changed.wait_for(lambda: len(self.find(what, who)) >= count, timeout)
+            finally:
+                self._waiting -= 1
 
     def __iter__(self) -> Iterator[Entry]:
         with self._changed:
             numbered = list(heapq.merge(self._said, self._done))
-        return iter([entry for _, entry in numbered])
+        return iter([Entry(*entry) for _, *entry in numbered])
 
     def __len__(self) -> int:
         return len(self._said) + len(self._done)

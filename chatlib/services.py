@@ -65,7 +65,7 @@ class Service:
             self.farewell(member)
 
     def after_fork(self) -> None:
-        """In a new process: what another thread held at that moment is free again."""
+        """In a new process: makes the lock again. Another thread of the old one may have held it."""
         self._lock = threading.RLock()
         self.journal.after_fork()
 
@@ -83,7 +83,7 @@ class Shout(Service):
     """Answers each line in upper case."""
 
     def answer(self, member: Member, lines: list[str]) -> None:
-        member.post(encode(line.upper() for line in lines))
+        member.post(encode([line.upper() for line in lines]))
 
 
 class Broadcast(Service):

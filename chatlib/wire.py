@@ -35,17 +35,28 @@ class LineReader:
         """Takes one chunk of the stream; returns the lines that it completed, without their newlines."""
         if self.overlong:
             return []
-        self._rest += data
-        if b"\n" not in data and len(self._rest) <= self._limit:  # most of a long line: nothing to split yet
-            return []
-        *complete, self._rest = self._rest.split(b"\n")
-        texts = [line.removesuffix(b"\r") for line in complete]
-        fitting = list(itertools.takewhile(lambda text: len(text) <= self._limit, texts))
-        rest_limit = self._limit + self._rest.endswith(b"\r")
-        self.overlong = len(fitting) < len(texts) or len(self._rest) > rest_limit
-        if self.overlong:
+        head, newline, tail = data.rpartition(b"\n")
+        if newline:
+            lines, self._rest = self._split(self._rest + head), bytearray(tail)
+        else:  # most of a long line, perhaps: nothing to split yet
+            lines = []
+            self._rest += data
+        if self.overlong or len(self._rest) > self._limit + self._rest.endswith(b"\r"):
+            self.overlong = True
             self._rest.clear()
-        return [text.decode("utf-8", "replace") for text in fitting]
+        return lines
+
+    def _split(self, whole: bytearray) -> list[str]:
+        if len(whole) > self._limit:  # then one of its lines may be too long
+            lines = whole.split(b"\n")
+            fitting = list(itertools.takewhile(self._fits, lines))
+            self.overlong = len(fitting) < len(lines)
+            return [str(line.removesuffix(b"\r"), "utf-8", "replace") for line in fitting]
+        lines_of_text = whole.decode("utf-8", "replace").split("\n")
+        return [line.removesuffix("\r") for line in lines_of_text] if b"\r" in whole else lines_of_text
+
+    def _fits(self, line: bytearray) -> bool:
+        return len(line.removesuffix(b"\r")) <= self._limit
 
 
 def printable(text: str) -> str:
@@ -55,4 +66,4 @@ def printable(text: str) -> str:
 
 def encode(lines: Iterable[str]) -> bytes:
     """Returns the bytes that carry these lines: UTF-8, a newline after each."""
-    return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
+    return "".join([f"{line}\n" for line in lines]).encode("utf-8", "replace")

@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from chatlib.outbox import Outbox
 from chatlib.servers.base import Server
@@ -92,20 +93,30 @@ def take(server: Server, client: Outbox, reader: LineReader, data: bytes) -> Non
         client.finish("it sent a line that was too long")
 
 
-@contextlib.contextmanager
-def contained(service: Service, client: Outbox) -> Iterator[None]:
-    """Keeps a failure of the service with the client that it failed for."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        places = traceback.extract_tb(error.__traceback__)
+class contained:
+    """Keeps a failure of the service with the client that it failed for.
+
+    A class, because a generator would take as long as all the rest that is done for a line.
+    """
+
+    def __init__(self, service: Service, client: Outbox) -> None:
+        self._service, self._client = service, client
+
+    def __enter__(self) -> None:
+        """There is nothing to do before something has failed."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> bool:
+        if error is None or isinstance(error, KeyboardInterrupt):
+            return False
+        places = traceback.extract_tb(trace)
         own = [place for place in places if not place.filename.startswith(CHATLIB)]
         place = (own or places)[-1]  # the line of the student's service, if it is one
-        reason = traceback.format_exception_only(error)[-1].strip()  # also where `str(error)` fails
-        service.journal.add("failed", client.name, f"{reason} (line {place.lineno}, in {place.name})")
-        client.finish("its handler failed")
+        why = traceback.format_exception_only(error)[-1].strip()  # also where `str(error)` fails
+        self._service.journal.add(
+            "failed", self._client.name, f"{why} (line {place.lineno}, in {place.name})"
+        )
+        self._client.finish("its handler failed")
+        return True
 
 
 def last_words(client: Outbox) -> None:
