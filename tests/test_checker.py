@@ -62,11 +62,17 @@ while True:
 """What many write: it passes on whatever one recv brings."""
 
 
-GOOD = {
-    "lines": ("raw-threads", "Broadcast"),
-    "shout": ("threading", "Shout"),
-    "budget-chat": ("threading", "Chat"),
-}
+GOOD = [
+    ("lines", "raw-threads", "Broadcast"),
+    ("shout", "threading", "Shout"),
+    ("budget-chat", "threading", "Chat"),
+    ("lines", "selectors", "Broadcast"),
+    ("budget-chat", "asyncio", "Chat"),
+]
+PROGRAMS = [
+    ("auto", "raw-threads", "broadcast"),
+    ("shout", "forking", "shout"),
+]
 
 CHILD = """
 import sys, chatlib
@@ -77,15 +83,18 @@ print(chatlib.check(make, dialect).json())
 
 
 @pytest.fixture(scope="module")
-def good() -> dict[str, Any]:
-    """The records of good servers, by dialect; `auto` is a program.
+def good() -> dict[tuple[str, ...], Any]:
+    """The records of good servers: classes, and programs of their own.
 
     Checked at once, in processes of their own: most of the time, each waits.
     """
-    serve = [sys.executable, "-m", "chatlib", "serve", "raw-threads", "--service", "broadcast"]
-    check = ["-m", "chatlib", "check", "--dialect", "auto", "--format", "json", "--"]
-    lines = {dialect: ["-c", CHILD, dialect, *names] for dialect, names in GOOD.items()}
-    lines["auto"] = [*check, *serve, "--port", "{port}"]
+
+    def of_program(dialect: str, model: str, service: str) -> list[str]:
+        serve = [sys.executable, "-m", "chatlib", "serve", model, "--service", service, "--port", "{port}"]
+        return ["-m", "chatlib", "check", "--dialect", dialect, "--format", "json", "--", *serve]
+
+    lines = {names: ["-c", CHILD, *names] for names in GOOD}
+    lines |= {names: of_program(*names) for names in PROGRAMS}
 
     def record(line: list[str]) -> Any:
         command, pipe = [sys.executable, *line], subprocess.PIPE
@@ -98,10 +107,10 @@ def good() -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dialect", GOOD)
-def test_a_good_server_keeps_every_promise(good: dict[str, Any], dialect: str) -> None:
+@pytest.mark.parametrize("names", GOOD, ids="-".join)
+def test_a_good_server_keeps_every_promise(good: dict[tuple[str, ...], Any], names: tuple[str, ...]) -> None:
     """Nothing fails; only what cannot be done inside one process is skipped."""
-    record = good[dialect]
+    record = good[names]
     assert record["passed"], record
     skipped = [case["id"] for case in record["cases"] if case["outcome"] == "skipped"]
     assert skipped == ["lifecycle.descriptors"]
@@ -109,12 +118,19 @@ def test_a_good_server_keeps_every_promise(good: dict[str, Any], dialect: str) -
 
 @POSIX
 @pytest.mark.slow
-def test_a_good_program_keeps_every_promise_also_with_few_descriptors(good: dict[str, Any]) -> None:
-    """As a program of its own nothing is skipped, and its dialect is found out by talking to it."""
-    record = good["auto"]
+@pytest.mark.parametrize("names", PROGRAMS, ids="-".join)
+def test_a_good_program_keeps_every_promise(good: dict[tuple[str, ...], Any], names: tuple[str, ...]) -> None:
+    """As a program of its own nothing is skipped: also not what needs few descriptors."""
+    record = good[names]
     assert record["passed"] and not record["counts"]["skipped"], record
+
+
+@POSIX
+@pytest.mark.slow
+def test_the_dialect_of_a_program_is_found_too(good: dict[tuple[str, ...], Any]) -> None:
+    """By talking to it."""
     spoken = {"name": "lines", "found": True, "echo": False, "name_first": False, "prefix": None}
-    assert record["dialect"] == spoken
+    assert good[PROGRAMS[0]]["dialect"] == spoken
 
 
 def test_a_server_that_is_running_already_is_checked_and_left_running() -> None:
