@@ -240,6 +240,15 @@ def test_two_models_are_measured_and_drawn() -> None:
     assert "\n" not in shown["image/svg+xml"]
 
 
+def test_what_does_not_fit_into_the_time_is_left_out() -> None:
+    """What has begun is measured to its end; the rest has a reason, and no failure is said of it."""
+    results = measure(["selectors", "sync"], (2, 3), seconds=0.05, within=0.001)
+    assert results.passed
+    assert [row.server for row in results.rows if row.figures] == ["floor"]
+    assert [row.reason for row in results.rows if row.server == "selectors"] == ["the time was up"] * 2
+    assert "sync was left out: it serves one client at a time" in str(results)
+
+
 def test_a_server_that_serves_one_client_is_measured_with_one() -> None:
     """In `shout`, where nobody has to hear anybody else."""
     results = measure(["sync"], (2, 3), service="shout", seconds=0.05)
