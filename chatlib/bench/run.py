@@ -50,7 +50,7 @@ def measure(
         window: How many lines each of them may have under way.
         seconds: How long each server is under load.
         against: Servers of others: `redis`.
-        within: Seconds after which no further measurement begins: what is left is left out. None: all is measured.
+        within: Seconds after which no further measurement begins; the rest is left out. If None, nothing is.
         progress: Is told before each measurement which one it is.
 
     Returns:
