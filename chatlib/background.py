@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import socketserver
 import threading
 import time
@@ -178,6 +179,10 @@ def _close_stock(running: Running) -> bool:
     for connection in talking:
         if isinstance(connection, socket):  # by UDP there is no connection
             hang_up(connection)
+    # Those of a ForkingTCPServer: each has a copy of the listener, and server_close would wait for them.
+    for child in list(getattr(running.server, "active_children", None) or ()):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
     threads = [running.thread, ending, *talking.values()]
     if threading.current_thread() in threads:
         return True  # one of its handlers asks: the server ends when that handler returns

@@ -93,9 +93,9 @@ def _stub(found: re.Match[str]) -> str:
 
 
 def films(lesson: NotebookNode) -> list[str]:
-    """Returns the pictures of the films that a lesson shows, as SVG."""
+    """Returns the pictures of the films that a lesson shows, as SVG; curves are none."""
     data = [output.get("data", {}) for cell in lesson.cells for output in cell.get("outputs", ())]
-    return [each["image/svg+xml"] for each in data if "image/svg+xml" in each]
+    return [each["image/svg+xml"] for each in data if "chatfilm" in each.get("image/svg+xml", "")]
 
 
 def tidy(lesson: NotebookNode) -> NotebookNode:

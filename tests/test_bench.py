@@ -240,6 +240,15 @@ def test_two_models_are_measured_and_drawn() -> None:
     assert "\n" not in shown["image/svg+xml"]
 
 
+def test_what_does_not_fit_into_the_time_is_left_out() -> None:
+    """What has begun is measured to its end; the rest has a reason, and no failure is said of it."""
+    results = measure(["selectors", "sync"], (2, 3), seconds=0.05, within=0.001)
+    assert results.passed
+    assert [row.server for row in results.rows if row.figures] == ["floor"]
+    assert [row.reason for row in results.rows if row.server == "selectors"] == ["the time was up"] * 2
+    assert "sync was left out: it serves one client at a time" in str(results)
+
+
 def test_a_server_that_serves_one_client_is_measured_with_one() -> None:
     """In `shout`, where nobody has to hear anybody else."""
     results = measure(["sync"], (2, 3), service="shout", seconds=0.05)
@@ -482,9 +491,11 @@ def test_each_curve_has_a_mark_and_a_name_of_its_own() -> None:
     root = ElementTree.fromstring(results_of(*rows).svg())
     found = plot.curves(tuple(rows), lambda figures: figures.p50_us)
     assert len({curve.colour for curve in found}) == len({curve.mark for curve in found}) == len(found)
-    texts = [e for e in root.iter() if e.get("class") == "name" and float(e.get("x") or 0) < 620]
-    heights = sorted(float(e.get("y") or 0) for e in texts)
-    assert [e.text for e in texts] and all(b - a >= 23 for a, b in itertools.pairwise(heights))
+    [lower] = root.iter("{http://www.w3.org/2000/svg}g")
+    for row in root, lower:  # two panels each
+        texts = [e for e in row if e.get("class") == "name" and float(e.get("x") or 0) < 620]
+        heights = sorted(float(e.get("y") or 0) for e in texts)
+        assert [e.text for e in texts] and all(b - a >= 23 for a, b in itertools.pairwise(heights))
 
 
 def test_a_picture_of_nothing_and_of_strange_names() -> None:
@@ -492,6 +503,13 @@ def test_a_picture_of_nothing_and_of_strange_names() -> None:
     ElementTree.fromstring(results_of().svg())
     root = ElementTree.fromstring(results_of(Row("<script>", 1, SOME)).svg())
     assert any(e.text == "<script>" for e in root.iter())
+
+
+def test_memory_that_the_system_does_not_say_is_not_drawn() -> None:
+    """Nor is a memory of nothing, of which there is no logarithm."""
+    unknown, none = replace(SOME, kib_per_client=None), replace(SOME, kib_per_client=0.0)
+    for figures in unknown, none:
+        ElementTree.fromstring(results_of(Row("selectors", 10, figures)).svg())
 
 
 def test_places_for_names_are_kept_apart_and_on_the_page() -> None:

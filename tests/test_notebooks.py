@@ -132,9 +132,9 @@ def test_an_exercise_has_its_parts(path: Path) -> None:
 
 @run
 def test_hardly_any_output_is_uncompared(path: Path) -> None:
-    """One cell at most: the picture of a server that is never at rest."""
+    """The picture of a server that is never at rest; figures of the reader's computer, and what follows."""
     tagged = [cell for cell in cells(path, "code") if UNCOMPARED in cell.metadata.get("tags", ())]
-    assert len(tagged) <= (path.stem == "06_diagnose")
+    assert len(tagged) <= {"06_diagnose": 1, "12_measure_and_choose": 2}.get(path.stem, 0)
 
 
 def test_there_are_notebooks() -> None:

@@ -3,13 +3,16 @@
 import os
 import signal
 import socket
+import socketserver
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
 import psutil
 import pytest
 from conftest import Connect, Serve
-from faults import POSIX, SOON, eventually
+from faults import POSIX, SOON, environment, eventually
 
 import chatlib
 from chatlib import Broadcast, ForkingServer, Limits, Member, Shout
@@ -142,6 +145,31 @@ def test_a_busy_child_is_killed(serve: Serve, connect: Connect) -> None:
     assert server.service.journal.wait_for("came", timeout=SOON)
     chatlib.stop(server)
     assert not server.threads
+
+
+def test_a_stock_forking_server_is_stopped_with_a_silent_client(connect: Connect) -> None:
+    """Its children are ended, too: each has a copy of the listener, and the port would stay taken."""
+    server = chatlib.start(socketserver.ForkingTCPServer, ("127.0.0.1", 0), socketserver.StreamRequestHandler)
+    with connect(server):
+        assert eventually(lambda: bool(server.active_children))
+        chatlib.stop(server)
+        socket.create_server(server.server_address).close()
+
+
+PRINTS = """
+import os, sys, chatlib
+os.register_at_fork(before=lambda: sys.stdout.write("once "))  # after multiprocessing has flushed
+with chatlib.running(chatlib.ForkingServer) as server, chatlib.connect(server) as alice:
+    alice.send("hello")
+    print(alice.receive())
+"""
+
+
+def test_what_waits_to_be_printed_is_printed_once() -> None:
+    """The buffers are copied, too."""
+    command = [sys.executable, "-c", PRINTS]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=3 * SOON)
+    assert (done.stdout, done.stderr) == ("once HELLO\n", "")
 
 
 def test_short_visits_leave_nothing_behind(serve: Serve) -> None:

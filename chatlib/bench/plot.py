@@ -1,4 +1,4 @@
-"""What was measured, as a picture: two panels of curves, written as SVG. All scales are logarithmic."""
+"""What was measured, as a picture: four panels of curves, written as SVG. All scales are logarithmic."""
 
 import html
 import math
@@ -12,7 +12,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKS = ("circle", "square", "triangle", "diamond", "cross", "plus")
 GREY = "#555"
 
-WIDTH, HEIGHT = 1240, 520
+WIDTH, HEIGHT = 1240, 1040
 TOP, BOTTOM = 70, 440
 STYLE = (
     "text{font:18px system-ui,'DejaVu Sans',sans-serif;fill:#111}"
@@ -60,27 +60,39 @@ def picture(rows: tuple[Row, ...], service: str) -> str:
     what = "answers" if service == "shout" else "deliveries"
     rate = curves(rows, lambda figures: figures.deliveries_per_s)
     late = curves(rows, lambda figures: figures.p99_us)
+    half = curves(rows, lambda figures: figures.p50_us)
+    kept = curves(rows, _kept)
     parts = [
         _panel(rate, 80, f"{what} per second (more is better)", _count),
         _panel(late, 700, f"99 of 100 {what} within (less is better)", _time),
+        f'<g transform="translate(0 {HEIGHT // 2})">',
+        _panel(kept, 80, "memory for each client (less is better)", _memory),
+        _panel(half, 700, f"half of the {what} within (less is better)", _time),
+        "</g>",
     ]
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">'
-    label = f"<title>{what} per second, and latency, by the number of clients</title>"
+    label = f"<title>{what} per second, latency and memory, by the number of clients</title>"
     paper = f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>'
     return f"{head}{label}<style>{STYLE}</style>{paper}{''.join(parts)}</svg>"
 
 
-def curves(rows: tuple[Row, ...], value: Callable[[Figures], float]) -> list[Curve]:
-    """Returns a curve for each server, the floor first, always in the same colours."""
+def curves(rows: tuple[Row, ...], value: Callable[[Figures], float | None]) -> list[Curve]:
+    """Returns a curve for each server that has values, the floor first, always in the same colours."""
     names = list(dict.fromkeys(row.server for row in rows if row.server != FLOOR))
     looks = {name: (COLOURS[i % 6], MARKS[i % 6]) for i, name in enumerate(names)}
-    found = []
+    drawn = []
     for name in (FLOOR, *names):
         measured = [(row.clients, row.figures) for row in rows if row.server == name and row.figures]
-        points = sorted((float(n), max(value(figures), 1e-3)) for n, figures in measured)
+        known = [(float(n), value(figures)) for n, figures in measured]
+        points = sorted((n, max(found, 1e-3)) for n, found in known if found is not None)
         if points:
-            found.append(Curve(name, tuple(points), *looks.get(name, (GREY, ""))))
-    return found
+            drawn.append(Curve(name, tuple(points), *looks.get(name, (GREY, ""))))
+    return drawn
+
+
+def _kept(figures: Figures) -> float | None:
+    """Returns the memory for a client; with a few clients it may be so little that it was not noticed."""
+    return None if figures.kib_per_client is None else max(figures.kib_per_client, 0.1)
 
 
 def _panel(found: list[Curve], left: int, head: str, unit: Callable[[float], str]) -> str:
@@ -165,6 +177,10 @@ def _count(value: float) -> str:
         if value >= size:
             return f"{value / size:g} {letter}"
     return f"{value:g}"
+
+
+def _memory(kib: float) -> str:
+    return f"{kib:g} KiB"
 
 
 def _time(microseconds: float) -> str:

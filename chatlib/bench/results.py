@@ -44,7 +44,7 @@ class Results:
         return None
 
     def svg(self) -> str:
-        """Returns a picture: deliveries per second, and the latency, by the number of clients."""
+        """Returns a picture: deliveries per second, latency and memory, by the number of clients."""
         return picture(self.rows, self.plan.service)
 
     def json(self) -> str:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import platform
+import time
 from collections.abc import Callable, Iterable, Iterator
 
 from chatlib.bench.contenders import Contender, cells, checked, contender, left_out
@@ -20,6 +21,9 @@ Progress = Callable[[str, int, int, int], object]
 START_WITHIN = 15.0
 """Seconds until a server must say that it listens."""
 
+TIME_IS_UP = "the time was up"
+"""Why it was left out, if it was to be measured within a time."""
+
 
 def measure(
     models: Iterable[str] | None = None,
@@ -30,6 +34,7 @@ def measure(
     window: int = 64,
     seconds: float = 1.0,
     against: Iterable[str] = (),
+    within: float | None = None,
     progress: Progress | None = None,
 ) -> Results:
     """Measures servers, each in a process of its own, under a load that comes from another process.
@@ -45,6 +50,7 @@ def measure(
         window: How many lines each of them may have under way.
         seconds: How long each server is under load.
         against: Servers of others: `redis`.
+        within: Seconds after which no further measurement begins; the rest is left out. If None, nothing is.
         progress: Is told before each measurement which one it is.
 
     Returns:
@@ -61,13 +67,21 @@ def measure(
     if all(left_out(server, n, plan) for server, n in todo):
         raise ValueError(f"there is nothing to measure: {'; '.join(sorted(reasons)) or 'no server is named'}")
     with descriptors(max(plan.clients)), contextlib.closing(Generator()) as generator:
-        return Results(plan, tuple(_rows(todo, plan, generator, progress)), _computer())
+        deadline = float("inf") if within is None else time.monotonic() + within
+        return Results(plan, tuple(_rows(todo, plan, generator, deadline, progress)), _computer())
 
 
 def _rows(
-    todo: list[tuple[str, int]], plan: Plan, generator: Generator, progress: Progress | None
+    todo: list[tuple[str, int]],
+    plan: Plan,
+    generator: Generator,
+    deadline: float,
+    progress: Progress | None,
 ) -> Iterator[Row]:
     for place, (server, clients) in enumerate(todo, 1):
+        if time.monotonic() > deadline and not left_out(server, clients, plan):
+            yield Row(server, clients, reason=TIME_IS_UP)
+            continue
         if progress:
             progress(server, clients, place, len(todo))
         yield _row(server, clients, plan, generator)

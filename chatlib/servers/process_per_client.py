@@ -52,6 +52,7 @@ class ForkingServer(Server, Forking):  # type: ignore[misc]
         self.after_fork(request)
         with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C reaches the whole family
             self.finish_request(request, client_address)
+        os._exit(0)  # or what the parent was about to print, also copied, would be printed a second time
 
     def reap(self, request: socket) -> None:
         """In the parent: a child has ended, and with it the conversation."""
