@@ -148,11 +148,16 @@ class InsideInstance:
         And a connection that was forgotten must not end while the descriptors of a later server are counted.
         """
         for thing in gc.get_objects():
-            if issubclass(type(thing), socket.socket):
-                with contextlib.suppress(OSError):
-                    if thing.getsockname()[1:2] == (self.address[1],):
-                        thing.shutdown(socket.SHUT_RDWR)  # wakes who waits in it; close does not
-                        thing.close()
+            if issubclass(type(thing), socket.socket) and self._is_ours(thing):
+                with contextlib.suppress(OSError):  # it has been reset
+                    thing.shutdown(socket.SHUT_RDWR)  # wakes who waits in it; close does not
+                thing.close()
+
+    def _is_ours(self, sock: socket.socket) -> bool:
+        try:
+            return bool(sock.getsockname()[1:2] == (self.address[1],))
+        except OSError:  # it has been closed
+            return False
 
     def _threads(self) -> list[threading.Thread]:
         others = {*self._before, threading.current_thread()}

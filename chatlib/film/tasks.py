@@ -74,14 +74,16 @@ def _compare(loop: Any, now: float) -> None:
     tasks = heapq.nsmallest(MOST, sys.modules["asyncio"].all_tasks(loop), key=_age)
     awaits = {_waiter_of(task): _await_of(task) for task in tasks}
     before = _suspended.setdefault(loop, {})
+    over = []
     for who, (what, call) in list(before.items()):
-        if awaits.get(who) != what:
+        if awaits.get(who) != what or what.future.done():  # done: it is awake, and only has to be run
+            over.append(what)
             with contextlib.suppress(KeyError):  # the race: a film that begins looks, too
                 del before[who]
                 conclude(call, now)
             under_way.pop(who, None)
     for who, found in awaits.items():
-        if found and who not in before:
+        if found and who not in before and found not in over:
             call = Call("await", found.subject, found.ends, who, number_of(who), now, found.place)
             before[who] = found, call
             under_way[who] = call
@@ -107,8 +109,7 @@ def _await_of(task: Any) -> Await | None:
 
     None if it has been woken already, and only has to be run.
     """
-    future = getattr(task, "_fut_waiter", None)
-    if future is None or future.done():
+    if (future := getattr(task, "_fut_waiter", None)) is None:
         return None
     coroutine, place, subject, ends = task.get_coro(), None, "", NOWHERE
     while frame := _frame_of(coroutine):
