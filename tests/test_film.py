@@ -258,6 +258,20 @@ def test_a_task_that_awaits_the_same_again_has_waited_twice(film: Film) -> None:
     assert [span.subject for span in film.spans if span.thread == "task nap"] == ["sleep"] * 3
 
 
+def test_a_task_that_is_awake_waits_no_more(film: Film) -> None:
+    """Also if it then blocks its whole loop, which cannot look at it meanwhile."""
+
+    async def nap() -> None:
+        await asyncio.sleep(0.001)
+        time.sleep(0.01)
+
+    with another(asyncio.run, nap(), name="the loop"):
+        pass
+    [awaited] = [span for span in film.spans if span.thread == "task nap"]
+    [slept] = [span for span in film.spans if span.call == "sleep"]
+    assert awaited.end is not None and awaited.end <= slept.start
+
+
 def test_what_a_task_awaited_is_forgotten_with_its_loop(film: Film) -> None:
     """No task that is over is said to wait, and the next film begins with none."""
 
