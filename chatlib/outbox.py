@@ -14,6 +14,9 @@ from chatlib.wakeup import Wakeup
 OUTBOX_LIMIT = 1_048_576
 """Bytes that may wait for one client before it counts as a slow reader and is cut off."""
 
+PIECES = 1000
+"""How many posts may wait side by side for a stalled client, before they are joined."""
+
 ROUNDS = 3
 """How often one thread sends what others have posted meanwhile, before somebody else has to."""
 
@@ -24,9 +27,9 @@ PlainSelector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 class Outbox:
     """The bytes that one client is owed, in order, and the name that it goes by.
 
-    `post` adds to them and `Flusher.flush` sends what the kernel takes at once. The rest waits here, and the
-    flusher's thread sends it as the client reads on. When more than `limit` bytes wait, the client is cut
-    off.
+    `post` adds to them and `Flusher.flush` sends what the kernel takes at once. The rest waits here, and
+    whoever has adopted it, the flusher's thread or the event loop, sends it as the client reads on. When more
+    than `limit` bytes wait, the client is cut off.
 
     Args:
         sock: The connection. Another thread may go on receiving from it, with a time limit (`settimeout`).
@@ -68,7 +71,11 @@ class Outbox:
         return self._stalled
 
     def post(self, data: bytes) -> None:
-        """Adds bytes to what is owed. Never waits; does nothing once the conversation has ended."""
+        """Adds bytes to what is owed. Never waits; does nothing once the conversation has ended.
+
+        Raises:
+            TypeError: It is text.
+        """
         if isinstance(data, str):
             raise TypeError("a member is sent bytes: write member.post(chatlib.encode([text]))")
         with self._lock:
@@ -78,6 +85,8 @@ class Outbox:
                 self._flusher.posted.append(self)
             self._owed.append(data)
             self._size += len(data)
+            if self._stalled and len(self._owed) > PIECES:
+                self._owed = [b"".join(self._owed)]  # an object takes more memory than a short line
             if self._size > self._limit:
                 self._send()  # perhaps it is not the client that is slow, but whoever should have flushed
                 if self._size > self._limit:
@@ -118,13 +127,15 @@ class Outbox:
 
         Blocks for as long as that takes.
         """
-        if not self._stalled:
-            leave = 0  # no thread has adopted us, perhaps there was none: nobody else sends the rest
-        if self._size <= leave:
+
+        def is_too_much() -> bool:  # if nobody has adopted us, nobody else sends the rest
+            return self._size > (leave if self._stalled else 0)
+
+        if not is_too_much():
             return
         with PlainSelector() as selector, contextlib.suppress(OSError, ValueError):  # closed meanwhile
             selector.register(self.sender, selectors.EVENT_WRITE)
-            while self._size > leave and selector.select(patience):
+            while is_too_much() and selector.select(patience):
                 self.resume()
 
     def close(self) -> None:
@@ -150,7 +161,8 @@ class Outbox:
                     self._owed.clear()
             if self.ended and not self._owed and not self.closed:
                 # Half-close: the client sees the end and leaves, which wakes the thread that waits in `recv`.
-                self.sender.shutdown(socket.SHUT_WR)
+                with contextlib.suppress(OSError):  # macOS: this half is shut already
+                    self.sender.shutdown(socket.SHUT_WR)
         except BlockingIOError:
             pass
         except OSError as error:  # the client has gone; the thread that reads from it will hear so, too
@@ -272,7 +284,7 @@ class Flusher:
             wakeup = Wakeup()
         except OSError:  # out of descriptors
             return False
-        thread = threading.Thread(target=self._run, args=(wakeup,), name="sends to slow readers", daemon=True)
+        thread = threading.Thread(target=self._run, args=(wakeup,), name="the flusher", daemon=True)
         try:
             thread.start()
         except RuntimeError:  # out of threads
@@ -334,5 +346,11 @@ class LoopFlusher(Flusher):
         self._changed(outbox)
         return True
 
-    def _hand_over(self) -> bool:
-        return False  # there is only one thread
+    def flush(self) -> None:
+        """Sends what has been posted. Waits for another thread that is sending, which never waits itself.
+
+        So what was posted before has been sent then, as far as there was room: coroutines wait for that.
+        """
+        with self._turn:
+            while self.posted:
+                self.posted.popleft().flush()

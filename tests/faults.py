@@ -141,7 +141,7 @@ def open_descriptors() -> int:
 
 def server_threads() -> list[threading.Thread]:
     """The threads of any server of ours that are alive, by their names."""
-    names = ("the server", "serves ", "sends to slow readers")
+    names = ("the server", "serves ", "the flusher")
     return [thread for thread in threading.enumerate() if thread.name.startswith(names)]
 
 

@@ -80,7 +80,7 @@ def pattern(size: int) -> bytes:
 
 
 def senders() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "sends to slow readers"]
+    return [thread for thread in threading.enumerate() if thread.name == "the flusher"]
 
 
 def test_nothing_is_sent_before_a_flush(flusher: Flusher, line: Connect) -> None:
@@ -377,7 +377,7 @@ def test_draining_after_closing_returns(flusher: Flusher, line: Connect) -> None
 def test_without_a_thread_the_next_flush_goes_on(flusher: Flusher, line: Connect) -> None:
     """If the flusher's thread cannot be started, nothing is lost: each flush sends what it can (16)."""
     here, data = line(limit=2 * BIG), pattern(BIG)
-    with no_thread_starts("sends to slow readers"):
+    with no_thread_starts("the flusher"):
         here.outbox.post(data)
         flusher.flush()
         assert not senders()
@@ -386,6 +386,18 @@ def test_without_a_thread_the_next_flush_goes_on(flusher: Flusher, line: Connect
     flusher.flush()
     assert len(senders()) == 1
     assert first + read_exactly(here.peer, BIG - 1000) == data
+
+
+def test_many_short_posts_take_no_more_memory_than_they_have_bytes(flusher: Flusher, line: Connect) -> None:
+    """An object for each line would take thirty times as much (12)."""
+    here = line(limit=4 * BIG)
+    here.outbox.post(bytes(BIG))
+    flusher.flush()
+    assert here.outbox.stalled
+    for _ in range(10_000):
+        here.outbox.post(b"x\n")
+    assert here.outbox.owed > 20_000
+    assert len(here.outbox._owed) <= 1001
 
 
 @POSIX
@@ -410,7 +422,7 @@ def test_without_a_descriptor_the_next_flush_goes_on(flusher: Flusher, line: Con
 def test_without_a_thread_draining_loses_nothing(flusher: Flusher, line: Connect) -> None:
     """When a thread can be had again, the next flush sends on, also after a drain in between (16)."""
     here, data = line(limit=2 * BIG), pattern(BIG)
-    with no_thread_starts("sends to slow readers"):
+    with no_thread_starts("the flusher"):
         here.outbox.post(data)
         flusher.flush()
         first = read_exactly(here.peer, 50_000)  # so there is room for a little more
@@ -512,7 +524,7 @@ def test_the_thread_goes_idle(flusher: Flusher, line: Connect) -> None:
 
 def test_what_no_thread_has_adopted_is_sent_by_who_drains(flusher: Flusher, line: Connect) -> None:
     """Where no thread or descriptor is left for the flusher, draining sends all: nobody else would."""
-    with no_thread_starts("sends to slow readers"):
+    with no_thread_starts("the flusher"):
         here = line()
         here.outbox.post(bytes(BIG // 4))
         flusher.flush()

@@ -17,7 +17,10 @@ from faults import POSIX, SOON, environment, eventually
 import chatlib
 from chatlib import Broadcast, ForkingServer, Limits, Member, Shout
 
-pytestmark = POSIX
+pytestmark = [
+    POSIX,
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+]
 
 
 class TellsWhere(Shout):
@@ -130,6 +133,30 @@ def test_stopping_ends_every_child(serve: Serve, connect: Connect) -> None:
         pass
 
 
+class Stops(Shout):
+    """A service that stops its server, or rather the copy of it."""
+
+    server: chatlib.Server
+
+    def answer(self, member: Member, lines: list[str]) -> None:
+        self.server.server_close()
+
+
+def test_stopping_from_a_child_ends_that_child_only(
+    serve: Serve, connect: Connect, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It has a copy of the server, not the server (24)."""
+    service = Stops()
+    server = service.server = serve(ForkingServer, service=service)
+    alice, bob = connect(server), connect(server)
+    assert server.service.journal.wait_for("came", count=2, timeout=SOON)
+    alice.send("stop")
+    with pytest.raises(chatlib.Disconnected):
+        alice.receive()
+    assert bob.waits(0.05)
+    assert capfd.readouterr() == ("", "")
+
+
 class Stubborn(Shout):
     """Never answers."""
 
@@ -147,9 +174,16 @@ def test_a_busy_child_is_killed(serve: Serve, connect: Connect) -> None:
     assert not server.threads
 
 
+class Reads(socketserver.StreamRequestHandler):
+    """Waits for a line."""
+
+    def handle(self) -> None:
+        self.rfile.readline()
+
+
 def test_a_stock_forking_server_is_stopped_with_a_silent_client(connect: Connect) -> None:
     """Its children are ended, too: each has a copy of the listener, and the port would stay taken."""
-    server = chatlib.start(socketserver.ForkingTCPServer, ("127.0.0.1", 0), socketserver.StreamRequestHandler)
+    server = chatlib.start(socketserver.ForkingTCPServer, ("127.0.0.1", 0), Reads)
     with connect(server):
         assert eventually(lambda: bool(server.active_children))
         chatlib.stop(server)
@@ -175,12 +209,19 @@ def test_what_waits_to_be_printed_is_printed_once() -> None:
 def test_short_visits_leave_nothing_behind(serve: Serve) -> None:
     """No process, no descriptor (27)."""
     server = serve(ForkingServer)
-    for _ in range(50):
+
+    def visit() -> None:
         with socket.create_connection(server.server_address, SOON) as visitor:
             visitor.sendall(b"hi\n")
             assert visitor.recv(100) == b"HI\n"
+
+    visit()
+    assert server.service.journal.wait_for("left", timeout=SOON)
+    before = psutil.Process().num_fds()  # what the first fork leaves, once, does not count
+    for _ in range(49):
+        visit()
     assert server.service.journal.wait_for("left", count=50, timeout=SOON)
-    assert eventually(lambda: not server.clients)
+    assert eventually(lambda: not server.clients and psutil.Process().num_fds() <= before)
 
 
 def test_one_client_too_many_is_told_so(serve: Serve, connect: Connect) -> None:

@@ -429,6 +429,48 @@ def test_a_silent_client_is_removed_at_the_idle_limit(serve: Serve, model: Model
     assert [entry.text for entry in server.service.journal.find("left")] == ["it was silent for too long"]
 
 
+class Asked(Service):
+    """Answers who asks, and nobody else."""
+
+    def answer(self, member: chatlib.Member, lines: list[str]) -> None:
+        time.sleep(0.001)  # so that a flood comes faster than it is heard
+        if "well?" in lines:
+            member.post(b"well\n")
+
+
+def test_a_flood_leaves_others_their_turn(serve: Serve, several: Model, connect: Connect, plug: Dial) -> None:
+    """Somebody sends without a pause, so its bytes are always there: others are answered all the same."""
+    server = serve(several, service=Asked())
+    flooder, alice, over = plug(server), connect(server), threading.Event()
+
+    def flood() -> None:
+        with contextlib.suppress(OSError):
+            while not over.is_set():
+                flooder.sendall((b"x" * 76 + b"\n") * 1000)
+
+    with contextlib.ExitStack() as stack:
+        flooding = threading.Thread(target=flood, daemon=True)
+        stack.callback(flooding.join, SOON)
+        stack.callback(over.set)
+        flooding.start()
+        assert server.service.journal.wait_for("said", "client 1", timeout=SOON)
+        for _ in range(10):
+            alice.send("well?")
+            assert alice.receive(SOON / 10) == "well"
+
+
+def test_a_refused_client_that_talks_on_is_closed(server: Server, plug: Dial) -> None:
+    """Its last words have a time limit, whatever it still says (6)."""
+    sock = plug(server)
+    sock.sendall(b"x" * 70_000)
+    start = time.monotonic()
+    with contextlib.suppress(ConnectionError):
+        while time.monotonic() < start + SOON:
+            sock.sendall(b"x")
+            time.sleep(0.02)  # it talks on, now and then
+    assert time.monotonic() - start < SOON / 2
+
+
 def test_joining_and_leaving_during_broadcasts(serve: Serve, several: Model, plug: Dial) -> None:
     """Clients come and go while three talk: no broadcast fails, and who stays misses nothing (22)."""
     server = serve(several, service=Broadcast())
@@ -979,8 +1021,8 @@ def test_each_client_has_a_thread_with_its_name(serve: Serve, threaded: Model, c
 
 
 def test_the_names_of_the_models_are_those_of_the_command_line() -> None:
-    """`MODELS` has today's three, by the names that `serve` takes."""
-    assert list(chatlib.MODELS)[:3] == ["sync", "threading", "raw-threads"]
+    """By the names that `serve` takes."""
+    assert list(chatlib.MODELS) == ["sync", "threading", "raw-threads", "forking", "selectors", "asyncio"]
 
 
 def test_socketserver_is_what_they_say_they_are() -> None:

@@ -1,5 +1,6 @@
 """Who is measured: each server's command, the sign that it is ready, and the reason why it is left out."""
 
+import os
 import shutil
 import socket
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from chatlib.bench.process import python
 from chatlib.bench.records import FLOOR, Plan
-from chatlib.servers import MODELS
+from chatlib.servers import MODELS, Limits
 
 AGAINST = ("redis",)
 """Servers of others that can be measured, too."""
@@ -73,6 +74,8 @@ def _with_floor(number: int, measured: bool, pairs: list[tuple[str, int]]) -> li
 
 def left_out(server: str, clients: int, plan: Plan) -> str:
     """Returns the reason why a server is not measured with so many clients; empty if it is."""
+    if os.name != "posix" and clients > Limits().clients:
+        return f"more than {Limits().clients} clients are too many for select on this system"
     if plan.service == "shout":
         return _left_out_of_shout(server, clients)
     if server == "sync":

@@ -3,21 +3,19 @@
 import contextlib
 import itertools
 import socket
-import struct
 import time
 from collections.abc import Iterator
 
 from chatlib.bench.receiver import ROOM, Receiver
 from chatlib.bench.records import Order
 from chatlib.bench.streams import DIALECTS, LINE, PERIOD, Failed, Stream
+from chatlib.client import DISCARD
 
 JOIN_WITHIN = 15.0
 """Seconds until all clients must be served."""
 
 PATIENCE = 0.2
 """Seconds without an answer after which the last client asks again."""
-
-_RESET = struct.pack("ii", 1, 0)
 
 
 @contextlib.contextmanager
@@ -39,7 +37,7 @@ def _connect(order: Order, number: int) -> socket.socket:
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM)
         # When all is over, close with a reset: otherwise thousands of ports would be reserved for a minute.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, DISCARD)
         sock.settimeout(JOIN_WITHIN)
         sock.connect((order.host, order.port))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -50,14 +48,14 @@ def _connect(order: Order, number: int) -> socket.socket:
 
 
 def join(order: Order, clients: list[Receiver]) -> float:
-    """Waits until all clients are served. Returns when they were, by `time.monotonic`.
+    """Waits until all clients are served. Returns when they were, by `time.perf_counter`.
 
     Blocks for at most about `JOIN_WITHIN` seconds.
 
     Raises:
         Failed: Somebody is not served in time.
     """
-    deadline = time.monotonic() + JOIN_WITHIN
+    deadline = time.perf_counter() + JOIN_WITHIN
     served = {"broadcast": _ping, "shout": _shout, "redis": _subscribe}[order.dialect](
         order, clients, deadline
     )
@@ -74,7 +72,7 @@ def _ping(order: Order, clients: list[Receiver], deadline: float) -> float:
         last.say(ping)
         with contextlib.suppress(TimeoutError):
             return _all_hear(others, ping, PATIENCE)
-        if time.monotonic() > deadline:
+        if time.perf_counter() > deadline:
             break
     raise Failed(f"not all of {order.clients} clients were served within {JOIN_WITHIN:.0f} s")
 
@@ -82,7 +80,7 @@ def _ping(order: Order, clients: list[Receiver], deadline: float) -> float:
 def _all_hear(clients: list[Receiver], line: bytes, patience: float) -> float:
     """Waits until all have heard it. Returns when the first did: from then on, it was under way to all."""
     clients[0].wait_for(line, patience)
-    served = time.monotonic()
+    served = time.perf_counter()
     for client in clients[1:]:
         client.wait_for(line, patience)
     return served
@@ -104,11 +102,11 @@ def _subscribe(order: Order, clients: list[Receiver], deadline: float) -> float:
 def _all_answered(order: Order, clients: list[Receiver], answer: bytes, deadline: float) -> float:
     for client in clients:
         try:
-            client.wait_for(answer, max(deadline - time.monotonic(), 0.001))
+            client.wait_for(answer, max(deadline - time.perf_counter(), 0.001))
         except TimeoutError:
             why = f"was not answered within {JOIN_WITHIN:.0f} s, among {order.clients} clients"
             raise client.fail(why) from None
-    return time.monotonic()
+    return time.perf_counter()
 
 
 def expect(order: Order, clients: list[Receiver]) -> None:
@@ -116,7 +114,8 @@ def expect(order: Order, clients: list[Receiver]) -> None:
     dialect = DIALECTS[order.dialect]
     if dialect.service == "shout":
         stream = dialect.back(0)
-        for client in clients:  # each begins elsewhere, so that nobody's answer passes for another's
+        # Each begins elsewhere, so that nobody's answer passes for another's.
+        for client in clients[: order.senders]:
             client.expect({client.number: stream}, 0, client.number)
         return
     streams = {sender: dialect.back(sender) for sender in range(order.senders)}

@@ -51,6 +51,11 @@ class Limits:
     """Seconds of silence after which a client counts as gone: more than 0, and at most 24 days, which is the
     longest that a socket can wait. On a `SyncServer` the others wait that long."""
 
+    @property
+    def lead(self) -> int:
+        """Bytes that a client may be owed and still be heard: beyond that, it must read first."""
+        return self.outbox // 2
+
     def __post_init__(self) -> None:
         if not 0 < self.idle <= LONGEST_WAIT:
             raise ValueError(
@@ -82,9 +87,10 @@ def set_options(connection: Socket) -> None:
 class Server:
     """A listener's life: `serve_forever`, `shutdown`, `server_close`; and who is connected meanwhile.
 
-    A kind of server adds three methods: `listen`, `get_request` and its way to wait, `process_request`. They
-    are declared and not defined here: a definition would hide the one of `socketserver`, which comes second.
-    Of socketserver's other hooks, `handle_request`, `verify_request` and `service_actions` are not used.
+    A kind of server adds three methods: `listen`, `get_request` and `process_request`; an event loop replaces
+    `wait`, too. They are declared and not defined here: a definition would hide the one of `socketserver`,
+    which comes second. Of socketserver's other hooks, `handle_request`, `verify_request` and
+    `service_actions` are not used.
 
     Args:
         address: Host and port to listen on. This computer only, and any free port, if not given.
@@ -98,12 +104,14 @@ class Server:
     """
 
     socket: Socket
+    selector: selectors.BaseSelector
+    """What it waits in; there is none before it serves."""
     server_address: Any
     listen: Callable[[Address], None]
     get_request: Callable[[], tuple[Socket, Any]]
     process_request: Callable[[Any, Any], None]
     blocking = True
-    """Whether each client has a thread that waits in its `recv`."""
+    """Whether its sockets block: whoever serves a client then waits in `recv`."""
     allow_reuse_address = os.name == "posix"  # on Windows a second server could then bind, and hear nothing
     request_queue_size = BACKLOG
 
@@ -247,7 +255,10 @@ class Server:
         self.server_close()
 
     def accept(self) -> None:
-        """Accepts a client that has come, and begins to serve it. Waits only while no descriptor is left."""
+        """Accepts a client that has come, and serves it, or begins to: see `process_request`.
+
+        Waits a little if no descriptor is left.
+        """
         try:
             connection, address = self.get_request()
         except (BlockingIOError, ConnectionError):  # the client that woke us has gone again

@@ -1,6 +1,7 @@
 """One client from its first line to its last: what surrounds the loop that waits in `recv`."""
 
 import contextlib
+import os
 import socketserver
 import time
 import traceback
@@ -16,7 +17,8 @@ from chatlib.wire import LineReader, encode
 CHUNK = 65_536
 """Bytes that one `recv` may bring."""
 
-CHATLIB = str(Path(__file__).parent.parent)
+CHATLIB = str(Path(__file__).parent.parent) + os.sep
+"""Where our own files lie, with the separator: chatlib_homework.py is somebody else's."""
 
 GOODBYE = 1.0
 """Seconds for which a leaving client may keep us waiting before it takes more of what it is owed."""
@@ -76,7 +78,7 @@ def hear(server: Server, client: Outbox, reader: LineReader, data: bytes) -> Non
     take(server, client, reader, data)
     server.flusher.flush()
     # A client that sends faster than it reads its answers must read some before it is heard again.
-    client.drain(server.limits.idle, leave=server.limits.outbox // 2)
+    client.drain(server.limits.idle, leave=server.limits.lead)
 
 
 def take(server: Server, client: Outbox, reader: LineReader, data: bytes) -> None:

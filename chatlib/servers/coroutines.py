@@ -51,7 +51,7 @@ class AsyncioServer(OneThread):
                 while not client.ended and (data := await self.receive(client)):
                     take(self, client, reader, data)
                     self.tasks.flush_soon()
-                    await self.tasks.room(client, self.limits.outbox // 2, self.limits.idle)
+                    await self.tasks.drain(client, self.limits.idle, leave=self.limits.lead)
             await self.tasks.last_words(client)
         finally:
             self.tasks.forget(client)

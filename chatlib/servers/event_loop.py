@@ -23,20 +23,22 @@ class SelectorServer(OneThread):
         """The loop: sleeps until somebody is ready, serves all who are, sends what has come of it."""
         with selectors.DefaultSelector() as selector:
             self.watch = Watch(selector, self.socket, wakeup)
-            while not self.stopped:
-                for key, events in selector.select(self.watch.sleep()):
-                    if key.data:
-                        self.serve(key.data, events)
-                    elif key.fileobj is wakeup:
-                        wakeup.clear()
-                    else:
-                        self.accept()
-                self.flusher.flush()
-                for talk in self.watch.due():
+            try:
+                while not self.stopped:
+                    for key, events in selector.select(self.watch.sleep()):
+                        if key.data:
+                            self.serve(key.data, events)
+                        elif key.fileobj is wakeup:
+                            wakeup.clear()
+                        else:
+                            self.accept()
+                    self.flusher.flush()
+                    for talk in self.watch.due():
+                        self.follow(talk)
+            finally:  # also after Ctrl-C
+                for talk in self.watch.all:
+                    talk.cut("the server stopped")
                     self.follow(talk)
-            for talk in self.watch.all:
-                talk.cut("the server stopped")
-                self.follow(talk)
 
     def make_client(self, connection: socket, name: str) -> Talk:
         """Returns what stands for a new client: see `Server.make_client`."""

@@ -23,6 +23,8 @@ class ForkingServer(Server, Forking):  # type: ignore[misc]
 
     Nothing is shared any more: what a service remembers in one copy, the others never see. So `Shout` works
     as ever, `Broadcast` reaches nobody, and the journal here knows who came and left, but not what was said.
+    To fork a process that has other threads is risky: Python 3.12 and later warn of it, and on macOS the
+    system's own libraries may crash.
 
     Raises:
         NotImplementedError: This system cannot fork.
@@ -39,31 +41,34 @@ class ForkingServer(Server, Forking):  # type: ignore[misc]
 
     def process_request(self, request: socket, client_address: Any) -> None:
         """Forks, and returns at once: the child serves this client, the parent accepts the next."""
-        fork = multiprocessing.get_context("fork").Process
-        child = fork(target=self.serve, args=(request, client_address), daemon=True)
+        process = multiprocessing.get_context("fork").Process
+        child = process(target=self.serve, args=(request, client_address), daemon=True)
         child.start()
         self.children[request] = child
         self.service.journal.add("came", self.clients[request].name)
-        self.selector.register(child.sentinel, EVENT_READ, functools.partial(self.reap, request))
+        self.selector.register(child.sentinel, EVENT_READ, functools.partial(self.ended, request))
 
     def serve(self, request: socket, client_address: Any) -> None:
         """In the child: serves this client, then ends."""
         close_other_sockets(request.fileno())
+        self.socket.detach()  # closed just now
+        self.children = {}  # the parent's
         self.after_fork(request)
         with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C reaches the whole family
             self.finish_request(request, client_address)
         os._exit(0)  # or what the parent was about to print, also copied, would be printed a second time
 
-    def reap(self, request: socket) -> None:
+    def ended(self, request: socket) -> None:
         """In the parent: a child has ended, and with it the conversation."""
         self.selector.unregister(self.children[request].sentinel)
-        self.bury(request)
+        self.reap(request)
 
-    def bury(self, request: socket, why: str = "") -> None:
+    def reap(self, request: socket, why: str = "") -> None:
         """Forgets a child that has ended, or ends now."""
         if child := self.children.pop(request, None):
             child.kill()
             child.join()
+            child.close()
             self.service.journal.add("left", self.clients[request].name, why)
             self.shutdown_request(request)
 
@@ -71,4 +76,4 @@ class ForkingServer(Server, Forking):  # type: ignore[misc]
         super()._join(deadline)
         for request, child in list(self.children.items()):
             child.join(max(0.0, deadline - time.monotonic()))
-            self.bury(request, "the server stopped")
+            self.reap(request, "the server stopped")

@@ -1,4 +1,4 @@
-"""A group chat by hand, `socket` and `threading` only: create, bind, listen, accept, receive, send, close."""
+"""A group chat by hand, without `socketserver`: create, bind, listen, accept, receive, send, close."""
 
 import socket
 from typing import Any

@@ -45,7 +45,8 @@ class Talk(Outbox):
         except OSError as error:
             self.cut(reason(error))
             data = b""
-        self._put_off()
+        if not self._has_left:  # afterwards its time runs out, whatever still comes
+            self._put_off()
         self._heard_all = not data
         if data and not self.ended:
             take(self._server, self, self._reader, data)
@@ -75,7 +76,7 @@ class Talk(Outbox):
             # Closing over unread bytes would send a reset, which overtakes our last words: it closes first.
             return EVENT_READ if self.ended and not self._heard_all else 0
         # A client that sends faster than it reads its answers must read some before it is heard again.
-        hears = self.owed <= self._server.limits.outbox // 2
+        hears = self.owed <= self._server.limits.lead
         return (EVENT_READ if hears else EVENT_WRITE) | (EVENT_WRITE if self.stalled else 0)
 
     def _put_off(self) -> None:

@@ -21,14 +21,14 @@ class Tasks:
         self._loop = asyncio.get_running_loop()
         self._tasks: dict[Outbox, asyncio.Task[None]] = {}
         self._moved = asyncio.Event()
-        self._is_near = False
+        self._flush_is_due = False
 
     def start(self, client: Outbox, coroutine: Coroutine[Any, Any, None]) -> None:
         """Starts a client's coroutine, which begins in the next round of the loop."""
         self._tasks[client] = self._loop.create_task(coroutine, name=f"serves {client.name}")
 
     def forget(self, client: Outbox) -> None:
-        """Sends nothing more to it, before its connection is closed."""
+        """Stops watching a client, before its connection is closed."""
         self._loop.remove_writer(client.connection)
         del self._tasks[client]
 
@@ -46,11 +46,11 @@ class Tasks:
 
     def flush_soon(self) -> None:
         """Sends when all who are ready have been heard: what one round has brought travels on together."""
-        if not self._is_near:
-            self._is_near = True
+        if not self._flush_is_due:
+            self._flush_is_due = True
             self._loop.call_soon(self._flush)
 
-    async def room(self, client: Outbox, leave: int, patience: float) -> None:
+    async def drain(self, client: Outbox, patience: float, leave: int = 0) -> None:
         """Waits until a client has taken all but `leave` bytes, or none for `patience` seconds."""
         with contextlib.suppress(TimeoutError):
             while (owed := client.owed) > leave:
@@ -60,7 +60,7 @@ class Tasks:
 
     async def last_words(self, client: Outbox) -> None:
         """Waits until a client has taken what it is owed and, if we ended the conversation, has closed."""
-        await self.room(client, 0, GOODBYE)
+        await self.drain(client, GOODBYE)
         with contextlib.suppress(OSError):
             async with asyncio.timeout(GOODBYE):
                 # Closing over unread bytes would send a reset, which overtakes our last words.
@@ -68,7 +68,8 @@ class Tasks:
                     pass
 
     async def receive(self, client: Outbox) -> bytes:
-        """Returns what a client sends next, as soon as it has come."""
+        """Returns what a client sends next, as soon as it has come, and others have had their turn."""
+        await asyncio.sleep(0)  # or, while data lies ready, `sock_recv` would never let go
         return await self._loop.sock_recv(client.connection, CHUNK)
 
     def _look_after(self, client: Outbox) -> None:
@@ -84,7 +85,7 @@ class Tasks:
         self._wake()
 
     def _flush(self) -> None:
-        self._is_near = False
+        self._flush_is_due = False
         self._flusher.flush()
         self._wake()
 

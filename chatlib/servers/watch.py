@@ -79,6 +79,7 @@ class Watch:
         if self._paused and self._accepts_at <= now:
             self._selector.register(self._listener, EVENT_READ)
             self._paused = False
-        deadlines = [talk.deadline for talk in self.all if talk.deadline > now]
+        talks = self.all
+        deadlines = [talk.deadline for talk in talks if talk.deadline > now]
         self._next_look = min([*deadlines, self._accepts_at if self._paused else now + LONGEST_SLEEP])
-        return [talk for talk in self.all if talk.deadline <= now]
+        return [talk for talk in talks if talk.deadline <= now]
