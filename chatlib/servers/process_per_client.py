@@ -68,7 +68,6 @@ class ForkingServer(Server, Forking):  # type: ignore[misc]
         if child := self.children.pop(request, None):
             child.kill()
             child.join()
-            child.close()
             self.service.journal.add("left", self.clients[request].name, why)
             self.shutdown_request(request)
 
