@@ -53,11 +53,10 @@ class Outbox:
         """The same connection, in a form that never waits."""
         self._flusher = flusher
         self._limit = limit
-        self._owed: list[
-            bytes
-        ] = []  # one object, posted to a thousand clients, is not copied a thousand times
+        # A list: one object, posted to a thousand clients, is not copied a thousand times.
+        self._owed: list[bytes] = []
         self._size = 0  # of all these, in bytes
-        self._stalled = False  # the kernel's buffer is full: until it is empty, the flusher's thread sends
+        self._stalled = False  # the kernel's buffer is full: until nothing is owed, who has adopted us sends
         self._lock = threading.Lock()
 
     @property

@@ -126,7 +126,7 @@ class Flow:
     @property
     def part(self) -> float:
         """Which part of what was sent has arrived."""
-        return min(lines.dots for lines in self.pacing) * LENGTH / (LENGTH - 15) / max(1, self.sent)
+        return self._heard() / max(1, self.sent)
 
     def rest(self) -> bytes:
         """Returns what is still to be sent of the last lines."""
@@ -143,7 +143,11 @@ class Flow:
         return Broken(expected, f"after {self._arrived() / MEGABYTE:.0f} MB {what}", certain=bool(ended))
 
     def _arrived(self) -> int:
-        return int(min(lines.dots for lines in self.pacing) * LENGTH / (LENGTH - 15) / self.kept)
+        return int(self._heard() / self.kept)
+
+    def _heard(self) -> float:
+        """Bytes of the flood, told by their dots, that have come to the one who is furthest behind."""
+        return min(lines.dots for lines in self.pacing) * LENGTH / (LENGTH - 15)
 
     def _compare_numbers(self) -> None:
         if len(set(self.lines.numbers)) < len(self.lines.numbers):

@@ -20,6 +20,9 @@ CHUNK = 65_536
 CHATLIB = str(Path(__file__).parent.parent) + os.sep
 """Where our own files lie, with the separator: chatlib_homework.py is somebody else's."""
 
+SILENT = "it was silent for too long"
+"""Why a client was cut off that has reached the limit on silence."""
+
 GOODBYE = 1.0
 """Seconds for which a leaving client may keep us waiting before it takes more of what it is owed."""
 
@@ -70,7 +73,7 @@ def end(server: Server, client: Outbox) -> None:
 def reason(error: OSError) -> str:
     """Says why `recv` has failed. A time limit of the system has a number, the limit on silence has none."""
     silent = isinstance(error, TimeoutError) and not error.strerror
-    return "it was silent for too long" if silent else error.strerror or "the connection broke"
+    return SILENT if silent else error.strerror or "the connection broke"
 
 
 def hear(server: Server, client: Outbox, reader: LineReader, data: bytes) -> None:
@@ -114,9 +117,8 @@ class contained:
         own = [place for place in places if not place.filename.startswith(CHATLIB)]
         place = (own or places)[-1]  # the line of the student's service, if it is one
         why = traceback.format_exception_only(error)[-1].strip()  # also where `str(error)` fails
-        self._service.journal.add(
-            "failed", self._client.name, f"{why} (line {place.lineno}, in {place.name})"
-        )
+        text = f"{why} (line {place.lineno}, in {place.name})"
+        self._service.journal.add("failed", self._client.name, text)
         self._client.finish("its handler failed")
         return True
 

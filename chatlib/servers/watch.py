@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from selectors import EVENT_READ, BaseSelector
 from socket import socket
 
+from chatlib.servers.conversation import SILENT
 from chatlib.servers.talk import Talk
 from chatlib.wakeup import Wakeup
 
@@ -57,7 +58,7 @@ class Watch:
     def due(self) -> Iterator[Talk]:
         """Yields those who may want something else now; those whose time is over are cut off."""
         for talk in self._late():
-            talk.cut("it was silent for too long")
+            talk.cut(SILENT)
         while self._changed:
             yield self._changed.popleft()
 
