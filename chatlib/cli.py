@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn, cast
 
 from chatlib import background
+from chatlib.bench.contenders import RIVALS
 from chatlib.bench.run import measure
 from chatlib.checker.case import Verdict
 from chatlib.checker.dialect import DIALECTS
@@ -131,7 +132,7 @@ def _parser() -> Parser:
     )
     load.add_argument("--service", choices=("broadcast", "shout"), default="broadcast", help="%(choices)s")
     load.add_argument("--seconds", type=float, default=1.0, help="under load, for each line of the table")
-    load.add_argument("--against", type=_names, default=(), help="servers of others: redis")
+    load.add_argument("--against", type=_names, default=(), help=f"servers of others: {','.join(RIVALS)}")
     load.add_argument("--output", type=Path, default=Path(), metavar="DIR", help="for bench.json, bench.svg")
 
     look = commands.add_parser("doctor", help="say what is missing on this computer, and how to mend it")

@@ -4,14 +4,13 @@ import contextlib
 import itertools
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
@@ -29,9 +28,10 @@ from chatlib.bench.descriptors import descriptors
 from chatlib.bench.gauge import Gauge
 from chatlib.bench.load import load
 from chatlib.bench.process import Program, python
+from chatlib.bench.receiver import Receiver
 from chatlib.bench.records import Order
 from chatlib.bench.sender import Latencies
-from chatlib.bench.streams import DIALECTS, LINE, PERIOD, Failed
+from chatlib.bench.streams import BUFFER, DIALECTS, LINE, PERIOD, Failed
 from chatlib.cli import main
 
 DEADLINE = 30.0
@@ -104,6 +104,62 @@ def test_silence_is_a_loss(victim: int, serve: Serve, monkeypatch: pytest.Monkey
         load(order_for(server))
 
 
+class Echoing(chatlib.Broadcast):
+    """Sends each line to its sender, too, once 100 lines have gone well."""
+
+    lines = 0
+
+    def answer(self, member: chatlib.Member, lines: list[str]) -> None:
+        self.lines += len(lines)
+        super().answer(member, lines)
+        if self.lines > 100:
+            member.post(chatlib.encode(lines))
+
+
+@pytest.mark.parametrize("senders", [1, 2])
+def test_a_sender_that_hears_itself_is_a_failure(senders: int, serve: Serve) -> None:
+    """In `broadcast`, also if it hears others as well."""
+    server = serve(chatlib.SelectorServer, service=Echoing())
+    with pytest.raises(Failed, match=r"client [01]: torn, or a line that was not meant for it"):
+        load(order_for(server, senders=senders))
+
+
+@pytest.fixture
+def hear_nats() -> Iterator[Callable[[bytes], list[int]]]:
+    """Returns what checks such bytes, sent by NATS, and says how many frames came with each read."""
+    dialect, (near, far) = DIALECTS["nats"], socket.socketpair()
+    with near, far:
+        client = Receiver(1, near, dialect.aside)
+        near.settimeout(DEADLINE)
+        client.expect({0: dialect.back(0)}, len(dialect.heard[0]))
+
+        def hear(data: bytes) -> list[int]:
+            far.sendall(data)
+            return [count for _, count in client.hear()]
+
+        yield hear
+
+
+def test_what_a_server_asks_between_two_frames_is_passed_over(
+    hear_nats: Callable[[bytes], list[int]],
+) -> None:
+    """Wherever it is cut; the frames around it are checked."""
+    dialect = DIALECTS["nats"]
+    first, second, *_ = dialect.back(0).frames
+    assert hear_nats(dialect.aside) == []
+    assert hear_nats(first + 2 * dialect.aside + second) == [2]
+    data = dialect.back(0).part(2, 1) + dialect.aside + dialect.back(0).part(3, 1)
+    assert [count for byte in data for count in hear_nats(bytes([byte]))] == [1, 1]
+
+
+def test_what_a_server_asks_within_a_frame_is_a_failure(hear_nats: Callable[[bytes], list[int]]) -> None:
+    """As is any other byte there."""
+    dialect = DIALECTS["nats"]
+    frame = dialect.back(0).frames[0]
+    with pytest.raises(Failed, match="client 1: .* torn"):
+        hear_nats(frame[:20] + dialect.aside + frame[20:])
+
+
 def test_a_line_that_comes_again_at_the_end_is_caught(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """More than was sent is as wrong as less, even if nothing comes after it."""
     posts: list[Post] = []
@@ -152,6 +208,23 @@ def test_a_crowd_that_is_not_answered_is_a_failure(serve: Serve) -> None:
     server = serve(chatlib.SelectorServer, service=chatlib.Broadcast())
     with pytest.raises(Failed, match="client 0: was not answered within"):
         crowd_within(0.3, lambda: load(order_for(server, dialect="shout", senders=4)))
+
+
+def test_a_server_that_says_other_things_for_ever_is_a_failure() -> None:
+    """The answer is waited for until its time is over, and what came instead is not kept."""
+    near, far = socket.socketpair()
+    with ThreadPoolExecutor(1) as pool, near, far:
+        far.setblocking(False)
+        client = Receiver(0, near)
+        waiting = pool.submit(client.wait_for, b"HELLO\n", 0.2)
+        deadline = time.monotonic() + DEADLINE
+        while not waiting.done():
+            assert time.monotonic() < deadline
+            with contextlib.suppress(BlockingIOError):
+                far.send(b"hello\n" * 1000)
+        with pytest.raises(TimeoutError):
+            waiting.result(DEADLINE)
+        assert len(client.rest) <= BUFFER + 6
 
 
 def crowd_within(seconds: float, work: Callable[[], object]) -> None:
@@ -265,6 +338,7 @@ def test_what_cannot_be_measured_is_left_out_with_a_reason(monkeypatch: pytest.M
         ("sync", PLAN): "serves one client at a time",
         ("forking", PLAN): "share nothing",
         ("redis", PLAN): "redis-server is not installed",
+        ("nats", PLAN): "nats-server is not installed",
         ("redis", shout): "does not shout",
         ("forking", shout): "too many",
     }
@@ -273,19 +347,21 @@ def test_what_cannot_be_measured_is_left_out_with_a_reason(monkeypatch: pytest.M
     assert contenders.left_out("selectors", 1000, PLAN) == ""
 
 
-@pytest.mark.skipif(not shutil.which("redis-server"), reason="redis-server is not installed")
-def test_redis_is_measured() -> None:
-    """Its frames are verified as well, with several publishers."""
-    results = measure([], [4], senders=2, window=4, seconds=0.05, against=["redis"])
+@pytest.mark.parametrize("rival", contenders.RIVALS)
+def test_a_rival_is_measured(rival: str) -> None:
+    """Its frames are verified as well, with several senders."""
+    if missing := contenders.left_out(rival, 4, PLAN):
+        pytest.skip(missing)
+    results = measure([], [4], senders=2, window=4, seconds=0.05, against=[rival])
     assert results.passed, str(results)
-    assert results.figures("redis", 4).deliveries_per_s > 0
+    assert results.figures(rival, 4).deliveries_per_s > 0
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         ({"models": ["gevent"]}, "there is no server 'gevent': --models takes sync, "),
-        ({"against": ["ircd"]}, "there is no server 'ircd': --against takes redis"),
+        ({"against": ["ircd"]}, "there is no server 'ircd': --against takes redis, nats"),
         ({"models": ["sync"]}, "there is nothing to measure: sync: it serves one client at a time"),
         ({"clients": []}, "the number of clients must be from 1 to 10000, not 0"),
         ({"clients": [10, 20_000]}, "the number of clients must be from 1 to 10000, not 20000"),

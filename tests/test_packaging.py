@@ -12,6 +12,8 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from chatlib.bench.contenders import RIVALS
+
 ROOT = Path(__file__).resolve().parent.parent
 # What a package's marker is asked on each system: what it says, and the packages that only this one needs.
 SYSTEMS = {
@@ -128,11 +130,14 @@ def test_ci_runs_what_the_readme_says() -> None:
     assert not re.search(r"^\s*(export|\w+=)", script, re.MULTILINE)
 
 
-def test_ci_brings_the_browser_that_its_tests_would_miss() -> None:
-    """Where there is none, those tests are skipped: so CI installs Chromium, and fails if it cannot."""
-    lines = text_of(".ci/run").splitlines()
-    assert "set -e" in lines
-    assert any(re.search(r"apt-get install .*\bchromium\b", line) for line in lines)
+def test_ci_brings_the_programs_that_its_tests_would_miss() -> None:
+    """Without them, some tests are skipped: so CI looks for each, installs it, and fails if it cannot."""
+    script = text_of(".ci/run")
+    assert "set -e" in script.splitlines()
+    programs = {"chromium", *(rival.command[0] for rival in RIVALS.values())}
+    assert set(re.findall(r"command -v (\S+?);? ", script)) == programs
+    [installed] = re.findall(r"apt-get install --quiet --yes (.*)", script)
+    assert set(installed.split()) == programs
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no executable bit")

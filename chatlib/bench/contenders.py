@@ -3,15 +3,12 @@
 import os
 import shutil
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chatlib.bench.process import python
 from chatlib.bench.records import FLOOR, Plan
 from chatlib.servers import MODELS, Limits
-
-AGAINST = ("redis",)
-"""Servers of others that can be measured, too."""
 
 PROCESSES = 200
 """A process for each client: with more than so many clients, it is left out."""
@@ -22,10 +19,10 @@ class Contender:
     """A server that can be started.
 
     Args:
-        command: What starts it.
+        command: What starts it. A rival's holds `{port}`, for the port that it is told to take.
         dialect: What is spoken with it.
         sign: The part of a line that it prints when it is ready. The line ends in its address, unless:
-        port: The port that it was told to take.
+        port: The port that it was told.
     """
 
     command: list[str]
@@ -39,19 +36,25 @@ class Contender:
         return ("127.0.0.1", self.port) if self.port else (host, int(port))
 
 
+RIVALS = {
+    "redis": Contender(
+        ["redis-server", "--bind", "127.0.0.1", "--port", "{port}", "--save", "", "--appendonly", "no"],
+        "redis",
+        "Ready to accept connections",
+    ),
+    "nats": Contender(["nats-server", "--addr", "127.0.0.1", "--port", "{port}"], "nats", "Server is ready"),
+}
+"""Servers of others that can be measured, too."""
+
+
 def contender(server: str, service: str) -> Contender:
     """Returns what starts a server of this name."""
     if server == FLOOR:  # -P: what stands beside the file must not hide the standard library
         return Contender(python("-P", str(Path(__file__).with_name("floor.py")), service), service)
-    if server == "redis":
-        return _redis(_free_port())
+    if server in RIVALS:
+        rival, port = RIVALS[server], _free_port()
+        return replace(rival, command=[word.format(port=port) for word in rival.command], port=port)
     return Contender(python("-m", "chatlib", "serve", server, "--service", service), service)
-
-
-def _redis(port: int) -> Contender:
-    settings = {"port": str(port), "bind": "127.0.0.1", "save": "", "appendonly": "no"}
-    options = [word for name, value in settings.items() for word in (f"--{name}", value)]
-    return Contender(["redis-server", *options], "redis", "Ready to accept connections", port)
 
 
 def _free_port() -> int:
@@ -84,14 +87,14 @@ def left_out(server: str, clients: int, plan: Plan) -> str:
         return "its processes share nothing, so nobody would hear a sender: see --service shout"
     if clients <= plan.least:
         return f"{plan.least + 1} clients are the least: who sends, and one who hears it"
-    if server == "redis" and not shutil.which("redis-server"):
-        return "redis-server is not installed"
+    if server in RIVALS and not shutil.which(program := RIVALS[server].command[0]):
+        return f"{program} is not installed, or not on the PATH"
     return ""
 
 
 def _left_out_of_shout(server: str, clients: int) -> str:
-    if server == "redis":
-        return "Redis passes lines on to others; it does not shout"
+    if server in RIVALS:
+        return "it passes lines on to others; it does not shout"
     if server == "forking" and clients > PROCESSES:
         return f"more than {PROCESSES} processes are too many"
     return ""
@@ -99,7 +102,7 @@ def _left_out_of_shout(server: str, clients: int) -> str:
 
 def checked(models: tuple[str, ...], against: tuple[str, ...]) -> None:
     """Raises ValueError if a name is none of a server."""
-    for names, known, option in (models, tuple(MODELS), "--models"), (against, AGAINST, "--against"):
+    for names, known, option in (models, tuple(MODELS), "--models"), (against, tuple(RIVALS), "--against"):
         for name in names:
             if name not in known:
                 raise ValueError(f"there is no server {name!r}: {option} takes {', '.join(known)}")

@@ -24,7 +24,7 @@ def crowd(order: Order) -> Iterator[list[Receiver]]:
     clients: list[Receiver] = []
     try:
         for number in range(order.clients):
-            clients.append(Receiver(number, _connect(order, number)))
+            clients.append(Receiver(number, _connect(order, number), DIALECTS[order.dialect].aside))
         yield clients
     finally:
         for client in clients:
@@ -56,9 +56,7 @@ def join(order: Order, clients: list[Receiver]) -> float:
         Failed: Somebody is not served in time.
     """
     deadline = time.perf_counter() + JOIN_WITHIN
-    served = {"broadcast": _ping, "shout": _shout, "redis": _subscribe}[order.dialect](
-        order, clients, deadline
-    )
+    served = (_greet if DIALECTS[order.dialect].hello else _ping)(order, clients, deadline)
     for client in clients:
         client.sock.setblocking(False)
     return served
@@ -86,23 +84,15 @@ def _all_hear(clients: list[Receiver], line: bytes, patience: float) -> float:
     return served
 
 
-def _shout(order: Order, clients: list[Receiver], deadline: float) -> float:
-    for client in clients:
-        client.say(b"hello\n")
-    return _all_answered(order, clients, b"HELLO\n", deadline)
-
-
-def _subscribe(order: Order, clients: list[Receiver], deadline: float) -> float:
+def _greet(order: Order, clients: list[Receiver], deadline: float) -> float:
+    """All who will hear lines say hello, until each has been welcomed."""
     dialect = DIALECTS[order.dialect]
-    for client in clients[order.senders :]:
+    listeners = clients[order.senders :] if dialect.receipt else clients
+    for client in listeners:
         client.say(dialect.hello)
-    return _all_answered(order, clients[order.senders :], dialect.welcome, deadline)
-
-
-def _all_answered(order: Order, clients: list[Receiver], answer: bytes, deadline: float) -> float:
-    for client in clients:
+    for client in listeners:
         try:
-            client.wait_for(answer, max(deadline - time.perf_counter(), 0.001))
+            client.wait_for(dialect.welcome, max(deadline - time.perf_counter(), 0.001))
         except TimeoutError:
             why = f"was not answered within {JOIN_WITHIN:.0f} s, among {order.clients} clients"
             raise client.fail(why) from None
@@ -122,7 +112,7 @@ def expect(order: Order, clients: list[Receiver]) -> None:
     for client in clients:
         others = {sender: stream for sender, stream in streams.items() if sender != client.number}
         client.expect(others, len(dialect.heard[0]))
-    if order.dialect == "redis":  # who publishes hears only how many have received it
-        answer = Stream((b":%d\r\n" % (order.clients - order.senders),) * PERIOD)
+    if dialect.receipt:
+        receipts = Stream((dialect.receipt % dialect.receivers(order.clients, order.senders),) * PERIOD)
         for client in clients[: order.senders]:
-            client.expect({client.number: answer}, 0)
+            client.expect({client.number: receipts}, 0)

@@ -190,15 +190,9 @@ def load(order: Order) -> Figures:
             work.finish()
             end = Mark(work.senders, gauge)
             work.stay_quiet()
-    deliveries = (end.lines - start.lines) * _receivers(order)
+    deliveries = (end.lines - start.lines) * DIALECTS[order.dialect].receivers(order.clients, order.senders)
     kib = None if empty is None or full is None else (full - empty) / order.clients
     return _figures(start, end, deliveries, work.latencies, kib, order.clients / (served - began))
-
-
-def _receivers(order: Order) -> int:
-    if order.dialect == "redis":
-        return order.clients - order.senders
-    return 1 if order.dialect == "shout" else order.clients - 1
 
 
 def _figures(

@@ -21,9 +21,10 @@ class Receiver:
     Args:
         number: Which client this is.
         sock: Its connection.
+        aside: What may come between two frames; it is passed over.
     """
 
-    def __init__(self, number: int, sock: socket.socket) -> None:
+    def __init__(self, number: int, sock: socket.socket, aside: bytes = b"") -> None:
         self.number = number
         self.sock = sock
         self.places: dict[int, int] = {}
@@ -31,6 +32,7 @@ class Receiver:
         self.rest = b""
         """The beginning of a frame whose end has not come yet."""
         self._due: dict[int, tuple[int, Stream]] = {}  # by the byte that tells senders apart
+        self._aside = aside
         self._size = 1
         self._mark = 0
 
@@ -52,8 +54,9 @@ class Receiver:
         kept = len(self.rest)
         _buffer[:kept] = self.rest
         count = self._read_into(_view[kept:])
-        whole = (kept + count) // self._size
-        self.rest = bytes(_view[whole * self._size : kept + count])
+        end = self._without_asides(kept + count)
+        whole = end // self._size
+        self.rest = bytes(_view[whole * self._size : end])
         return [self._check(*run) for run in self._runs(whole)] if count else []
 
     def fail(self, why: str) -> Failed:
@@ -68,24 +71,21 @@ class Receiver:
             raise self.fail(f"it cannot send: {error.strerror or error}") from None
 
     def wait_for(self, answer: bytes, patience: float) -> None:
-        """Reads frames of the length of this one until it comes. Blocks for at most `patience` seconds.
+        """Reads until this answer has come. Blocks for at most `patience` seconds.
 
         Raises:
             TimeoutError: It does not come.
         """
         deadline = time.monotonic() + patience
-        while self._exactly(len(answer), deadline) != answer:
-            pass
-
-    def _exactly(self, size: int, deadline: float) -> bytes:
-        while len(self.rest) < size:
-            self.sock.settimeout(max(deadline - time.monotonic(), 0.001))
+        while answer not in self.rest:
+            if (left := deadline - time.monotonic()) <= 0:  # a server may say other things for ever
+                raise TimeoutError
+            self.sock.settimeout(left)
             try:
-                self.rest += self._some(self.sock.recv(size - len(self.rest)))
+                self.rest = self.rest[-len(answer) :] + self._some(self.sock.recv(BUFFER))
             except ConnectionError as error:
                 raise self.fail(f"the connection broke: {error.strerror}") from None
-        frame, self.rest = self.rest, b""
-        return frame
+        self.rest = self.rest.partition(answer)[2]
 
     def _read_into(self, room: memoryview) -> int:
         try:
@@ -100,6 +100,17 @@ class Receiver:
         if not data:
             raise self.fail("the server has ended the connection")
         return data
+
+    def _without_asides(self, end: int) -> int:
+        """Takes out of the buffer what is no frame, but an aside. Returns where the buffer ends then."""
+        while self._aside:
+            at = bytes(_view[: end : self._size]).find(self._aside[:1]) * self._size
+            if at < 0 or not _buffer.startswith(self._aside, at, end):
+                break
+            after = at + len(self._aside)
+            _buffer[at : at + end - after] = _buffer[after:end]
+            end -= len(self._aside)
+        return end
 
     def _runs(self, whole: int) -> Iterator[tuple[int, int, int]]:
         """Yields the runs of frames of one sender: who, from which frame, up to which."""

@@ -49,7 +49,7 @@ def measure(
         senders: How many of the clients send. If None, one in `broadcast`, and all in `shout`.
         window: How many lines each of them may have under way.
         seconds: How long each server is under load.
-        against: Servers of others: `redis`.
+        against: Servers of others: `redis`, `nats`.
         within: Seconds after which no further measurement begins; the rest is left out. If None, nothing is.
         progress: Is told before each measurement which one it is.
 

@@ -69,7 +69,17 @@ class Dialect:
     hello: bytes = b""
     """What a receiver says first, if it has to."""
     welcome: bytes = b""
-    """What it hears then."""
+    """What it hears then, at last."""
+    receipt: bytes = b""
+    """What a sender hears instead of the lines of others: how many have heard its own."""
+    aside: bytes = b""
+    """What a server may ask in between; it is not answered, and a server waits minutes for that."""
+
+    def receivers(self, clients: int, senders: int) -> int:
+        """Returns how many of the clients hear a line."""
+        if self.service == "shout":
+            return 1
+        return clients - (senders if self.receipt else 1)
 
     def out(self, sender: int) -> Stream:
         """Returns what a sender says."""
@@ -98,13 +108,22 @@ _LAST = b"$%d\r\n" % LINE
 
 DIALECTS = {
     "broadcast": Dialect("broadcast"),
-    "shout": Dialect("shout"),
+    "shout": Dialect("shout", hello=b"hello\n", welcome=b"HELLO\n"),
     "redis": Dialect(
         "broadcast",
         said=(b"*3\r\n" + _bulk(b"PUBLISH", b"room") + _LAST, b"\r\n"),
         heard=(b"*3\r\n" + _bulk(b"message", b"room") + _LAST, b"\r\n"),
         hello=b"*2\r\n" + _bulk(b"SUBSCRIBE", b"room"),
         welcome=b"*3\r\n" + _bulk(b"subscribe", b"room") + b":1\r\n",
+        receipt=b":%d\r\n",
+    ),
+    "nats": Dialect(
+        "broadcast",
+        said=(b"PUB room %d\r\n" % LINE, b"\r\n"),
+        heard=(b"MSG room 1 %d\r\n" % LINE, b"\r\n"),
+        hello=b'CONNECT {"verbose":false,"pedantic":false,"echo":false}\r\nSUB room 1\r\nPING\r\n',
+        welcome=b"PONG\r\n",
+        aside=b"PING\r\n",
     ),
 }
 """What is spoken, by name."""
