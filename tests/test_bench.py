@@ -563,10 +563,11 @@ def test_what_the_system_does_not_say_is_a_dash() -> None:
 
 def test_each_curve_has_a_mark_and_a_name_of_its_own() -> None:
     """Colour is never the only sign, and no two names overlap."""
-    rows = [Row(name, n, SOME) for name in ("floor", *chatlib.MODELS) for n in (10, 100)]
+    names = ("floor", *chatlib.MODELS, *contenders.RIVALS)
+    rows = [Row(name, n, SOME) for name in names for n in (10, 100)]
     root = ElementTree.fromstring(results_of(*rows).svg())
     found = plot.curves(tuple(rows), lambda figures: figures.p50_us)
-    assert len({curve.colour for curve in found}) == len({curve.mark for curve in found}) == len(found)
+    assert len({curve.colour for curve in found}) == len({curve.mark for curve in found}) == len(names)
     [lower] = root.iter("{http://www.w3.org/2000/svg}g")
     for row in root, lower:  # two panels each
         texts = [e for e in row if e.get("class") == "name" and float(e.get("x") or 0) < 620]

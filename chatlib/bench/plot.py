@@ -1,16 +1,27 @@
 """What was measured, as a picture: four panels of curves, written as SVG. All scales are logarithmic."""
 
 import html
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from chatlib.bench.records import FLOOR, Figures, Row
 
-# The colours by Okabe and Ito, which colour-blind readers can tell apart; each curve has a mark, too.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-MARKS = ("circle", "square", "triangle", "diamond", "cross", "plus")
-GREY = "#555"
+LOOKS = (
+    ("#0072B2", "m-7 0a7 7 0 1 0 14 0a7 7 0 1 0-14 0z"),  # circle
+    ("#D55E00", "m-6-6h12v12h-12z"),  # square
+    ("#009E73", "m0-8l8 14h-16z"),  # triangle
+    ("#CC79A7", "m0-9l9 9l-9 9l-9-9z"),  # diamond
+    ("#E69F00", "m-6-6l12 12m0-12l-12 12"),  # cross
+    ("#56B4E9", "m-8 0h16m-8-8v16"),  # plus
+    ("#000000", "m0 8l8-14h-16z"),  # triangle, upside down
+    ("#7F3C00", "m-7-7h14l-14 14h14z"),  # hourglass
+)
+"""A colour and a mark for each curve. Colour-blind readers can tell them apart: the colours are those by
+Okabe and Ito, but for yellow, which is too pale on paper: here it is brown."""
+
+FLOOR_LOOK = ("#555", "m-8 0h16")
 
 WIDTH, HEIGHT = 1240, 1040
 TOP, BOTTOM = 70, 440
@@ -29,6 +40,7 @@ class Curve:
     points: tuple[tuple[float, float], ...]
     colour: str
     mark: str
+    """Its outline, as SVG draws it."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +73,12 @@ def picture(rows: tuple[Row, ...], service: str) -> str:
     rate = curves(rows, lambda figures: figures.deliveries_per_s)
     late = curves(rows, lambda figures: figures.p99_us)
     half = curves(rows, lambda figures: figures.p50_us)
-    kept = curves(rows, _kept)
+    memory = curves(rows, _memory_per_client)
     parts = [
         _panel(rate, 80, f"{what} per second (more is better)", _count),
         _panel(late, 700, f"99 of 100 {what} within (less is better)", _time),
         f'<g transform="translate(0 {HEIGHT // 2})">',
-        _panel(kept, 80, "memory for each client (less is better)", _memory),
+        _panel(memory, 80, "memory for each client (less is better)", _kib),
         _panel(half, 700, f"half of the {what} within (less is better)", _time),
         "</g>",
     ]
@@ -79,18 +91,18 @@ def picture(rows: tuple[Row, ...], service: str) -> str:
 def curves(rows: tuple[Row, ...], value: Callable[[Figures], float | None]) -> list[Curve]:
     """Returns a curve for each server that has values, the floor first, always in the same colours."""
     names = list(dict.fromkeys(row.server for row in rows if row.server != FLOOR))
-    looks = {name: (COLOURS[i % 6], MARKS[i % 6]) for i, name in enumerate(names)}
+    looks = {FLOOR: FLOOR_LOOK, **dict(zip(names, itertools.cycle(LOOKS), strict=False))}
     drawn = []
-    for name in (FLOOR, *names):
+    for name, look in looks.items():
         measured = [(row.clients, row.figures) for row in rows if row.server == name and row.figures]
         known = [(float(n), value(figures)) for n, figures in measured]
         points = sorted((n, max(found, 1e-3)) for n, found in known if found is not None)
         if points:
-            drawn.append(Curve(name, tuple(points), *looks.get(name, (GREY, ""))))
+            drawn.append(Curve(name, tuple(points), *look))
     return drawn
 
 
-def _kept(figures: Figures) -> float | None:
+def _memory_per_client(figures: Figures) -> float | None:
     """Returns the memory for a client; with a few clients it may be so little that it was not noticed."""
     return None if figures.kib_per_client is None else max(figures.kib_per_client, 0.1)
 
@@ -122,24 +134,14 @@ def _down(panel: Panel, number: float) -> str:
 def _curve(panel: Panel, curve: Curve) -> str:
     places = [(panel.x(n), panel.y(value)) for n, value in curve.points]
     path = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
-    dashed = "" if curve.mark else ' stroke-dasharray="9 6"'
+    dashed = ' stroke-dasharray="9 6"' if curve.name == FLOOR else ""
     line = f'<path class="curve" stroke="{curve.colour}"{dashed} d="M{path}"/>'
     return line + "".join(_mark(curve, x, y) for x, y in places)
 
 
 def _mark(curve: Curve, x: float, y: float) -> str:
-    shape = {
-        "circle": "m-7 0a7 7 0 1 0 14 0a7 7 0 1 0-14 0z",
-        "square": "m-6-6h12v12h-12z",
-        "triangle": "m0-8l8 14h-16z",
-        "diamond": "m0-9l9 9l-9 9l-9-9z",
-        "cross": "m-6-6l12 12m0-12l-12 12",
-        "plus": "m-8 0h16m-8-8v16",
-        "": "m-8 0h16",
-    }[curve.mark]
-    return (
-        f'<path fill="{curve.colour}" stroke="{curve.colour}" stroke-width="3" d="M{x:.1f} {y:.1f}{shape}"/>'
-    )
+    paint = f'fill="{curve.colour}" stroke="{curve.colour}" stroke-width="3"'
+    return f'<path {paint} d="M{x:.1f} {y:.1f}{curve.mark}"/>'
 
 
 def _names(panel: Panel, found: list[Curve]) -> str:
@@ -179,7 +181,7 @@ def _count(value: float) -> str:
     return f"{value:g}"
 
 
-def _memory(kib: float) -> str:
+def _kib(kib: float) -> str:
     return f"{kib:g} KiB"
 
 
