@@ -154,7 +154,7 @@ def _numbers(text: str) -> tuple[int, ...]:
     numbers = _names(text)
     if not numbers or not all(number.isdecimal() for number in numbers):
         raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers like 10,100,1000")
-    return tuple(sorted({int(number) for number in numbers}))
+    return tuple(map(int, numbers))
 
 
 def _serve(options: argparse.Namespace) -> int:

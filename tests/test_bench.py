@@ -313,6 +313,13 @@ def test_two_models_are_measured_and_drawn() -> None:
     assert "\n" not in shown["image/svg+xml"]
 
 
+def test_what_is_named_twice_is_measured_once() -> None:
+    """Servers, and numbers of clients."""
+    results = measure(["selectors", "selectors"], (3, 2, 3), seconds=0.05, within=0.001)
+    measured = [(row.server, row.clients) for row in results.rows]
+    assert measured == [("floor", 2), ("selectors", 2), ("floor", 3), ("selectors", 3)]
+
+
 def test_what_does_not_fit_into_the_time_is_left_out() -> None:
     """What has begun is measured to its end; the rest has a reason, and no failure is said of it."""
     results = measure(["selectors", "sync"], (2, 3), seconds=0.05, within=0.001)

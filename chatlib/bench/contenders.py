@@ -1,5 +1,6 @@
 """Who is measured: each server's command, the sign that it is ready, and the reason why it is left out."""
 
+import itertools
 import os
 import shutil
 import socket
@@ -62,17 +63,13 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def cells(plan: Plan) -> list[tuple[str, int]]:
+def schedule(plan: Plan) -> list[tuple[str, int]]:
     """Returns what is measured, in order: pairs of a server and a number of clients, the floor first."""
-    pairs = [(server, n) for n in plan.clients for server in (*plan.models, *plan.against)]
-    if plan.service == "shout" and "sync" in plan.models:
-        pairs = [("sync", 1), *(pair for pair in pairs if pair[0] != "sync")]
-    numbers = sorted({n for server, n in pairs if not left_out(server, n, plan)})
-    return [cell for n in sorted({n for _, n in pairs}) for cell in _with_floor(n, n in numbers, pairs)]
-
-
-def _with_floor(number: int, measured: bool, pairs: list[tuple[str, int]]) -> list[tuple[str, int]]:
-    return [(FLOOR, number)] * measured + [pair for pair in pairs if pair[1] == number]
+    pairs: dict[tuple[str, int], None] = {}  # each once, even if somebody names it twice
+    for number, server in itertools.product(plan.clients, (*plan.models, *plan.against)):
+        pairs[server, 1 if (server, plan.service) == ("sync", "shout") else number] = None
+    floors = {(FLOOR, number) for server, number in pairs if not left_out(server, number, plan)}
+    return sorted((*floors, *pairs), key=lambda pair: pair[1])
 
 
 def left_out(server: str, clients: int, plan: Plan) -> str:
@@ -100,7 +97,7 @@ def _left_out_of_shout(server: str, clients: int) -> str:
     return ""
 
 
-def checked(models: tuple[str, ...], against: tuple[str, ...]) -> None:
+def check_names(models: tuple[str, ...], against: tuple[str, ...]) -> None:
     """Raises ValueError if a name is none of a server."""
     for names, known, option in (models, tuple(MODELS), "--models"), (against, tuple(RIVALS), "--against"):
         for name in names:

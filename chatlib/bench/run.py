@@ -6,7 +6,7 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from chatlib.bench.contenders import Contender, cells, checked, contender, left_out
+from chatlib.bench.contenders import Contender, check_names, contender, left_out, schedule
 from chatlib.bench.descriptors import descriptors
 from chatlib.bench.generator import Generator
 from chatlib.bench.process import Program
@@ -43,7 +43,7 @@ def measure(
     longer than 80 s more. Every byte that a client receives is compared with what it should receive.
 
     Args:
-        models: Which, by the names in `chatlib.MODELS`; all of them if None.
+        models: Which, by the names in `chatlib.MODELS`; all of them if None. Each is measured once.
         clients: How many are connected; several numbers for a curve.
         service: `broadcast`: each line goes to all others; or `shout`: it comes back in upper case.
         senders: How many of the clients send. If None, one in `broadcast`, and all in `shout`.
@@ -60,12 +60,13 @@ def measure(
         ValueError: That cannot be measured; the message says why.
     """
     chosen, others = tuple(MODELS if models is None else models), tuple(against)
-    checked(chosen, others)
+    check_names(chosen, others)
     plan = Plan(chosen, tuple(clients), senders, window, service, seconds, others)
-    todo = cells(plan)
-    reasons = {f"{server}: {left_out(server, n, plan)}" for server, n in todo if left_out(server, n, plan)}
-    if all(left_out(server, n, plan) for server, n in todo):
-        raise ValueError(f"there is nothing to measure: {'; '.join(sorted(reasons)) or 'no server is named'}")
+    todo = schedule(plan)
+    reasons = [f"{server}: {why}" for server, n in todo if (why := left_out(server, n, plan))]
+    if len(reasons) == len(todo):
+        why = "; ".join(dict.fromkeys(reasons)) or "no server is named"
+        raise ValueError(f"there is nothing to measure: {why}")
     with descriptors(max(plan.clients)), contextlib.closing(Generator()) as generator:
         deadline = float("inf") if within is None else time.monotonic() + within
         return Results(plan, tuple(_rows(todo, plan, generator, deadline, progress)), _computer())
