@@ -35,7 +35,7 @@ QUIET = 0.03
 """Seconds that are waited at the end for lines that should not come."""
 
 
-class Mark:
+class Snapshot:
     """A moment, and what had been done and used until then.
 
     Args:
@@ -185,10 +185,10 @@ def load(order: Order) -> Figures:
         with contextlib.closing(Load(order, clients)) as work:
             work.run(order.seconds * SETTLE)
             work.latencies.clear()
-            start = Mark(work.senders, gauge)
+            start = Snapshot(work.senders, gauge)
             work.run(order.seconds)
             work.finish()
-            end = Mark(work.senders, gauge)
+            end = Snapshot(work.senders, gauge)
             work.stay_quiet()
     deliveries = (end.lines - start.lines) * DIALECTS[order.dialect].receivers(order.clients, order.senders)
     kib = None if empty is None or full is None else (full - empty) / order.clients
@@ -196,7 +196,7 @@ def load(order: Order) -> Figures:
 
 
 def _figures(
-    start: Mark, end: Mark, deliveries: int, latencies: Latencies, kib: float | None, connects: float
+    start: Snapshot, end: Snapshot, deliveries: int, latencies: Latencies, kib: float | None, connects: float
 ) -> Figures:
     seconds = end.at - start.at
     used = None if start.cpu is None or end.cpu is None else end.cpu - start.cpu

@@ -34,16 +34,16 @@ class Receiver:
         self._due: dict[int, tuple[int, Stream]] = {}  # by the byte that tells senders apart
         self._aside = aside
         self._size = 1
-        self._mark = 0
+        self._tag = 0
 
-    def expect(self, streams: dict[int, Stream], mark: int, place: int = 0) -> None:
+    def expect(self, streams: dict[int, Stream], tag: int, place: int = 0) -> None:
         """Says whose streams it should receive, from which place on.
 
-        Their frames are all of one length, and the byte at `mark` tells them apart.
+        Their frames are all of one length, and the byte at `tag` tells senders apart.
         """
-        self._due = {stream.frames[0][mark]: (sender, stream) for sender, stream in streams.items()}
+        self._due = {stream.frames[0][tag]: (sender, stream) for sender, stream in streams.items()}
         self.places = dict.fromkeys(streams, place)
-        self._size, self._mark = max((stream.size for stream in streams.values()), default=1), mark
+        self._size, self._tag = max((stream.size for stream in streams.values()), default=1), tag
 
     def hear(self) -> list[tuple[int, int]]:
         """Reads once, without waiting. Returns whose frames came, and how many: a pair for each run of them.
@@ -114,18 +114,18 @@ class Receiver:
 
     def _runs(self, whole: int) -> Iterator[tuple[int, int, int]]:
         """Yields the runs of frames of one sender: who, from which frame, up to which."""
-        senders = bytes(_view[self._mark : whole * self._size : self._size])
+        senders = bytes(_view[self._tag : whole * self._size : self._size])
         if senders.count(senders[:1]) == len(senders) > 0:  # the usual case, in one step
             yield senders[0], 0, whole
             return
         for run in _RUN.finditer(senders):
             yield senders[run.start()], run.start(), run.end()
 
-    def _check(self, mark: int, first: int, end: int) -> tuple[int, int]:
+    def _check(self, tag: int, first: int, end: int) -> tuple[int, int]:
         data = _view[first * self._size : end * self._size]
-        if mark not in self._due:
+        if tag not in self._due:
             raise self.fail(f"torn, or a line that was not meant for it: {bytes(data[: self._size])!r}")
-        sender, stream = self._due[mark]
+        sender, stream = self._due[tag]
         if not stream.goes_on_with(self.places[sender], data):
             raise self.fail(stream.explain(self.places[sender], bytes(data)))
         self.places[sender] += end - first

@@ -16,7 +16,7 @@ from chatlib.bench.streams import Failed
 from chatlib.servers import MODELS
 
 Progress = Callable[[str, int, int, int], object]
-"""Is told before each measurement: which server, with how many clients, the how manieth of how many."""
+"""Is told before each measurement: which server, with how many clients, its place, of how many."""
 
 START_WITHIN = 15.0
 """Seconds until a server must say that it listens."""
