@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -22,7 +23,7 @@ from conftest import Serve
 from faults import environment
 
 import chatlib
-from chatlib.bench import Figures, Plan, Results, Row, contenders, crowd, floor, measure, plot
+from chatlib.bench import Figures, Plan, Results, Row, contenders, crowd, floor, measure, plot, run
 from chatlib.bench import load as loads
 from chatlib.bench.descriptors import descriptors
 from chatlib.bench.gauge import Gauge
@@ -454,6 +455,31 @@ def test_the_command_prints_a_table_and_writes_two_files(tmp_path: Path) -> None
     ElementTree.parse(tmp_path / "a" / "bench.svg")
 
 
+LOSING = """
+import chatlib
+
+class Losing(chatlib.Broadcast):
+    def answer(self, member, lines):
+        super().answer(member, [line for line in lines if " 0100 " not in line])
+
+server = chatlib.SelectorServer(service=Losing())
+print("listening on {}:{}".format(*server.server_address), flush=True)
+server.serve_forever()
+"""
+
+
+def test_a_line_that_was_lost_is_exit_status_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The table says who noticed, and there are no figures."""
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(run, "contender", lambda *_: contenders.Contender(python("-c", LOSING), "broadcast"))
+    options = ["--models", "selectors", "--clients", "3", "--seconds", "0.05", "--output", str(tmp_path)]
+    assert main(["bench", *options]) == 1
+    reason = r"selectors FAILED: client \d: line 100 was due, but line 101 came: lost"
+    assert re.search(reason, capsys.readouterr().out)
+
+
 def marked(mark: str) -> list[int]:
     """Returns the processes that have inherited this mark in their environment."""
     found = []
@@ -496,7 +522,8 @@ def test_a_program_that_ends_or_says_nothing_is_a_failure() -> None:
     with pytest.raises(Failed, match="the program has ended; its last words: alas"):
         ended.line_with("listening", DEADLINE)
     ended.close()
-    deaf = Program(python("-c", "import signal; signal.signal(15, 1); print('ready'); signal.pause()"))
+    ignore = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    deaf = Program(python("-c", f"{ignore}; print('ready'); input()"))
     deaf.start()
     deaf.line_with("ready", DEADLINE)
     with pytest.raises(Failed, match="nothing was heard of it for 0 s"):
