@@ -7,7 +7,7 @@ from chatlib.bench.process import Program, python
 from chatlib.bench.records import Figures, Order
 from chatlib.bench.streams import Failed
 
-MORE = 30.0
+GRACE = 30.0
 """Seconds that a measurement may take beyond the load and the joining."""
 
 
@@ -33,7 +33,7 @@ class Generator:
         assert self._program
         try:
             self._program.say(json.dumps(vars(order)))
-            answer = json.loads(self._program.line_with("{", order.seconds + JOIN_WITHIN + MORE))
+            answer = json.loads(self._program.line_with("{", order.seconds + JOIN_WITHIN + GRACE))
         except Failed as error:
             self.close()
             raise Failed(f"the load generator failed: {error}") from None

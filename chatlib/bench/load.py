@@ -22,7 +22,7 @@ DRAIN = 16 * 1024
 SLICE = 4
 """Clients that are read before the watcher is looked at again."""
 
-SETTLE = 0.25
+WARM_UP = 0.25
 """The first part of the time does not count: memory is being found, buffers grow."""
 
 SILENCE = 5.0
@@ -183,7 +183,7 @@ def load(order: Order) -> Figures:
         served = join(order, clients)
         full = gauge.memory()
         with contextlib.closing(Load(order, clients)) as work:
-            work.run(order.seconds * SETTLE)
+            work.run(order.seconds * WARM_UP)
             work.latencies.clear()
             start = Snapshot(work.senders, gauge)
             work.run(order.seconds)

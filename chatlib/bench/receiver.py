@@ -10,6 +10,8 @@ from chatlib.bench.streams import BUFFER, Failed, Stream
 ROOM = 1 << 19
 """Bytes that the kernel may hold for each client, so that no server has to wait until they are read."""
 
+ENDED = "the server has ended the connection"
+
 _buffer = bytearray(BUFFER)
 _view = memoryview(_buffer)
 _RUN = re.compile(rb"(.)\1*", re.DOTALL)
@@ -82,9 +84,12 @@ class Receiver:
                 raise TimeoutError
             self.sock.settimeout(left)
             try:
-                self.rest = self.rest[-len(answer) :] + self._some(self.sock.recv(BUFFER))
+                data = self.sock.recv(BUFFER)
             except ConnectionError as error:
                 raise self.fail(f"the connection broke: {error.strerror}") from None
+            if not data:
+                raise self.fail(ENDED)
+            self.rest = self.rest[-len(answer) :] + data
         self.rest = self.rest.partition(answer)[2]
 
     def _read_into(self, room: memoryview) -> int:
@@ -94,12 +99,9 @@ class Receiver:
             return 0
         except OSError as error:
             raise self.fail(f"the connection broke: {error.strerror}") from None
-        return count or len(self._some(b""))
-
-    def _some(self, data: bytes) -> bytes:
-        if not data:
-            raise self.fail("the server has ended the connection")
-        return data
+        if not count:
+            raise self.fail(ENDED)
+        return count
 
     def _without_asides(self, end: int) -> int:
         """Takes out of the buffer what is no frame, but an aside. Returns where the buffer ends then."""

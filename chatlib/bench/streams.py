@@ -11,7 +11,7 @@ PERIOD = 1024
 BUFFER = 1 << 16
 """Bytes that are read at once."""
 
-NAMES = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 """Each sender's lines begin with its letter."""
 
 
@@ -95,7 +95,7 @@ class Dialect:
 
 def lines(sender: int) -> list[bytes]:
     """Returns the lines of a sender until they repeat."""
-    texts = (f"{NAMES[sender]} {n:04} the quick brown fox jumps over the lazy dog" for n in range(PERIOD))
+    texts = (f"{LETTERS[sender]} {n:04} the quick brown fox jumps over the lazy dog" for n in range(PERIOD))
     return [text.ljust(LINE - 1, ".").encode() + b"\n" for text in texts]
 
 
