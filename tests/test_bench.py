@@ -497,18 +497,18 @@ def test_ctrl_c_ends_everything_at_once(
     number: signal.Signals, processes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Status 130, and neither a server nor the load generator is left, even if they were just starting."""
-    monkeypatch.setenv("CHATLIB_TEST", tmp_path.name)
+    monkeypatch.setenv("CHATLIB_TEST", str(tmp_path))
     options = ["--models", "selectors", "--clients", "3", "--seconds", "50", "--output", str(tmp_path)]
     with bench(*options) as process:
         assert process.stderr
         assert process.stderr.readline() == "[ 1/2] floor, 3 clients\n"
         deadline = time.monotonic() + DEADLINE
-        while len(marked(tmp_path.name)) < processes:
+        while len(marked(str(tmp_path))) < processes:
             assert time.monotonic() < deadline
         process.send_signal(number)
         assert process.wait(DEADLINE) == 130
         assert process.stderr.read() == "chatlib: stopped\n"
-    assert not marked(tmp_path.name)
+    assert not marked(str(tmp_path))
 
 
 def test_a_program_that_ends_or_says_nothing_is_a_failure() -> None:
