@@ -19,9 +19,11 @@ from chatlib.checker.dialect import DIALECTS
 from chatlib.checker.report import points_of
 from chatlib.checker.run import check, chosen_cases
 from chatlib.client import connect
+from chatlib.descriptors import make_room
 from chatlib.diagnosis import doctor
 from chatlib.film.script import film_script
 from chatlib.servers import MODELS
+from chatlib.servers.base import Limits
 from chatlib.services import Broadcast, Chat, Service, Shout
 from chatlib.terminal import Keyboard, chat
 
@@ -163,6 +165,7 @@ def _serve(options: argparse.Namespace) -> int:
     # Both by hand: a program that a shell starts in the background would ignore SIGINT.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: asked_to_stop.put(number))
+    make_room(Limits().clients)
     address, service = (options.host, options.port), SERVICES[options.service]()
     with background.running(MODELS[options.model], address, service) as server:
         print("listening on {}:{}".format(*server.server_address[:2]), flush=True)

@@ -1,6 +1,6 @@
 """What a server heard, in order: a server thread records, and the notebook's own thread prints."""
 
-import heapq
+import itertools
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -38,10 +38,12 @@ class Journal:
 
     def __init__(self, remembered: int = REMEMBERED) -> None:
         # Apart from each other: however much is said, who came and left, and why, is not forgotten over it.
-        self._remembered = remembered
+        # Appending to a deque is atomic, so who adds waits for nobody, and takes no lock for each line.
         self._said: deque[tuple[int, str, str, str, str]] = deque(maxlen=remembered)
         self._done: deque[tuple[int, str, str, str, str]] = deque(maxlen=remembered)
-        self._added = self._waiting = 0
+        self._remembered = remembered
+        self._numbers = itertools.count(1)
+        self._waiting = 0
         self.after_fork()
 
     def add(self, what: str, who: str, text: str = "") -> None:
@@ -49,27 +51,24 @@ class Journal:
         self.add_all(what, who, [text])
 
     def add_all(self, what: str, who: str, texts: Sequence[str]) -> None:
-        """Records an entry for each text. A flood costs no more than what is kept of it."""
-        thread = threading.current_thread().name
+        """Records an entry for each text."""
         entries = self._said if what == "said" else self._done
-        with self._lock:
-            self._added += len(texts)
-            kept = texts[-self._remembered :]
-            first = self._added - len(kept) + 1
-            entries.extend([(n, what, who, text[:TEXT_LIMIT], thread) for n, text in enumerate(kept, first)])
-            if self._waiting:
+        thread = threading.current_thread().name
+        for text in texts:
+            entries.append((next(self._numbers), what, who, text[:TEXT_LIMIT], thread))
+        if self._waiting:  # looked at last: who waits from now on finds the entries
+            with self._changed:
                 self._changed.notify_all()
 
     def after_fork(self) -> None:
         """Makes the lock. In a new process, again: another thread of the old one may have held it."""
-        self._lock = threading.RLock()
-        self._changed = threading.Condition(self._lock)
+        self._changed = threading.Condition(threading.RLock())
 
     @property
     def forgotten(self) -> int:
         """How many of the oldest entries have been let go, because memory is not endless."""
-        with self._changed:
-            return self._added - len(self)
+        kept = self._numbered()
+        return kept[-1][0] - len(kept) if kept else 0
 
     def find(self, what: str | None = None, who: str | None = None) -> list[Entry]:
         """Returns the entries of one kind, or of one client, or all."""
@@ -85,9 +84,7 @@ class Journal:
                 self._waiting -= 1
 
     def __iter__(self) -> Iterator[Entry]:
-        with self._changed:
-            numbered = list(heapq.merge(self._said, self._done))
-        return iter([Entry(*entry) for _, *entry in numbered])
+        return iter([Entry(*entry) for _, *entry in self._numbered()])
 
     def __len__(self) -> int:
         return len(self._said) + len(self._done)
@@ -96,3 +93,7 @@ class Journal:
         return "\n".join(map(str, self))
 
     __repr__ = __str__  # what a notebook shows
+
+    def _numbered(self) -> list[tuple[int, str, str, str, str]]:
+        # Copied, because a deque that grows cannot be walked.
+        return sorted([*self._said.copy(), *self._done.copy()])

@@ -17,9 +17,6 @@ OUTBOX_LIMIT = 1_048_576
 PIECES = 1000
 """How many posts may wait side by side for a stalled client, before they are joined."""
 
-ROUNDS = 3
-"""How often one thread sends what others have posted meanwhile, before somebody else has to."""
-
 # Unlike epoll and kqueue these need no descriptor of their own, so they also work when none is left.
 PlainSelector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
@@ -39,8 +36,8 @@ class Outbox:
     """
 
     __slots__ = (  # there are thousands; and a `__dict__`, for whoever wants to note something about a member
-        *("name", "ended", "closed", "connection", "sender", "_flusher", "_limit", "_owed", "_size"),
-        *("_stalled", "_lock", "__dict__", "__weakref__"),
+        *("name", "ended", "closed", "connection", "sender", "owed", "stalled"),
+        *("_flusher", "_limit", "_pieces", "_lock", "__dict__", "__weakref__"),
     )
 
     def __init__(self, sock: socket.socket, name: str, flusher: "Flusher", limit: int = OUTBOX_LIMIT) -> None:
@@ -53,21 +50,13 @@ class Outbox:
         """The same connection, in a form that never waits."""
         self._flusher = flusher
         self._limit = limit
-        # A list: one object, posted to a thousand clients, is not copied a thousand times.
-        self._owed: list[bytes] = []
-        self._size = 0  # of all these, in bytes
-        self._stalled = False  # the kernel's buffer is full: until nothing is owed, who has adopted us sends
-        self._lock = threading.Lock()
-
-    @property
-    def owed(self) -> int:
+        self.owed = 0
         """How many bytes wait here."""
-        return self._size
-
-    @property
-    def stalled(self) -> bool:
+        self.stalled = False
         """True while the kernel takes no more: whoever adopted this outbox sends on when it does."""
-        return self._stalled
+        # A list: one object, posted to a thousand clients, is not copied a thousand times.
+        self._pieces: list[bytes] = []
+        self._lock = threading.Lock()
 
     def post(self, data: bytes) -> None:
         """Adds bytes to what is owed. Never waits; does nothing once the conversation has ended.
@@ -80,22 +69,22 @@ class Outbox:
         with self._lock:
             if self.closed or self.ended or not data:
                 return
-            if not self._owed:
+            if not self._pieces:
                 self._flusher.posted.append(self)
-            self._owed.append(data)
-            self._size += len(data)
-            if self._stalled and len(self._owed) > PIECES:
-                self._owed = [b"".join(self._owed)]  # an object takes more memory than a short line
-            if self._size > self._limit:
+            self._pieces.append(data)
+            self.owed += len(data)
+            if self.stalled and len(self._pieces) > PIECES:
+                self._pieces = [b"".join(self._pieces)]  # an object takes more memory than a short line
+            if self.owed > self._limit:
                 self._send()  # perhaps it is not the client that is slow, but whoever should have flushed
-                if self._size > self._limit:
+                if self.owed > self._limit:
                     self._cut(f"it read too slowly: more than {self._limit} bytes waited for it")
 
     def finish(self, why: str) -> None:
         """Ends the conversation politely: nothing more is read or posted, what is owed is still sent."""
         with self._lock:  # or a cut at the same moment would lose its reason
             self.ended = self.ended or why
-            if not self._owed:
+            if not self._pieces:
                 self._flusher.posted.append(self)  # the end has to be sent, too
 
     def cut(self, why: str) -> None:
@@ -107,19 +96,18 @@ class Outbox:
     def flush(self) -> None:
         """Sends what the kernel takes now. Never waits."""
         with self._lock:
-            if self._stalled:
-                return
-            self._send()
-            if self._owed:
-                self._stalled = self._flusher.adopt(self)
+            if not self.stalled:
+                self._send()
+                if self._pieces:
+                    self.stalled = self._flusher.adopt(self)
 
     def resume(self) -> bool:
         """Sends on, once the kernel has room. Never waits; returns True when nothing is owed any more."""
         with self._lock:
             self._send()
             # Only ever cleared here: if it were set by a thread that drains, nobody would have adopted us.
-            self._stalled = self._stalled and bool(self._owed)
-            return not self._owed
+            self.stalled = self.stalled and bool(self._pieces)
+            return not self._pieces
 
     def drain(self, patience: float, leave: int = 0) -> None:
         """Waits until the client has taken all but `leave` bytes, or has taken none for `patience` seconds.
@@ -128,7 +116,7 @@ class Outbox:
         """
 
         def is_too_much() -> bool:  # if nobody has adopted us, nobody else sends the rest
-            return self._size > (leave if self._stalled else 0)
+            return self.owed > (leave if self.stalled else 0)
 
         if not is_too_much():
             return
@@ -144,21 +132,21 @@ class Outbox:
             self._forget()
             if self.sender is not self.connection:
                 self.sender.detach()
-            if self._stalled:
+            if self.stalled:
                 self._flusher.wake()  # so that its thread lets go of the descriptor
 
     def _send(self) -> None:
+        pieces = self._pieces
         try:
-            if self._owed:
-                if len(self._owed) > 1:
-                    self._owed = [b"".join(self._owed)]  # lines that travel together cost one call
-                sent = self.sender.send(self._owed[0])
-                self._size -= sent
-                if self._size:
-                    self._owed[0] = self._owed[0][sent:]
-                else:
-                    self._owed.clear()
-            if self.ended and not self._owed and not self.closed:
+            if pieces:
+                # Lines that travel together cost one call.
+                data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                sent = self.sender.send(data)
+                pieces.clear()
+                if sent < len(data):
+                    pieces.append(data[sent:])
+                self.owed -= sent
+            if self.ended and not pieces and not self.closed:
                 # Half-close: the client sees the end and leaves, which wakes the thread that waits in `recv`.
                 with contextlib.suppress(OSError):  # macOS: this half is shut already
                     self.sender.shutdown(socket.SHUT_WR)
@@ -173,8 +161,8 @@ class Outbox:
         self._flusher.hang_up(self)
 
     def _forget(self) -> None:
-        self._owed.clear()
-        self._size = 0
+        self._pieces.clear()
+        self.owed = 0
 
 
 def shut(connection: socket.socket) -> None:
@@ -198,18 +186,13 @@ def hang_up(connection: socket.socket) -> None:
 class Flusher:
     """Sends what was posted: at once where the kernel has room; where it has not, later, in one thread.
 
-    One thread sends at a time. What others post meanwhile it sends, too, joined: to send to a thousand
-    clients for each of ten speakers costs ten times as many calls as to send to them once. If that does not
-    end, the flusher's own thread takes over. It is started when it is first needed: when a client stalls, or
-    when many speak at once.
+    That thread is started when it is first needed: when a client stalls.
     """
 
     def __init__(self) -> None:
         self.posted: deque[Outbox] = deque()
         """Outboxes with something new in them, each once."""
         self._adopted: deque[Outbox] = deque()
-        self._orphans: list[Outbox] = []  # stalled, and no thread could be had: only touched in one's turn
-        self._turn = threading.Lock()  # of the one that sends
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._wakeup: Wakeup | None = None
@@ -218,26 +201,21 @@ class Flusher:
     def flush(self) -> None:
         """Sees to it that what has been posted is sent. Never waits; any thread that has posted may call it.
 
-        If another thread is sending just now, it sends this, too: it looks again when its turn has ended, and
-        whoever posts after that finds the turn free.
+        Who is told to flush while others do helps them, and sends what they have posted. It stops when all
+        has been taken that waited when it came: of what comes later, somebody else thinks.
         """
-        rounds = 0
-        while (self.posted or (self._orphans and not rounds)) and self._turn.acquire(blocking=False):
+        for _ in range(len(self.posted)):
             try:
-                self.posted.extend(self._orphans)
-                self._orphans.clear()
-                for _ in range(len(self.posted)):
-                    self.posted.popleft().flush()
-            finally:
-                self._turn.release()
-            rounds += 1
-            if rounds % ROUNDS == 0 and self.posted and self._hand_over():
+                outbox = self.posted.popleft()
+            except IndexError:  # others have helped
                 return
+            outbox.flush()
 
     def sender_for(self, sock: socket.socket) -> socket.socket:
         """Returns what an outbox sends with."""
         # A second Python object for the same descriptor: this one never waits, while the reader's own waits
-        # in `recv`. (MSG_DONTWAIT would say the same for a single call, but Windows does not have it.)
+        # in `recv`. (MSG_DONTWAIT would say the same for a single call, but Windows does not have it, and
+        # macOS takes no notice of it in `send`: XNU's `sosend` looks at MSG_NBIO only.)
         sender = socket.socket(sock.family, sock.type, sock.proto, fileno=sock.fileno())
         sender.setblocking(False)
         return sender
@@ -250,7 +228,7 @@ class Flusher:
         """Takes over a stalled outbox. Returns False if no thread can be had: the next flush tries again."""
         with self._lock:
             if self._closed or not self._started():
-                self._orphans.append(outbox)
+                self.posted.append(outbox)
                 return False
             self._adopted.append(outbox)
         self.wake()
@@ -268,13 +246,6 @@ class Flusher:
         self.wake()
         if self._thread and self._thread is not threading.current_thread():
             self._thread.join(1.0)
-
-    def _hand_over(self) -> bool:
-        """Lets the flusher's thread go on: the caller has a client of its own to look after."""
-        with self._lock:
-            started = not self._closed and self._started()
-        self.wake()
-        return started
 
     def _started(self) -> bool:
         if self._thread and self._thread.is_alive():
@@ -299,7 +270,6 @@ class Flusher:
                 self._update(selector)
                 with contextlib.suppress(OSError):  # Windows: one was closed just now; _update drops it
                     self._resume_ready(selector)
-                self.flush()
 
     def _update(self, selector: selectors.BaseSelector) -> None:
         for key in list(selector.get_map().values()):
@@ -344,12 +314,3 @@ class LoopFlusher(Flusher):
         """Leaves a stalled outbox to the loop."""
         self._changed(outbox)
         return True
-
-    def flush(self) -> None:
-        """Sends what has been posted. Waits for another thread that is sending, which never waits itself.
-
-        So what was posted before has been sent then, as far as there was room: coroutines wait for that.
-        """
-        with self._turn:
-            while self.posted:
-                self.posted.popleft().flush()

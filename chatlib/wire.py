@@ -37,25 +37,26 @@ class LineReader:
             return []
         head, newline, tail = data.rpartition(b"\n")
         if newline:
-            lines, self._rest = self._split(self._rest + head), bytearray(tail)
+            lines = self._split(bytes(self._rest) + head)
+            self._rest = bytearray(tail)
         else:  # most of a long line, perhaps: nothing to split yet
             lines = []
             self._rest += data
-        if self.overlong or len(self._rest) > self._limit + self._rest.endswith(b"\r"):
+        if self.overlong or len(self._rest) > self._limit and not self._fits(self._rest):
             self.overlong = True
             self._rest.clear()
         return lines
 
-    def _split(self, whole: bytearray) -> list[str]:
+    def _split(self, whole: bytes) -> list[str]:
         if len(whole) > self._limit:  # then one of its lines may be too long
             lines = whole.split(b"\n")
             fitting = list(itertools.takewhile(self._fits, lines))
             self.overlong = len(fitting) < len(lines)
             return [str(line.removesuffix(b"\r"), "utf-8", "replace") for line in fitting]
-        lines_of_text = whole.decode("utf-8", "replace").split("\n")
-        return [line.removesuffix("\r") for line in lines_of_text] if b"\r" in whole else lines_of_text
+        text = whole.decode("utf-8", "replace")
+        return [line.removesuffix("\r") for line in text.split("\n")] if "\r" in text else text.split("\n")
 
-    def _fits(self, line: bytearray) -> bool:
+    def _fits(self, line: bytes | bytearray) -> bool:
         return len(line.removesuffix(b"\r")) <= self._limit
 
 
@@ -66,4 +67,4 @@ def printable(text: str) -> str:
 
 def encode(lines: Iterable[str]) -> bytes:
     """Returns the bytes that carry these lines: UTF-8, a newline after each."""
-    return "".join([f"{line}\n" for line in lines]).encode("utf-8", "replace")
+    return "\n".join([*lines, ""]).encode("utf-8", "replace")

@@ -25,7 +25,6 @@ from faults import environment
 import chatlib
 from chatlib.bench import Figures, Plan, Results, Row, contenders, crowd, floor, measure, plot, run
 from chatlib.bench import load as loads
-from chatlib.bench.descriptors import descriptors
 from chatlib.bench.gauge import Gauge
 from chatlib.bench.load import load
 from chatlib.bench.process import Program, python
@@ -396,33 +395,6 @@ def test_a_list_that_is_none_is_one_clear_line(numbers: str, capsys: pytest.Capt
     complaint = capsys.readouterr().err
     assert "is no list of numbers like 10,100,1000" in complaint
     assert complaint.count("\n") == 1
-
-
-@POSIX
-def test_too_few_descriptors_are_a_clear_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It says how many clients are possible, and how to have more."""
-    import resource
-
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (200, 200))
-    sentence = "1000 clients need 1064 descriptors, and this system allows 200: ask for at most 136 clients"
-    with pytest.raises(ValueError, match=sentence), descriptors(1000):
-        pass
-
-
-@POSIX
-def test_the_limit_of_descriptors_is_raised_for_a_while() -> None:
-    """As far as needed, and it is what it was before in the end."""
-    import resource
-
-    limit = resource.RLIMIT_NOFILE
-    before = resource.getrlimit(limit)
-    resource.setrlimit(limit, (300, before[1]))
-    try:
-        with descriptors(400):
-            assert resource.getrlimit(limit)[0] == 464
-        assert resource.getrlimit(limit)[0] == 300
-    finally:
-        resource.setrlimit(limit, before)
 
 
 def bench(*arguments: str) -> "subprocess.Popen[str]":

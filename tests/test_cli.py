@@ -1,5 +1,6 @@
 """The commands: `python -m chatlib serve`, `chat` and `doctor`, each as a real process."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -85,6 +86,24 @@ def test_the_port_of_serve_can_be_bound_again_at_once() -> None:
         process.wait(DEADLINE)
         with serving("raw-threads", "--port", address.rpartition(":")[2]) as (_, again):
             assert again == address
+
+
+@POSIX
+def test_serve_takes_more_clients_than_a_shell_allows_by_default() -> None:
+    """It raises the limit of descriptors for itself: macOS begins with 256."""
+    import resource
+
+    limit = resource.RLIMIT_NOFILE
+    soft, hard = resource.getrlimit(limit)
+    with contextlib.ExitStack() as stack:
+        resource.setrlimit(limit, (100, hard))
+        try:
+            _, address = stack.enter_context(serving("selectors"))
+        finally:
+            resource.setrlimit(limit, (soft, hard))
+        crowd = [stack.enter_context(chatlib.connect(address)) for _ in range(120)]
+        crowd[-1].send("hello")
+        assert crowd[-1].receive(DEADLINE) == "HELLO"
 
 
 def test_a_terminal_talks_with_another_through_broadcast() -> None:
@@ -175,7 +194,7 @@ def unprivileged_ports_begin() -> int:
 def test_a_privileged_port_is_one_clear_line() -> None:
     """Who may not listen on port 80 is told so. (Root may: the child becomes nobody, once all is loaded.)"""
     program = """
-import contextlib, encodings.idna, io, os, sys
+import contextlib, encodings.idna, fcntl, io, os, resource, sys
 from chatlib.cli import main
 with contextlib.suppress(SystemExit), contextlib.redirect_stderr(io.StringIO()):
     main([])  # loads what argparse only loads when it is needed

@@ -397,7 +397,7 @@ def test_many_short_posts_take_no_more_memory_than_they_have_bytes(flusher: Flus
     for _ in range(10_000):
         here.outbox.post(b"x\n")
     assert here.outbox.owed > 20_000
-    assert len(here.outbox._owed) <= 1001
+    assert len(here.outbox._pieces) <= 1001
 
 
 @POSIX
@@ -516,7 +516,7 @@ def test_the_thread_goes_idle(flusher: Flusher, line: Connect) -> None:
     here.outbox.post(bytes(BIG))
     flusher.flush()
     assert len(read_exactly(here.peer, BIG)) == BIG
-    assert eventually(lambda: not here.outbox._stalled)
+    assert eventually(lambda: not here.outbox.stalled)
     start = time.process_time()
     threading.Event().wait(0.2)
     assert time.process_time() - start < 0.1

@@ -234,7 +234,7 @@ def test_what_waits_in_the_outbox_at_the_end_is_sent_too(server: Server, plug: D
     sock, line, count = plug(server, receive_buffer=65_536), b"x" * 60_000 + b"\n", 0
     everyone_is_in(server, 1)
     (outbox,) = server.clients.values()
-    while not outbox._stalled:
+    while not outbox.stalled:
         sock.sendall(line)
         count += 1
         assert server.service.journal.wait_for("said", count=count, timeout=SOON)

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from chatlib.bench.contenders import Contender, check_names, contender, left_out, schedule
-from chatlib.bench.descriptors import descriptors
 from chatlib.bench.generator import Generator
 from chatlib.bench.process import Program
 from chatlib.bench.records import Figures, Order, Plan, Row
 from chatlib.bench.results import Results
 from chatlib.bench.streams import Failed
+from chatlib.descriptors import descriptors
 from chatlib.servers import MODELS
 
 Progress = Callable[[str, int, int, int], object]

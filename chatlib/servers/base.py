@@ -20,7 +20,7 @@ from chatlib.services import Service, Shout
 from chatlib.wakeup import Wakeup
 from chatlib.wire import LINE_LIMIT, encode
 
-BACKLOG = 1024
+BACKLOG = 4096
 """Connections that the kernel holds ready until they are accepted: a crowd gets in without a delay."""
 
 KEEPALIVE = {"TCP_KEEPALIVE": 60, "TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 6}

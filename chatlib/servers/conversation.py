@@ -5,7 +5,7 @@ import os
 import socketserver
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,15 +58,13 @@ def attended(server: Server, client: Outbox) -> Iterator[None]:
 
 def begin(server: Server, client: Outbox) -> None:
     """Tells the service that a client has come."""
-    with contained(server.service, client):
-        server.service.joined(client)
+    tell(server.service, client, server.service.joined, client)
     server.flusher.flush()
 
 
 def end(server: Server, client: Outbox) -> None:
     """Tells the service that a client has left."""
-    with contained(server.service, client):
-        server.service.left(client, client.ended)
+    tell(server.service, client, server.service.left, client, client.ended)
     server.flusher.flush()
 
 
@@ -85,42 +83,32 @@ def hear(server: Server, client: Outbox, reader: LineReader, data: bytes) -> Non
 
 
 def take(server: Server, client: Outbox, reader: LineReader, data: bytes) -> None:
-    """Gives the service the lines that `data` completes. Never waits, and sends nothing yet.
-
-    An exception in the service ends this conversation and no other; the journal says where it happened.
-    """
+    """Gives the service the lines that `data` completes. Never waits, and sends nothing yet."""
     lines = reader.feed(data)
-    with contained(server.service, client):
-        if not client.ended:  # another client's thread may have ended it while this one waited in `recv`
-            server.service.heard(client, lines)
+    if not client.ended:  # another client's thread may have ended it while this one waited in `recv`
+        tell(server.service, client, server.service.heard, client, lines)
     if reader.overlong:
         client.post(encode([f"* a line may have {server.limits.line} bytes; this one was longer"]))
         client.finish("it sent a line that was too long")
 
 
-class contained:
-    """Keeps a failure of the service with the client that it failed for.
+def tell(service: Service, client: Outbox, method: Callable[..., None], *news: Any) -> None:
+    """Calls a method of the service. If it fails, this ends the client's conversation, and no other."""
+    try:
+        method(*news)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # also SystemExit: a service must not end the server
+        service.journal.add("failed", client.name, culprit(error))
+        client.finish("its handler failed")
 
-    A class, because a generator would take as long as all the rest that is done for a line.
-    """
 
-    def __init__(self, service: Service, client: Outbox) -> None:
-        self._service, self._client = service, client
-
-    def __enter__(self) -> None:
-        """There is nothing to do before something has failed."""
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> bool:
-        if error is None or isinstance(error, KeyboardInterrupt):
-            return False
-        places = traceback.extract_tb(trace)
-        own = [place for place in places if not place.filename.startswith(CHATLIB)]
-        place = (own or places)[-1]  # the line of the student's service, if it is one
-        why = traceback.format_exception_only(error)[-1].strip()  # also where `str(error)` fails
-        text = f"{why} (line {place.lineno}, in {place.name})"
-        self._service.journal.add("failed", self._client.name, text)
-        self._client.finish("its handler failed")
-        return True
+def culprit(error: BaseException) -> str:
+    """Returns what has failed, and where: the line of the student's service, if it is one."""
+    places = traceback.extract_tb(error.__traceback__)
+    place = ([place for place in places if not place.filename.startswith(CHATLIB)] or places)[-1]
+    why = traceback.format_exception_only(error)[-1].strip()  # also where `str(error)` fails
+    return f"{why} (line {place.lineno}, in {place.name})"
 
 
 def last_words(client: Outbox) -> None:

@@ -20,11 +20,12 @@ class Talk(Outbox):
         name: What the journal calls it.
     """
 
-    __slots__ = ("_has_left", "_heard_all", "_reader", "_server", "deadline", "watched")
+    __slots__ = ("_has_left", "_heard_all", "_lead", "_patience", "_reader", "_server", "deadline", "watched")
 
     def __init__(self, server: Server, connection: socket.socket, name: str) -> None:
         super().__init__(connection, name, server.flusher, server.limits.outbox)
         self._server, self._reader = server, LineReader(server.limits.line)
+        self._lead, self._patience = server.limits.lead, server.limits.idle
         self.deadline = math.inf
         """When this client has been silent for too long, on the clock of `time.monotonic`."""
         self.watched = 0
@@ -61,7 +62,7 @@ class Talk(Outbox):
     def leave(self) -> None:
         """Tells the service, once, that this client has left. What is owed to it is still sent."""
         if not self._has_left:
-            self._has_left = True
+            self._has_left, self._patience = True, GOODBYE
             self._put_off()
             end(self._server, self)
 
@@ -75,10 +76,9 @@ class Talk(Outbox):
         if self._has_left:
             # Closing over unread bytes would send a reset, which overtakes our last words: it closes first.
             return EVENT_READ if self.ended and not self._heard_all else 0
-        # A client that sends faster than it reads its answers must read some before it is heard again.
-        hears = self.owed <= self._server.limits.lead
-        return (EVENT_READ if hears else EVENT_WRITE) | (EVENT_WRITE if self.stalled else 0)
+        if self.owed > self._lead:  # it sends faster than it reads its answers: before it is heard, it reads
+            return EVENT_WRITE
+        return EVENT_READ | EVENT_WRITE if self.stalled else EVENT_READ
 
     def _put_off(self) -> None:
-        patience = GOODBYE if self._has_left else self._server.limits.idle
-        self.deadline = time.monotonic() + patience
+        self.deadline = time.monotonic() + self._patience

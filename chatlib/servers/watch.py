@@ -47,8 +47,9 @@ class Watch:
             else:
                 self._selector.unregister(talk.connection)
             talk.watched = wants
-        self._next_look = min(self._next_look, talk.deadline)
-        return bool(wants)
+        if talk.deadline < self._next_look:
+            self._next_look = talk.deadline
+        return wants != 0
 
     def changed(self, talk: Talk) -> None:
         """Notes, from any thread, that a client may want something else now."""
