@@ -15,7 +15,7 @@ OUTBOX_LIMIT = 1_048_576
 """Bytes that may wait for one client before it counts as a slow reader and is cut off."""
 
 PIECES = 1000
-"""How many posts may wait side by side for a stalled client, before they are joined."""
+"""How many posts may wait for somebody to flush them. With one more, it is done at once."""
 
 # Unlike epoll and kqueue these need no descriptor of their own, so they also work when none is left.
 PlainSelector = getattr(selectors, "PollSelector", selectors.SelectSelector)
@@ -36,8 +36,8 @@ class Outbox:
     """
 
     __slots__ = (  # there are thousands; and a `__dict__`, for whoever wants to note something about a member
-        *("name", "ended", "closed", "connection", "sender", "owed", "stalled"),
-        *("_flusher", "_limit", "_pieces", "_lock", "__dict__", "__weakref__"),
+        *("name", "ended", "closed", "connection", "sender", "stalled", "_flusher", "_limit"),
+        *("_news", "_is_posted", "_rest", "_lock", "__dict__", "__weakref__"),
     )
 
     def __init__(self, sock: socket.socket, name: str, flusher: "Flusher", limit: int = OUTBOX_LIMIT) -> None:
@@ -50,13 +50,18 @@ class Outbox:
         """The same connection, in a form that never waits."""
         self._flusher = flusher
         self._limit = limit
-        self.owed = 0
-        """How many bytes wait here."""
         self.stalled = False
         """True while the kernel takes no more: whoever adopted this outbox sends on when it does."""
-        # A list: one object, posted to a thousand clients, is not copied a thousand times.
-        self._pieces: list[bytes] = []
-        self._lock = threading.Lock()
+        # What nobody has tried to send yet. A list's `append` and `del` are atomic: who posts takes no lock.
+        self._news: list[bytes] = []
+        self._is_posted = False  # it is among those that are to be flushed
+        self._rest = bytearray()  # what the kernel had no room for: it comes first
+        self._lock = threading.Lock()  # of the one that sends
+
+    @property
+    def owed(self) -> int:
+        """How many bytes wait here."""
+        return len(self._rest) + sum(map(len, self._news))
 
     def post(self, data: bytes) -> None:
         """Adds bytes to what is owed. Never waits; does nothing once the conversation has ended.
@@ -66,26 +71,21 @@ class Outbox:
         """
         if isinstance(data, str):
             raise TypeError("a member is sent bytes: write member.post(chatlib.encode([text]))")
-        with self._lock:
-            if self.closed or self.ended or not data:
-                return
-            if not self._pieces:
-                self._flusher.posted.append(self)
-            self._pieces.append(data)
-            self.owed += len(data)
-            if self.stalled and len(self._pieces) > PIECES:
-                self._pieces = [b"".join(self._pieces)]  # an object takes more memory than a short line
-            if self.owed > self._limit:
-                self._send()  # perhaps it is not the client that is slow, but whoever should have flushed
-                if self.owed > self._limit:
-                    self._cut(f"it read too slowly: more than {self._limit} bytes waited for it")
+        if self.closed or self.ended or not data:
+            return
+        self._news.append(data)
+        # In this order, while `flush` clears the mark first and looks then: no post is overlooked.
+        if not self._is_posted:
+            self._is_posted = True
+            self._flusher.posted.append(self)
+        elif len(self._news) > PIECES:
+            self.flush()
 
     def finish(self, why: str) -> None:
         """Ends the conversation politely: nothing more is read or posted, what is owed is still sent."""
         with self._lock:  # or a cut at the same moment would lose its reason
             self.ended = self.ended or why
-            if not self._pieces:
-                self._flusher.posted.append(self)  # the end has to be sent, too
+        self._flusher.posted.append(self)  # the end has to be sent, too
 
     def cut(self, why: str) -> None:
         """Ends the conversation at once, from any thread, and wakes the thread that reads from it."""
@@ -96,18 +96,17 @@ class Outbox:
     def flush(self) -> None:
         """Sends what the kernel takes now. Never waits."""
         with self._lock:
-            if not self.stalled:
-                self._send()
-                if self._pieces:
-                    self.stalled = self._flusher.adopt(self)
+            self._is_posted = False
+            if self.stalled or not self._send():
+                self._keep()
 
     def resume(self) -> bool:
-        """Sends on, once the kernel has room. Never waits; returns True when nothing is owed any more."""
+        """Sends on, once the kernel has room. Never waits; returns True when it has taken all."""
         with self._lock:
-            self._send()
+            is_done = self._send()
             # Only ever cleared here: if it were set by a thread that drains, nobody would have adopted us.
-            self.stalled = self.stalled and bool(self._pieces)
-            return not self._pieces
+            self.stalled = self.stalled and not is_done
+            return is_done
 
     def drain(self, patience: float, leave: int = 0) -> None:
         """Waits until the client has taken all but `leave` bytes, or has taken none for `patience` seconds.
@@ -135,25 +134,45 @@ class Outbox:
             if self.stalled:
                 self._flusher.wake()  # so that its thread lets go of the descriptor
 
-    def _send(self) -> None:
-        pieces = self._pieces
+    def _send(self) -> bool:
+        """Returns whether the kernel has taken it all."""
+        news, rest = self._news, self._rest
         try:
-            if pieces:
-                # Lines that travel together cost one call.
-                data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            if rest:
+                self._join()
+                del rest[: self.sender.send(rest)]
+            elif count := len(news):
+                # What travels together costs one call. (Others may post meanwhile.)
+                data = news[0] if count == 1 else b"".join(news[:count])
                 sent = self.sender.send(data)
-                pieces.clear()
+                del news[:count]
                 if sent < len(data):
-                    pieces.append(data[sent:])
-                self.owed -= sent
-            if self.ended and not pieces and not self.closed:
+                    rest += data[sent:]
+            if self.ended and not self.owed and not self.closed:
                 # Half-close: the client sees the end and leaves, which wakes the thread that waits in `recv`.
                 with contextlib.suppress(OSError):  # macOS: this half is shut already
                     self.sender.shutdown(socket.SHUT_WR)
         except BlockingIOError:
-            pass
+            return False
         except OSError as error:  # the client has gone; the thread that reads from it will hear so, too
             self._cut(error.strerror or "the connection broke")
+        return not rest
+
+    def _keep(self) -> None:
+        """Keeps what the kernel did not take, or cuts the client off."""
+        self._join()
+        if len(self._rest) > self._limit:
+            self._send()  # perhaps it is not the client that is slow, but whoever should have resumed
+        if len(self._rest) > self._limit:
+            self._cut(f"it read too slowly: more than {self._limit} bytes waited for it")
+        elif self._rest and not self.stalled:
+            self.stalled = self._flusher.adopt(self)
+
+    def _join(self) -> None:
+        # For somebody who reads slowly: an object for each short line would take much more memory.
+        count = len(self._news)
+        self._rest += b"".join(self._news[:count])
+        del self._news[:count]
 
     def _cut(self, why: str) -> None:
         self.ended, self.closed = self.ended or why, True
@@ -161,8 +180,8 @@ class Outbox:
         self._flusher.hang_up(self)
 
     def _forget(self) -> None:
-        self._pieces.clear()
-        self.owed = 0
+        self._news.clear()
+        self._rest.clear()
 
 
 def shut(connection: socket.socket) -> None:
@@ -191,7 +210,7 @@ class Flusher:
 
     def __init__(self) -> None:
         self.posted: deque[Outbox] = deque()
-        """Outboxes with something new in them, each once."""
+        """Outboxes with something new in them."""
         self._adopted: deque[Outbox] = deque()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None

@@ -397,7 +397,7 @@ def test_many_short_posts_take_no_more_memory_than_they_have_bytes(flusher: Flus
     for _ in range(10_000):
         here.outbox.post(b"x\n")
     assert here.outbox.owed > 20_000
-    assert len(here.outbox._pieces) <= 1001
+    assert len(here.outbox._news) <= 1001
 
 
 @POSIX

@@ -76,7 +76,9 @@ class Talk(Outbox):
         if self._has_left:
             # Closing over unread bytes would send a reset, which overtakes our last words: it closes first.
             return EVENT_READ if self.ended and not self._heard_all else 0
-        if self.owed > self._lead:  # it sends faster than it reads its answers: before it is heard, it reads
+        if (
+            self.stalled and self.owed > self._lead
+        ):  # it sends faster than it reads its answers: before it is heard, it reads
             return EVENT_WRITE
         return EVENT_READ | EVENT_WRITE if self.stalled else EVENT_READ
 
