@@ -55,13 +55,13 @@ class Outbox:
         # What nobody has tried to send yet. A list's `append` and `del` are atomic: who posts takes no lock.
         self._news: list[bytes] = []
         self._is_posted = False  # it is among those that are to be flushed
-        self._rest = bytearray()  # what the kernel had no room for: it comes first
+        self._rest: bytearray | None = None  # what the kernel had no room for: it comes first
         self._lock = threading.Lock()  # of the one that sends
 
     @property
     def owed(self) -> int:
         """How many bytes wait here."""
-        return len(self._rest) + sum(map(len, self._news))
+        return len(self._rest or b"") + sum(map(len, self._news))
 
     def post(self, data: bytes) -> None:
         """Adds bytes to what is owed. Never waits; does nothing once the conversation has ended.
@@ -147,7 +147,7 @@ class Outbox:
                 sent = self.sender.send(data)
                 del news[:count]
                 if sent < len(data):
-                    rest += data[sent:]
+                    rest = self._rest = bytearray(data[sent:])
             if self.ended and not self.owed and not self.closed:
                 # Half-close: the client sees the end and leaves, which wakes the thread that waits in `recv`.
                 with contextlib.suppress(OSError):  # macOS: this half is shut already
@@ -160,19 +160,20 @@ class Outbox:
 
     def _keep(self) -> None:
         """Keeps what the kernel did not take, or cuts the client off."""
-        self._join()
-        if len(self._rest) > self._limit:
+        if len(self._join()) > self._limit:
             self._send()  # perhaps it is not the client that is slow, but whoever should have resumed
-        if len(self._rest) > self._limit:
-            self._cut(f"it read too slowly: more than {self._limit} bytes waited for it")
-        elif self._rest and not self.stalled:
+            if self.owed > self._limit:
+                self._cut(f"it read too slowly: more than {self._limit} bytes waited for it")
+        if self._rest and not self.stalled:
             self.stalled = self._flusher.adopt(self)
 
-    def _join(self) -> None:
+    def _join(self) -> bytearray:
         # For somebody who reads slowly: an object for each short line would take much more memory.
         count = len(self._news)
+        self._rest = self._rest or bytearray()
         self._rest += b"".join(self._news[:count])
         del self._news[:count]
+        return self._rest
 
     def _cut(self, why: str) -> None:
         self.ended, self.closed = self.ended or why, True
@@ -181,7 +182,7 @@ class Outbox:
 
     def _forget(self) -> None:
         self._news.clear()
-        self._rest.clear()
+        self._rest = None
 
 
 def shut(connection: socket.socket) -> None:

@@ -22,7 +22,7 @@ class LineReader:
 
     def __init__(self, limit: int = LINE_LIMIT) -> None:
         self._limit = limit
-        self._rest = bytearray()
+        self._rest: bytes | bytearray = b""  # most readers wait between two lines: an array costs 56 bytes
         self.overlong = False
         """True once a line has passed the limit. Nothing is read any more: where it ends is unknown."""
 
@@ -38,13 +38,14 @@ class LineReader:
         head, newline, tail = data.rpartition(b"\n")
         if newline:
             lines = self._split(bytes(self._rest) + head)
-            self._rest = bytearray(tail)
-        else:  # most of a long line, perhaps: nothing to split yet
+            self._rest = tail
+        else:  # most of a long line, perhaps: nothing to split yet, and an array grows without being copied
             lines = []
+            self._rest = bytearray(self._rest) if isinstance(self._rest, bytes) else self._rest
             self._rest += data
         if self.overlong or len(self._rest) > self._limit and not self._fits(self._rest):
             self.overlong = True
-            self._rest.clear()
+            self._rest = b""
         return lines
 
     def _split(self, whole: bytes) -> list[str]:

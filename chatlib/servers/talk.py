@@ -20,12 +20,12 @@ class Talk(Outbox):
         name: What the journal calls it.
     """
 
-    __slots__ = ("_has_left", "_heard_all", "_lead", "_patience", "_reader", "_server", "deadline", "watched")
+    __slots__ = ("_has_left", "_heard_all", "_patience", "_reader", "_server", "deadline", "watched")
 
     def __init__(self, server: Server, connection: socket.socket, name: str) -> None:
         super().__init__(connection, name, server.flusher, server.limits.outbox)
         self._server, self._reader = server, LineReader(server.limits.line)
-        self._lead, self._patience = server.limits.lead, server.limits.idle
+        self._patience = server.limits.idle
         self.deadline = math.inf
         """When this client has been silent for too long, on the clock of `time.monotonic`."""
         self.watched = 0
@@ -76,9 +76,8 @@ class Talk(Outbox):
         if self._has_left:
             # Closing over unread bytes would send a reset, which overtakes our last words: it closes first.
             return EVENT_READ if self.ended and not self._heard_all else 0
-        if (
-            self.stalled and self.owed > self._lead
-        ):  # it sends faster than it reads its answers: before it is heard, it reads
+        if self.stalled and self.owed > self._server.limits.lead:
+            # It sends faster than it reads its answers: before it is heard again, it must read some.
             return EVENT_WRITE
         return EVENT_READ | EVENT_WRITE if self.stalled else EVENT_READ
 
