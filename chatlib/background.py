@@ -13,7 +13,7 @@ from socket import socket
 from typing import Any, Protocol, TypeVar
 
 from chatlib import cells
-from chatlib.outbox import hang_up
+from chatlib.hangup import hang_up
 from chatlib.servers import Server
 from chatlib.servers.base import STOP_WITHIN
 

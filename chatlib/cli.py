@@ -22,8 +22,7 @@ from chatlib.client import connect
 from chatlib.descriptors import make_room
 from chatlib.diagnosis import doctor
 from chatlib.film.script import film_script
-from chatlib.servers import MODELS
-from chatlib.servers.base import Limits
+from chatlib.servers import MODELS, Limits
 from chatlib.services import Broadcast, Chat, Service, Shout
 from chatlib.terminal import Keyboard, chat
 

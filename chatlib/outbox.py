@@ -1,14 +1,12 @@
 """What waits to be sent to one client. Posting and flushing never wait; a slow reader delays only itself."""
 
 import contextlib
-import os
 import selectors
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable
-from typing import Any
 
+from chatlib.hangup import hang_up
 from chatlib.wakeup import Wakeup
 
 OUTBOX_LIMIT = 1_048_576
@@ -185,24 +183,6 @@ class Outbox:
         self._rest = None
 
 
-def shut(connection: socket.socket) -> None:
-    """Ends both directions of a connection, and keeps its descriptor. Never waits."""
-    # Each half by itself: on macOS SHUT_RDWR raises if one half is shut already (websockets issue 1596).
-    for half in (socket.SHUT_RD, socket.SHUT_WR):
-        with contextlib.suppress(OSError):
-            connection.shutdown(half)
-
-
-def hang_up(connection: socket.socket) -> None:
-    """Ends a connection that another thread may be waiting on, and wakes that thread. Never waits."""
-    shut(connection)
-    # On Windows shutdown does not wake a thread that waits in recv; close does (CPython issue 91913). Nowhere
-    # else may we close here: on macOS a close can undo the wake-up (issue 154224), and on every POSIX system
-    # the descriptor's number could be given to a new connection while the other thread still uses it.
-    if os.name == "nt":
-        connection.close()
-
-
 class Flusher:
     """Sends what was posted: at once where the kernel has room; where it has not, later, in one thread.
 
@@ -308,29 +288,3 @@ class Flusher:
                 key.fileobj.clear()  # type: ignore[union-attr]
             elif key.data.resume():
                 selector.unregister(key.fileobj)
-
-
-class LoopFlusher(Flusher):
-    """The flusher of an event loop, whose one thread waits for all clients: it sends to slow readers, too.
-
-    Args:
-        changed: Called when an outbox has stalled, or was cut. By any thread, and it must not wait.
-    """
-
-    def __init__(self, changed: Callable[[Any], object]) -> None:
-        super().__init__()
-        self._changed = changed
-
-    def sender_for(self, sock: socket.socket) -> socket.socket:
-        """Returns the connection itself: it never waits."""
-        return sock
-
-    def hang_up(self, outbox: Outbox) -> None:
-        """Ends its connection, and says so."""
-        shut(outbox.connection)
-        self._changed(outbox)
-
-    def adopt(self, outbox: Outbox) -> bool:
-        """Leaves a stalled outbox to the loop."""
-        self._changed(outbox)
-        return True

@@ -18,7 +18,8 @@ from faults import (
     read_to_the_end,
 )
 
-from chatlib.outbox import OUTBOX_LIMIT, Flusher, Outbox, hang_up
+from chatlib.hangup import hang_up
+from chatlib.outbox import OUTBOX_LIMIT, Flusher, Outbox
 from chatlib.wakeup import Wakeup
 
 BUFFER = 65_536

@@ -9,16 +9,16 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from socket import AF_INET, AF_INET6, IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET, TCP_NODELAY
 from socket import socket as Socket
 from typing import Any, Self
 
 from chatlib.address import LOOPBACK, Address, checked
-from chatlib.outbox import OUTBOX_LIMIT, Flusher, Outbox
+from chatlib.outbox import Flusher, Outbox
+from chatlib.servers.limits import Limits
 from chatlib.services import Service, Shout
 from chatlib.wakeup import Wakeup
-from chatlib.wire import LINE_LIMIT, encode
+from chatlib.wire import encode
 
 BACKLOG = 4096
 """Connections that the kernel holds ready until they are accepted: a crowd gets in without a delay."""
@@ -30,37 +30,8 @@ names mean the same: systems differ."""
 PAUSE = 0.1
 """Seconds without accepting, after the system had no descriptor left for a connection."""
 
-LONGEST_WAIT = 24 * 86_400.0
-"""Seconds. `settimeout` takes what fits into 31 bits of milliseconds, and raises OverflowError beyond."""
-
 STOP_WITHIN = 2.0
 """Seconds for which stopping waits at most."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a server grants to its clients."""
-
-    line: int = LINE_LIMIT
-    """Bytes in one line. A client that sends a longer one is told so and disconnected."""
-    outbox: int = OUTBOX_LIMIT
-    """Bytes that may wait for one client. One that reads too slowly for that is cut off."""
-    clients: int = 10_000 if os.name == "posix" else 500
-    """Connections at once. One more is told so, and closed. (On Windows `select` takes only 512.)"""
-    idle: float = 86_400.0
-    """Seconds of silence after which a client counts as gone: more than 0, and at most 24 days, which is the
-    longest that a socket can wait. On a `SyncServer` the others wait that long."""
-
-    @property
-    def lead(self) -> int:
-        """Bytes that a client may be owed and still be heard: beyond that, it must read first."""
-        return self.outbox // 2
-
-    def __post_init__(self) -> None:
-        if not 0 < self.idle <= LONGEST_WAIT:
-            raise ValueError(
-                f"idle is {self.idle}: it must be more than 0 and at most {LONGEST_WAIT:.0f} seconds"
-            )
 
 
 @contextlib.contextmanager

@@ -1,11 +1,39 @@
 """What both event loops share: sockets that never wait, and one thread that looks after all of them."""
 
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from chatlib.address import Address
-from chatlib.outbox import LoopFlusher
+from chatlib.hangup import shut
+from chatlib.outbox import Flusher, Outbox
 from chatlib.servers.base import Server
+
+
+class LoopFlusher(Flusher):
+    """The flusher of an event loop, whose one thread waits for all clients: it sends to slow readers, too.
+
+    Args:
+        changed: Called when an outbox has stalled, or was cut. By any thread, and it must not wait.
+    """
+
+    def __init__(self, changed: Callable[[Any], object]) -> None:
+        super().__init__()
+        self._changed = changed
+
+    def sender_for(self, sock: socket.socket) -> socket.socket:
+        """Returns the connection itself: it never waits."""
+        return sock
+
+    def hang_up(self, outbox: Outbox) -> None:
+        """Ends its connection, and says so."""
+        shut(outbox.connection)
+        self._changed(outbox)
+
+    def adopt(self, outbox: Outbox) -> bool:
+        """Leaves a stalled outbox to the loop."""
+        self._changed(outbox)
+        return True
 
 
 class OneThread(Server):
