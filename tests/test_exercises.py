@@ -1,6 +1,10 @@
 """The exercises: a right answer passes, a wrong one is told what is wrong, copies fit their solutions."""
 
+import asyncio
+import concurrent.futures
 import contextlib
+import multiprocessing
+import os
 import socket
 import socketserver
 import sys
@@ -14,12 +18,13 @@ from typing import Any
 import nbformat
 import pytest
 import refresh
-from faults import untraced
+from faults import eventually, untraced
 
 import chatlib
+from chatlib.bench import Row
 from chatlib.checker import pace
 from chatlib.checker.case import Failure, Outcome
-from chatlib.teach import patients, trial
+from chatlib.teach import patients, task_choice, task_processes, trial
 from chatlib.teach.exercises import EXERCISES
 from chatlib.teach.task_lines import LINES, STREAM, cuts
 from chatlib.teach.trial import SLIP, shown
@@ -545,7 +550,7 @@ def test_the_right_lines_pass() -> None:
     passes("04", Lines)
 
 
-# 02, 03, 05, 09: servers
+# 02, 03, 05, 09 to 11: servers
 
 
 @contextlib.contextmanager
@@ -556,7 +561,7 @@ def within(seconds: float) -> Iterator[None]:
     assert time.monotonic() - start < seconds
 
 
-@pytest.mark.parametrize("number", ["02", "05", "09"])
+@pytest.mark.parametrize("number", ["02", "05", "09", "10"])
 def test_the_solutions_of_servers_pass(number: str) -> None:
     """In under 3 s, as nothing has to be waited for; in twice that, if the computer is busy otherwise.
 
@@ -765,6 +770,329 @@ def staying(self: Any, client: socket.socket) -> None:
 def test_wrong_loops_are_told_apart(methods: dict[str, Callable[..., Any]], failed: str, hasty: None) -> None:
     """Each mistake is found by the case that is about it."""
     failure("09", loop(**methods), failed)
+
+
+# 10: one call that blocks
+
+
+def questions(look_up: Callable[..., Any]) -> Any:
+    """Returns the solution of exercise 10, in which questions are answered in another way."""
+    names = solved("10")
+
+    async def heard(self: Any, line: bytes, sender: Any) -> None:
+        if line.startswith(b"?"):
+            await look_up(self, line, sender)
+        else:
+            await names["AsyncChat"].heard(self, line, sender)
+
+    return type("AsyncChat", (names["Frame"],), {"talk": names["AsyncChat"].talk, "heard": heard})
+
+
+async def called(self: Any, line: bytes, sender: Any) -> None:
+    """Calls what blocks, in the only thread there is."""
+    sender.write(self.look_up(line))
+
+
+async def awaited(self: Any, line: bytes, sender: Any) -> None:
+    """Believes that an `await` makes it harmless."""
+    sender.write(await self.look_up(line))
+
+
+async def called_first(self: Any, line: bytes, sender: Any) -> None:
+    """Writes brackets where the function itself belongs."""
+    sender.write(await asyncio.to_thread(self.look_up(line)))
+
+
+async def told_to_all(self: Any, line: bytes, sender: Any) -> None:
+    """Tells everybody what one has asked for."""
+    for writer in self.writers:
+        writer.write(await asyncio.to_thread(self.look_up, line))
+
+
+async def made_up(self: Any, line: bytes, sender: Any) -> None:
+    """Does not look it up."""
+    sender.write(b"* 42\n")
+
+
+@pytest.mark.parametrize(
+    ("look_up", "failed", "sentence"),
+    [
+        (
+            called,
+            "questions.meanwhile",
+            "carol heard nothing of it: the server's only thread was in self.look_up",
+        ),
+        (awaited, "questions.answer", "the server closed the connection of alice"),
+        (called_first, "questions.answer", "the server closed the connection of alice"),
+        (told_to_all, "questions.answer", "bob received "),
+        (made_up, "questions.answer", "self.look_up was not called"),
+    ],
+)
+@pytest.mark.slow
+def test_wrong_questions_are_told_apart(
+    look_up: Callable[..., Any], failed: str, sentence: str, hasty: None
+) -> None:
+    """Each mistake is found by the case that is about it, and who blocks the loop is found without a wait."""
+    assert sentence in failure("10", questions(look_up), failed).actual
+
+
+def test_who_blocks_the_loop_is_shown_with_the_line() -> None:
+    """The X-ray of the check says which it is."""
+    [waiting] = failure("10", questions(called), "questions.meanwhile").waiting
+    assert waiting.startswith("the server waits in wait for an event")
+    assert waiting.endswith("in the line: sender.write(self.look_up(line))")
+
+
+@pytest.mark.slow
+def test_a_coroutine_that_nobody_awaits_is_told(hasty: None) -> None:
+    """Also at the second look: by itself, Python says it once."""
+    names = solved("10")
+
+    async def talk(self: Any, reader: Any, writer: Any) -> None:
+        while line := await reader.readline():
+            self.heard(line, writer)
+        writer.close()
+
+    answer = type("AsyncChat", (names["AsyncChat"],), {"talk": talk})
+    with pytest.warns(RuntimeWarning, match="heard' was never awaited") as warned:
+        failure("10", answer, "delivery.reach")
+    assert len(warned) > 1
+
+
+# 11: a pool of processes
+
+
+@pytest.fixture
+def _no_process_is_left() -> Iterator[None]:
+    """After each check: of all processes that it has started, none runs."""
+    before = set(multiprocessing.active_children())
+    yield
+    assert eventually(lambda: not set(multiprocessing.active_children()) - before)
+
+
+def counting(**methods: Callable[..., Any]) -> Any:
+    """Returns the solution of exercise 11 with some methods of another kind."""
+    return type("Counting", (solved("11")["Counting"],), dict(methods))
+
+
+def answering_by(compute: Callable[..., Any]) -> Any:
+    """Returns the solution of exercise 11, which computes in another way."""
+
+    async def answer(self: Any, line: bytes) -> bytes:
+        if not line.strip().isdigit():
+            return line.upper()
+        return f"{await compute(self, int(line))}\n".encode()
+
+    return counting(answer=answer)
+
+
+async def by_itself(self: Any, number: int) -> Any:
+    """Computes in the only thread there is."""
+    return self.work(number)
+
+
+async def by_a_thread(self: Any, number: int) -> Any:
+    """Lets another thread compute."""
+    return await asyncio.to_thread(self.work, number)
+
+
+async def by_waiting(self: Any, number: int) -> Any:
+    """Lets the pool compute, and blocks meanwhile."""
+    return self.pool.submit(self.work, number).result()
+
+
+async def by_a_lambda(self: Any, number: int) -> Any:
+    """Gives the pool what cannot be sent."""
+    return await asyncio.get_running_loop().run_in_executor(self.pool, lambda: self.work(number))
+
+
+async def by_a_new_pool(self: Any, number: int) -> Any:
+    """Makes a pool for each question."""
+    return await asyncio.get_running_loop().run_in_executor(self.make_pool(), self.work, number)
+
+
+async def by_heart(self: Any, number: int) -> Any:
+    """Computes something else."""
+    return {1000: 168}.get(number, 0)
+
+
+@pytest.mark.parametrize(
+    ("compute", "failed", "sentence"),
+    [
+        (by_itself, "pool.meanwhile", "bob heard nothing: the server's only thread computed"),
+        (by_a_thread, "pool.elsewhere", "both are computed in the server's own process"),
+        (by_waiting, "pool.meanwhile", "bob heard nothing of it in time"),
+        (by_a_lambda, "pool.count", "the server closed the connection of alice"),
+        (by_a_new_pool, "pool.elsewhere", "6 different processes have computed so far"),
+        (by_heart, "pool.meanwhile", "self.work was not called"),
+    ],
+)
+@pytest.mark.slow
+def test_wrong_computations_are_told_apart(
+    compute: Callable[..., Any], failed: str, sentence: str, hasty: None, _no_process_is_left: None
+) -> None:
+    """Each mistake is found by the case that is about it, whatever the computer's speed."""
+    assert sentence in failure("11", answering_by(compute), failed).actual
+
+
+def pool(kind: str, workers: int = 2) -> Callable[..., Any]:
+    """Returns a method that makes a pool of another kind."""
+
+    def make_pool(self: Any) -> Any:
+        context = multiprocessing.get_context(kind)
+        return concurrent.futures.ProcessPoolExecutor(max_workers=workers, mp_context=context)
+
+    return make_pool
+
+
+@pytest.mark.slow
+def test_one_process_is_not_enough(hasty: None, _no_process_is_left: None) -> None:
+    """Who asks at the same time is computed for at the same time."""
+    wrong = failure("11", counting(make_pool=pool("spawn", 1)), "pool.elsewhere")
+    assert wrong.actual == "only one process computes in time"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_pool_is_told(hasty: None, _no_process_is_left: None) -> None:
+    """Its processes hold copies of all connections: a client that leaves does not see the end."""
+    wrong = failure("11", counting(make_pool=pool("fork")), "pool.copies")
+    assert "the connection of alice stayed open" in wrong.actual
+
+
+@pytest.mark.slow
+def test_a_pool_that_is_left_running_is_told_and_ended(
+    monkeypatch: pytest.MonkeyPatch, _no_process_is_left: None
+) -> None:
+    """And why, if closing it has failed."""
+    monkeypatch.setattr(task_processes, "ENDS_WITHIN", 0.3)
+    wrong = failure("11", counting(close_pool=lambda self: None), "pool.end")
+    assert "of the pool still run: 1" in wrong.actual
+    wrong = failure("11", counting(close_pool=lambda self: self.pool.close()), "pool.end")
+    assert "has no attribute 'close', in line" in wrong.actual
+
+
+def test_a_slip_in_making_a_server_is_told_with_its_line() -> None:
+    """And is not taken for an address that does not fit."""
+
+    def make_pool(self: Any) -> Any:
+        return concurrent.futures.ProcessPoolExecutor(worker=2)  # type: ignore[call-overload]
+
+    wrong = failure("11", counting(make_pool=make_pool), "delivery.answer")
+    assert "unexpected keyword argument 'worker', in line" in wrong.actual
+    assert wrong.actual.startswith("Counting(('127.0.0.1', 0)) failed: ")
+    assert "a function that needs only the address" not in wrong.actual
+
+
+@pytest.mark.slow
+def test_the_solution_of_11_passes(_no_process_is_left: None) -> None:
+    """Also here, where a fresh Python has much to import: so it is given more time than in its notebook."""
+    before = list(sys.path)
+    with within(5 * COMES_BACK_WITHIN):
+        passes("11", solved("11")["Counting"])
+    assert [path for path in sys.path if path not in before and "teach" in path] == []
+
+
+# 12: which one should it be?
+
+Requirement = tuple[float, float, float]
+
+
+def choosing(**differs: Any) -> Callable[..., Any]:
+    """Returns a right answer to exercise 12, in parts that can be spoiled."""
+    part: dict[str, Any] = {
+        "skips": lambda row, clients: row.server == "floor" or row.clients != clients,
+        "trusts": lambda figures: figures and not figures.disturbed and figures.kib_per_client is not None,
+        "late": lambda figures, p99_ms: figures.p99_us > p99_ms * 1000,
+        "mib": lambda figures, clients: figures.kib_per_client * clients / 1024,
+        "noise": 1.5,
+        "simple": ("threading", "asyncio", "selectors"),
+    }
+    part |= differs
+
+    def choose(rows: list[Row], clients: int, p99_ms: float, memory_mib: float) -> str | None:
+        rows = [row for row in rows if not part["skips"](row, clients) and part["trusts"](row.figures)]
+        rows = [row for row in rows if not part["late"](row.figures, p99_ms)]
+        fit = {row.server: part["mib"](row.figures, clients) for row in rows}
+        fit = {server: mib for server, mib in fit.items() if mib <= memory_mib}
+        near = [server for server in fit if fit[server] <= part["noise"] * min(fit.values())]
+        return next((server for server in part["simple"] if server in near), None)
+
+    return choose
+
+
+NONE = task_choice.made_up("threading", 20, 1.0, 30.0)
+
+
+@pytest.fixture
+def _measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is measured: here are the rows."""
+    floor = task_choice.made_up("floor", 20, 0.5, 0.4)
+    slow = task_choice.made_up("selectors", 20, 3.0, 1.0)
+    monkeypatch.setattr(task_choice, "measured", lambda: (floor, NONE, slow, Row("asyncio", 20, None, "-")))
+
+
+@pytest.mark.parametrize(
+    ("differs", "failed"),
+    [
+        ({"late": lambda figures, p99_ms: figures.p99_us > p99_ms}, "choice.latency"),
+        ({"late": lambda figures, p99_ms: figures.p50_us > p99_ms * 1000}, "choice.latency"),
+        ({"mib": lambda figures, clients: figures.kib_per_client}, "choice.memory"),
+        ({"mib": lambda figures, clients: figures.kib_per_client / 1024}, "choice.memory"),
+        ({"skips": lambda row, clients: row.server == "floor"}, "choice.clients"),
+        ({"trusts": lambda figures: figures and figures.kib_per_client is not None}, "choice.figures"),
+        ({"trusts": lambda figures: not figures.disturbed}, "choice.figures"),
+        ({"trusts": lambda figures: figures and not figures.disturbed}, "choice.figures"),
+        ({"noise": 1.0}, "choice.noise"),
+        ({"noise": 3.0}, "choice.noise"),
+        ({"simple": ("selectors", "asyncio", "threading")}, "choice.noise"),
+    ],
+)
+def test_wrong_choices_are_told_apart(differs: dict[str, Any], failed: str, _measured: None) -> None:
+    """Each mistake is found by the case that is about it."""
+    failure("12", choosing(**differs), failed)
+
+
+def test_right_choices_pass(_measured: None) -> None:
+    """What is spoiled above is right, and so is the solution."""
+    passes("12", choosing())
+    passes("12", solved("12")["choose"])
+
+
+def test_who_knows_the_made_up_rows_by_heart_is_found_out(_measured: None) -> None:
+    """The last case takes others."""
+
+    def by_rote(rows: list[Row], clients: int, p99_ms: float, memory_mib: float) -> str | None:
+        return choosing()(rows, clients, p99_ms, memory_mib) if clients != 20 else "asyncio"
+
+    wrong = failure("12", by_rote, "choice.here")
+    assert wrong.expected.startswith("choose(rows, 20, 0.000, 1000) returns None, of floor (20 clients")
+
+
+def test_a_hint_says_what_may_be_none(_measured: None) -> None:
+    """Better than Python's own words do; all else Python says best."""
+    untrusting = choosing(trusts=lambda figures: not figures.disturbed)
+    [verdict] = chatlib.exercise("12", untrusting).of(Outcome.FAIL)
+    assert verdict.case.hint.startswith("row.figures may be None")
+    [verdict] = chatlib.exercise("12", lambda rows: None).of(Outcome.FAIL)
+    assert verdict.case.hint == SLIP
+
+
+def test_memory_too_little_to_be_seen_makes_nobody_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is sometimes measured as less than nothing: then whoever keeps the limits may be chosen."""
+    rows = tuple(task_choice.made_up(name, 20, 1.0, -0.5) for name in task_choice.SIMPLE)
+    monkeypatch.setattr(task_choice, "measured", lambda: rows)
+    passes("12", choosing())
+
+
+@pytest.mark.slow
+def test_the_choice_is_tried_on_this_computer() -> None:
+    """Whatever is measured here, a right answer is right."""
+    task_choice.measured.cache_clear()
+    with within(5 * COMES_BACK_WITHIN):
+        passes("12", choosing())
+    assert {row.server for row in task_choice.measured()} >= set(task_choice.SIMPLE)
 
 
 def test_what_is_not_written_yet_is_named() -> None:

@@ -9,7 +9,15 @@ from chatlib.checker.case import Case, Failure, Outcome, Verdict
 from chatlib.checker.dialect import DIALECTS, Dialect
 from chatlib.checker.overhear import overheard
 from chatlib.checker.report import Report
-from chatlib.teach import task_deadline, task_diagnosis, task_lines, task_servers
+from chatlib.teach import (
+    task_choice,
+    task_coroutines,
+    task_deadline,
+    task_diagnosis,
+    task_lines,
+    task_processes,
+    task_servers,
+)
 from chatlib.teach.trial import Trial, in_turn, left_out, shown, tried, unwritten
 
 
@@ -118,6 +126,34 @@ EXERCISES = {
         "09 Nobody waits",
         task_servers.as_it_is,
         "shout",
+    ),
+    "10": Exercise(
+        "one call that blocks",
+        "AsyncChat",
+        "the server class itself, without brackets",
+        _is_class("serve_forever", "shutdown", "server_close"),
+        task_coroutines.CASES,
+        "10 async and await",
+        task_coroutines.with_archive,
+        "lines",
+    ),
+    "11": Exercise(
+        "a pool of processes",
+        "Counting",
+        "the server class itself, without brackets",
+        _is_class("serve_forever", "shutdown", "server_close", "close_pool"),
+        task_processes.CASES,
+        "11 Processes",
+        task_processes.with_hall,
+        "shout",
+    ),
+    "12": Exercise(
+        "which one should it be?",
+        "choose",
+        "the function itself, without brackets",
+        _is_function,
+        task_choice.CASES,
+        "12 Measure and choose",
     ),
 }
 

@@ -1,8 +1,9 @@
-"""Exercises 02, 03, 05 and 09: servers, which the checker takes through its cases."""
+"""Exercises 02, 03, 05 and 09 to 11: servers, which the checker takes through its cases."""
 
 import socketserver
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chatlib.address import LOOPBACK
@@ -15,12 +16,14 @@ from chatlib.checker.runner import Runner
 from chatlib.checker.stage import Stage
 from chatlib.checker.steps import Join, Leave, Talk, listed
 from chatlib.checker.target import Target, TargetError, target_of
-from chatlib.teach.trial import in_turn
+from chatlib.teach.trial import in_turn, told
 
 Make = Callable[[Any], Any]
 """Makes a server from an address."""
 
 LESSON = "02 One at a time"
+
+UNMADE = "It ends before anybody can connect: look at what was raised, and in which method."
 
 
 class Shouting(socketserver.StreamRequestHandler):
@@ -29,6 +32,22 @@ class Shouting(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         for line in self.rfile:
             self.wfile.write(line.upper())
+
+
+class NotMade(Exception):
+    """A server cannot be made; the message says what was raised, and in which line."""
+
+
+def built(server: Any, address: Any) -> Any:
+    """Makes a server that calls methods of the learner's while it is made.
+
+    Raises:
+        NotMade: One of them has raised something.
+    """
+    try:
+        return server(address)
+    except Exception as error:  # a TypeError would be taken for an address that does not fit
+        raise NotMade(told(error).removeprefix("it raised ")) from error
 
 
 def handler_served(handler: Any) -> Make:
@@ -54,13 +73,13 @@ def as_it_is(server: Any) -> Make:
     return server  # type: ignore[no-any-return]
 
 
-def _chosen(*names: str) -> tuple[Case, ...]:
+def chosen(*names: str) -> tuple[Case, ...]:
     """Returns cases of the checker in this order, which is that in which a learner gets there."""
     return tuple(case for name in names for case in chosen_cases([name]))
 
 
 IN_TURN = (
-    *_chosen("delivery.answer"),
+    *chosen("delivery.answer"),
     Case(
         "turns.lines",
         "All that a client says is answered, in order",
@@ -90,9 +109,9 @@ IN_TURN = (
     ),
 )
 
-AT_ONCE = _chosen("delivery.answer", "isolation.silent", "delivery.private", "departures.fin")
+AT_ONCE = chosen("delivery.answer", "isolation.silent", "delivery.private", "departures.fin")
 
-TOGETHER = _chosen(
+TOGETHER = chosen(
     "delivery.reach",
     "delivery.sender",
     "departures.fin",
@@ -120,7 +139,7 @@ class JoinTheSameThread:
 
 
 BY_ONE = (
-    *_chosen("delivery.answer", "isolation.silent"),
+    *chosen("delivery.answer", "isolation.silent"),
     Case(
         "loop.thread",
         "One thread serves all",
@@ -131,7 +150,7 @@ BY_ONE = (
         lesson="09 Nobody waits",
         needs=frozenset({Need.GAUGE}),
     ),
-    *_chosen("delivery.private", "departures.fin", "departures.idle", "departures.reset"),
+    *chosen("delivery.private", "departures.fin", "departures.idle", "departures.reset"),
 )
 
 
@@ -141,7 +160,10 @@ def served(make: Make, name: str, cases: Sequence[Case], dialect: Dialect) -> tu
     Blocks for at most a second, and for about three more if a case fails: a silence has to be waited for.
     """
     target = target_of(make)
-    with listening(target):
+    with listening(target), warnings.catch_warnings():
+        warnings.simplefilter(
+            "always", RuntimeWarning
+        )  # "was never awaited", also when it is looked at again
         return in_turn(cases, lambda case: _taken(target, name, case, dialect))
 
 
@@ -150,4 +172,4 @@ def _taken(target: Target, name: str, case: Case, dialect: Dialect) -> Verdict:
         return Runner(target).run([case], dialect)[0]
     except TargetError as error:
         failure = Failure((), f"a server is made: {name}(address)", "it listens at the address", str(error))
-        return Verdict(case, Outcome.FAIL, failure)
+        return Verdict(replace(case, hint=UNMADE), Outcome.FAIL, failure)
