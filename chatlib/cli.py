@@ -164,7 +164,7 @@ def _serve(options: argparse.Namespace) -> int:
     # Both by hand: a program that a shell starts in the background would ignore SIGINT.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: asked_to_stop.put(number))
-    make_room(Limits().clients)
+    make_room(Limits().clients)  # first, while there is only this thread: see there
     address, service = (options.host, options.port), SERVICES[options.service]()
     with background.running(MODELS[options.model], address, service) as server:
         print("listening on {}:{}".format(*server.server_address[:2]), flush=True)

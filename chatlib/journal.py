@@ -41,7 +41,6 @@ class Journal:
         # Appending to a deque is atomic, so who adds waits for nobody, and takes no lock for each line.
         self._said: deque[tuple[int, str, str, str, str]] = deque(maxlen=remembered)
         self._done: deque[tuple[int, str, str, str, str]] = deque(maxlen=remembered)
-        self._remembered = remembered
         self._numbers = itertools.count(1)
         self._waiting = 0
         self.after_fork()

@@ -13,7 +13,7 @@ OUTBOX_LIMIT = 1_048_576
 """Bytes that may wait for one client before it counts as a slow reader and is cut off."""
 
 PIECES = 1000
-"""How many posts may wait for somebody to flush them. With one more, it is done at once."""
+"""Posts that may wait for a flush. The next one flushes by itself: what must wait becomes one array."""
 
 # Unlike epoll and kqueue these need no descriptor of their own, so they also work when none is left.
 PlainSelector = getattr(selectors, "PollSelector", selectors.SelectSelector)
@@ -29,7 +29,7 @@ class Outbox:
     Args:
         sock: The connection. Another thread may go on receiving from it, with a time limit (`settimeout`).
         name: What the journal calls this client.
-        flusher: Who sends.
+        flusher: Who is told that there is something to send, and goes on when the client has stalled.
         limit: How much may wait, in bytes.
     """
 
@@ -50,16 +50,17 @@ class Outbox:
         self._limit = limit
         self.stalled = False
         """True while the kernel takes no more: whoever adopted this outbox sends on when it does."""
-        # What nobody has tried to send yet. A list's `append` and `del` are atomic: who posts takes no lock.
+        # What nobody has tried to send yet. A list's `append` and `del` are atomic: adding needs no lock.
         self._news: list[bytes] = []
         self._is_posted = False  # it is among those that are to be flushed
         self._rest: bytearray | None = None  # what the kernel had no room for: it comes first
-        self._lock = threading.Lock()  # of the one that sends
+        self._lock = threading.Lock()  # held by whoever sends, or ends the conversation
 
     @property
     def owed(self) -> int:
         """How many bytes wait here."""
-        return len(self._rest or b"") + sum(map(len, self._news))
+        # News first. They only move into the rest: what moves meanwhile is counted twice, never overlooked.
+        return sum(map(len, self._news)) + len(self._rest or b"")
 
     def post(self, data: bytes) -> None:
         """Adds bytes to what is owed. Never waits; does nothing once the conversation has ended.
@@ -134,27 +135,36 @@ class Outbox:
 
     def _send(self) -> bool:
         """Returns whether the kernel has taken it all."""
-        news, rest = self._news, self._rest
+        rest = self._rest
         try:
             if rest:
                 self._join()
                 del rest[: self.sender.send(rest)]
-            elif count := len(news):
-                # What travels together costs one call. (Others may post meanwhile.)
-                data = news[0] if count == 1 else b"".join(news[:count])
-                sent = self.sender.send(data)
-                del news[:count]
-                if sent < len(data):
-                    rest = self._rest = bytearray(data[sent:])
+            elif self._news:
+                rest = self._send_news()
             if self.ended and not self.owed and not self.closed:
-                # Half-close: the client sees the end and leaves, which wakes the thread that waits in `recv`.
-                with contextlib.suppress(OSError):  # macOS: this half is shut already
-                    self.sender.shutdown(socket.SHUT_WR)
+                self._half_close()
         except BlockingIOError:
             return False
         except OSError as error:  # the client has gone; the thread that reads from it will hear so, too
             self._cut(error.strerror or "the connection broke")
         return not rest
+
+    def _send_news(self) -> bytearray | None:
+        """Sends them all with one call. Returns the rest, if the kernel had no room for it."""
+        count = len(self._news)  # others may post meanwhile
+        data = self._news[0] if count == 1 else b"".join(self._news[:count])
+        sent = self.sender.send(data)
+        if sent < len(data):
+            self._rest = bytearray(data[sent:])
+        # Only now: a thread that sees nothing owed closes the connection, and the rest would be lost.
+        del self._news[:count]
+        return self._rest
+
+    def _half_close(self) -> None:
+        """The client sees the end and leaves, which wakes the thread that waits in `recv`."""
+        with contextlib.suppress(OSError):  # macOS: this half is shut already
+            self.sender.shutdown(socket.SHUT_WR)
 
     def _keep(self) -> None:
         """Keeps what the kernel did not take, or cuts the client off."""
@@ -191,7 +201,7 @@ class Flusher:
 
     def __init__(self) -> None:
         self.posted: deque[Outbox] = deque()
-        """Outboxes with something new in them."""
+        """Outboxes that wait for the next flush."""
         self._adopted: deque[Outbox] = deque()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -199,10 +209,10 @@ class Flusher:
         self._closed = False
 
     def flush(self) -> None:
-        """Sees to it that what has been posted is sent. Never waits; any thread that has posted may call it.
+        """Sends what has been posted, as far as the kernel takes it. Never waits for a client.
 
-        Who is told to flush while others do helps them, and sends what they have posted. It stops when all
-        has been taken that waited when it came: of what comes later, somebody else thinks.
+        Every thread calls it after it has posted. Several at once share the work: each takes one outbox after
+        the other. What is posted after a call has begun is left to the thread that posts it.
         """
         for _ in range(len(self.posted)):
             try:

@@ -15,8 +15,8 @@ class Member(Protocol):
     def post(self, data: bytes) -> None:
         """Puts bytes into the client's outbox. Never waits.
 
-        They are sent when the service's method that posts them has returned. Who posts from elsewhere, from a
-        timer say, calls the server's `flusher.flush()` afterwards.
+        They are sent at the latest when the service's method that posts them has returned. Who
+        posts from elsewhere, from a timer say, calls the server's `flusher.flush()` afterwards.
         """
 
     def finish(self, why: str) -> None:

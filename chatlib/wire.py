@@ -41,9 +41,10 @@ class LineReader:
             self._rest = tail
         else:  # most of a long line, perhaps: nothing to split yet, and an array grows without being copied
             lines = []
-            self._rest = bytearray(self._rest) if isinstance(self._rest, bytes) else self._rest
+            if isinstance(self._rest, bytes):
+                self._rest = bytearray(self._rest)
             self._rest += data
-        if self.overlong or len(self._rest) > self._limit and not self._fits(self._rest):
+        if self.overlong or (len(self._rest) > self._limit and not self._fits(self._rest)):
             self.overlong = True
             self._rest = b""
         return lines

@@ -130,8 +130,8 @@ def test_what_is_said_does_not_make_it_forget_who_left() -> None:
     assert journal.forgotten == 7
 
 
-def test_a_flood_of_lines_is_recorded_at_the_price_of_what_is_kept() -> None:
-    """Of 100,000 lines in one go the last are kept, numbered as if each had been added by itself."""
+def test_of_a_flood_of_lines_the_last_are_kept() -> None:
+    """Of 100,000 lines in one go all are counted; who came and left around them is not forgotten."""
     journal = Journal(remembered=5)
     journal.add("came", "a")
     journal.add_all("said", "a", [str(number) for number in range(100_000)])

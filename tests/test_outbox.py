@@ -1,10 +1,12 @@
 """What waits to be sent: it keeps order, loses nothing, and cuts off who reads too slowly."""
 
 import contextlib
+import functools
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import SupportsIndex
 
 import pytest
 from faults import (
@@ -16,10 +18,11 @@ from faults import (
     no_thread_starts,
     read_exactly,
     read_to_the_end,
+    together,
 )
 
 from chatlib.hangup import hang_up
-from chatlib.outbox import OUTBOX_LIMIT, Flusher, Outbox
+from chatlib.outbox import OUTBOX_LIMIT, PIECES, Flusher, Outbox
 from chatlib.wakeup import Wakeup
 
 BUFFER = 65_536
@@ -33,7 +36,7 @@ class Line:
     """A connection: an outbox at one end, a plain socket at the other.
 
     Args:
-        flusher: Who sends.
+        flusher: What it is flushed with.
         limit: How much may wait, in bytes.
     """
 
@@ -80,7 +83,7 @@ def pattern(size: int) -> bytes:
     return b"".join(b"%09d " % number for number in range(size // 10))
 
 
-def senders() -> list[threading.Thread]:
+def flusher_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "the flusher"]
 
 
@@ -122,7 +125,7 @@ def test_while_all_read_there_is_no_thread(flusher: Flusher, line: Connect) -> N
         here.outbox.post(bytes(50_000))
         flusher.flush()
         assert len(read_exactly(here.peer, 50_000)) == 50_000
-    assert not senders()
+    assert not flusher_threads()
 
 
 def test_a_flush_never_waits_and_the_rest_follows(flusher: Flusher, line: Connect) -> None:
@@ -130,7 +133,7 @@ def test_a_flush_never_waits_and_the_rest_follows(flusher: Flusher, line: Connec
     here, data = line(limit=2 * BIG), pattern(BIG)
     here.outbox.post(data)
     flusher.flush()  # would never return if it waited: nobody reads yet
-    assert len(senders()) == 1
+    assert len(flusher_threads()) == 1
     here.outbox.post(b"the end")
     flusher.flush()
     assert read_exactly(here.peer, BIG + 7) == data + b"the end"
@@ -142,7 +145,7 @@ def test_one_thread_serves_all_who_stall(flusher: Flusher, line: Connect) -> Non
     for number, here in enumerate(lines):
         here.outbox.post(bytes([number]) * BIG)
         flusher.flush()
-    assert len(senders()) == 1
+    assert len(flusher_threads()) == 1
     for number, here in reversed(list(enumerate(lines))):
         assert read_exactly(here.peer, BIG) == bytes([number]) * BIG
 
@@ -157,7 +160,7 @@ def test_a_reader_may_stall_again_and_again(flusher: Flusher, line: Connect) -> 
 
 
 def test_posts_while_the_thread_sends_keep_their_order(flusher: Flusher, line: Connect) -> None:
-    """Two threads post and flush while a third catches up: all arrives, in the order of posting."""
+    """One thread posts and flushes while the flusher's catches up: all arrives, in the order of posting."""
     here, blocks = line(limit=1 << 30), [b"%07d\n" % number * 1250 for number in range(2000)]
 
     def post() -> None:
@@ -381,11 +384,11 @@ def test_without_a_thread_the_next_flush_goes_on(flusher: Flusher, line: Connect
     with no_thread_starts("the flusher"):
         here.outbox.post(data)
         flusher.flush()
-        assert not senders()
+        assert not flusher_threads()
         assert here.outbox.owed
     first = read_exactly(here.peer, 1000)
     flusher.flush()
-    assert len(senders()) == 1
+    assert len(flusher_threads()) == 1
     assert first + read_exactly(here.peer, BIG - 1000) == data
 
 
@@ -398,7 +401,7 @@ def test_many_short_posts_take_no_more_memory_than_they_have_bytes(flusher: Flus
     for _ in range(10_000):
         here.outbox.post(b"x\n")
     assert here.outbox.owed > 20_000
-    assert len(here.outbox._news) <= 1001
+    assert len(here.outbox._news) <= PIECES + 1
 
 
 @POSIX
@@ -417,7 +420,7 @@ def test_without_a_descriptor_the_next_flush_goes_on(flusher: Flusher, line: Con
         here.outbox.drain(0.01)  # needs none either
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert not senders()
+    assert not flusher_threads()
 
 
 def test_without_a_thread_draining_loses_nothing(flusher: Flusher, line: Connect) -> None:
@@ -441,13 +444,13 @@ def test_closing_the_flusher_ends_its_thread(flusher: Flusher, line: Connect) ->
     here = line(limit=2 * BIG)
     here.outbox.post(bytes(BIG))
     flusher.flush()
-    (thread,) = senders()
+    (thread,) = flusher_threads()
     flusher.close()
     assert not thread.is_alive()
     flusher.close()
     here.outbox.post(b"more")
     flusher.flush()
-    assert not senders()
+    assert not flusher_threads()
 
 
 def test_after_closing_no_thread_is_started(flusher: Flusher, line: Connect) -> None:
@@ -456,26 +459,59 @@ def test_after_closing_no_thread_is_started(flusher: Flusher, line: Connect) -> 
     flusher.close()
     here.outbox.post(bytes(BIG))
     flusher.flush()
-    assert not senders()
+    assert not flusher_threads()
 
 
-def test_many_threads_may_flush_at_once(flusher: Flusher, line: Connect) -> None:
-    """Each outbox gets each block once, whoever sends it."""
-    lines = [line() for _ in range(5)]
+def test_many_threads_may_post_and_flush_at_once(flusher: Flusher, line: Connect) -> None:
+    """Each outbox gets each block once, whoever sends it, and the blocks of one thread in their order."""
+    lines, blocks = [line() for _ in range(5)], [[b"%d %097d" % (n, i) for i in range(200)] for n in range(4)]
 
-    def talk() -> None:
-        for _ in range(200):
+    def talk(number: int) -> None:
+        for block in blocks[number]:
             for here in lines:
-                here.outbox.post(b"x" * 100)
+                here.outbox.post(block + b"\n")
             flusher.flush()
 
-    threads = [threading.Thread(target=talk) for _ in range(4)]
     with hasty_switching():
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(3 * SOON)
-    assert [len(read_exactly(here.peer, 80_000)) for here in lines] == [80_000] * 5
+        together(*(functools.partial(talk, number) for number in range(4)), within=3 * SOON)
+    for here in lines:
+        received = read_exactly(here.peer, 80_000).splitlines()
+        assert [[block for block in received if block[0] == mine[0][0]] for mine in blocks] == blocks
+
+
+class Glass(list[bytes]):
+    """News that are watched: `look` is called before they are counted, and after some were forgotten."""
+
+    def __init__(self, look: Callable[[], object]) -> None:
+        super().__init__()
+        self.look = look
+
+    def __iter__(self) -> Iterator[bytes]:
+        self.look()
+        return super().__iter__()
+
+    def __delitem__(self, which: SupportsIndex | slice) -> None:
+        super().__delitem__(which)
+        self.look()
+
+
+def test_what_is_owed_is_seen_while_it_moves(flusher: Flusher, line: Connect) -> None:
+    """Who sees nothing owed closes. So the rest is there before the news are forgotten."""
+    here, seen = line(limit=2 * BIG), list[bytearray | None]()
+    here.outbox._news = Glass(lambda: seen.append(here.outbox._rest))
+    here.outbox.post(bytes(BIG))
+    flusher.flush()
+    assert seen and all(seen)
+
+
+def test_what_is_owed_is_seen_by_who_looks_while_it_moves(flusher: Flusher, line: Connect) -> None:
+    """Another thread may send at the very moment when the news are counted."""
+    here = line(limit=2 * BIG)
+    here.outbox.post(bytes(BIG))
+    news = here.outbox._news
+    here.outbox._news = glass = Glass(flusher.flush)
+    glass.extend(news)
+    assert here.outbox.owed
 
 
 # What wakes a selector

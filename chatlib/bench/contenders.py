@@ -17,19 +17,16 @@ PROCESSES = 200
 
 @dataclass(frozen=True)
 class Contender:
-    """A server that can be started.
-
-    Args:
-        command: What starts it. A rival's holds `{port}`, for the port that it is told to take.
-        dialect: What is spoken with it.
-        sign: The part of a line that it prints when it is ready. The line ends in its address, unless:
-        port: The port that it was told.
-    """
+    """A server that can be started."""
 
     command: list[str]
+    """What starts it. A rival's holds `{port}`, for the port that it is told to take."""
     dialect: str
+    """What is spoken with it: a name in `DIALECTS`."""
     sign: str = "listening on "
+    """It is ready when it prints a line with this in it. After it comes the address, unless `port` is set."""
     port: int = 0
+    """The port that it was told to take; 0 if it chooses one, and says which."""
 
     def address(self, line: str) -> tuple[str, int]:
         """Returns where it listens, after it has printed this line."""
@@ -59,6 +56,7 @@ def contender(server: str, service: str) -> Contender:
 
 
 def _free_port() -> int:
+    # Somebody may take it before the rival does: then that one ends, and the table says why.
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 

@@ -1,8 +1,8 @@
 """The load: senders that keep lines under way, watchers that time them, receivers that check every byte.
 
 A line counts as arrived when its watcher has it: in `broadcast` the last client, whom most servers serve
-last; in `shout` the sender itself. The others are read in between, 16 KiB at a time, which is far less than
-the kernel holds for them. That is why this generator, although in Python, needs less time than the servers.
+last; in `shout` the sender itself. The others are read when they are 16 KiB behind, far less than the kernel
+holds for them, and in large pieces. So this generator, although in Python, needs less time than the servers.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ SLICE = 4
 """Clients that are read before the watcher is looked at again."""
 
 WARM_UP = 0.25
-"""The first part of the time does not count: memory is being found, buffers grow."""
+"""Share of the time that the load runs beforehand, unmeasured: memory is being found, buffers grow."""
 
 SILENCE = 5.0
 """Seconds in which nothing arrives after which what is missing counts as lost."""
@@ -196,7 +196,7 @@ def load(order: Order) -> Figures:
 
 
 def _figures(
-    start: Snapshot, end: Snapshot, deliveries: int, latencies: Latencies, kib: float | None, connects: float
+    start: Snapshot, end: Snapshot, deliveries: int, latencies: Latencies, kib: float | None, joins: float
 ) -> Figures:
     seconds = end.at - start.at
     used = None if start.cpu is None or end.cpu is None else end.cpu - start.cpu
@@ -206,7 +206,7 @@ def _figures(
         p99_us=latencies.percentile(0.99) * 1e6,
         cpu_us=None if used is None or not deliveries else used / deliveries * 1e6,
         kib_per_client=kib,
-        connects_per_s=connects,
+        joins_per_s=joins,
         server_busy=None if used is None else used / seconds,
         load_busy=(end.own - start.own) / seconds,
     )

@@ -105,7 +105,7 @@ class Receiver:
 
     def _without_asides(self, end: int) -> int:
         """Takes out of the buffer what is no frame, but an aside. Returns where the buffer ends then."""
-        while self._aside:
+        while self._aside:  # no frame begins with its first letter, so a look at where frames begin finds it
             at = bytes(_view[: end : self._size]).find(self._aside[:1]) * self._size
             if at < 0 or not _buffer.startswith(self._aside, at, end):
                 break

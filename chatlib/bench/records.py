@@ -43,16 +43,16 @@ class Figures:
     """Processor time of the server for each delivery, in microseconds; None if the system does not say."""
     kib_per_client: float | None
     """Memory of the server for each client that is connected and silent, in KiB."""
-    connects_per_s: float
-    """Clients that were let in, in one second, until all of them were served."""
+    joins_per_s: float
+    """Clients divided by the seconds until all of them were served."""
     server_busy: float | None
     """Processor time of the server as a share of the time; above 1 if it used several cores."""
     load_busy: float
     """Processor time of the load generator as a share of the time. For the rest it waited."""
 
     @property
-    def too_slow_a_load(self) -> bool:
-        """True if the load generator may have been slower than the server."""
+    def saturated(self) -> bool:
+        """True if the load generator was at its limit, and perhaps slower than the server."""
         return self.load_busy > BUSY
 
     @property

@@ -9,7 +9,7 @@ HEAD = (
     *("CPU/delivery", "memory/client", "joins/s", "busy: server", "load"),
 )
 
-TOO_SLOW_A_LOAD = (
+SATURATED = (
     f"! The load generator itself was busy for more than {BUSY:.0%} of the time:"
     " that server may be faster than is said here."
 )
@@ -31,7 +31,7 @@ def table(plan: Plan, rows: tuple[Row, ...], computer: str, ratio: Callable[[Row
             reasons.setdefault(what, []).append(str(row.clients))
     lines += [f"{what} (clients: {', '.join(numbers)})" for what, numbers in reasons.items()]
     found = [row.figures for row in rows if row.figures]
-    lines += [TOO_SLOW_A_LOAD] * any(figures.too_slow_a_load for figures in found)
+    lines += [SATURATED] * any(figures.saturated for figures in found)
     lines += [DISTURBED] * any(figures.disturbed for figures in found)
     lines.append(f"x floor: deliveries/s as a ratio to `{FLOOR}`, a program that does nothing but the sends.")
     return "\n".join(lines)
@@ -55,9 +55,9 @@ def _line(row: Row, figures: Figures, ratio: float | None) -> tuple[str, ...]:
         _time(figures.p99_us),
         "-" if figures.cpu_us is None else f"{figures.cpu_us:.2f} us",
         "-" if figures.kib_per_client is None else f"{figures.kib_per_client:.1f} KiB",
-        f"{figures.connects_per_s:,.0f}",
+        f"{figures.joins_per_s:,.0f}",
         "-" if figures.server_busy is None else f"{figures.server_busy:.0%}",
-        f"{figures.load_busy:.0%}" + "!" * figures.too_slow_a_load + "?" * figures.disturbed,
+        f"{figures.load_busy:.0%}" + "!" * figures.saturated + "?" * figures.disturbed,
     )
 
 

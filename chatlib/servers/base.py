@@ -21,7 +21,8 @@ from chatlib.wakeup import Wakeup
 from chatlib.wire import encode
 
 BACKLOG = 4096
-"""Connections that the kernel holds ready until they are accepted: a crowd gets in without a delay."""
+"""Connections that the kernel holds ready until they are accepted: a crowd gets in without a delay. (Linux
+takes at most `net.core.somaxconn`: 4096, unless somebody has changed it.)"""
 
 KEEPALIVE = {"TCP_KEEPALIVE": 60, "TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 6}
 """After 60 s of silence ask every 10 s whether the peer is there; after 6 questions it is gone. The first two

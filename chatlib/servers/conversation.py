@@ -58,7 +58,7 @@ def attended(server: Server, client: Outbox) -> "Leaving":
 class Leaving:
     """Tells the service that a client has left, however the block ends.
 
-    An OSError in the block comes from `recv`, and means that the client is gone: `take` lets none out.
+    An OSError in the block comes from `recv`, and means that the client is gone: nothing else lets one out.
     """
 
     def __init__(self, server: Server, client: Outbox) -> None:

@@ -42,7 +42,7 @@ class RawThreadServer(Server):
         try:
             with attended(self, client):  # in `service.members` until it has left
                 while not client.ended and (data := connection.recv(CHUNK)):  # 5. receives; b"": it has left
-                    hear(self, client, reader, data)  # 6. sends to the others: see `Broadcast.answer`
+                    hear(self, client, reader, data)  # 6. posts to the others, and sends
             last_words(client)
         finally:
             self.shutdown_request(connection)  # 7. closes

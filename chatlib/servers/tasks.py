@@ -13,7 +13,7 @@ class Tasks:
     """Who is being served in this thread's event loop.
 
     Args:
-        flusher: Who sends.
+        flusher: What the clients' outboxes are flushed with.
     """
 
     def __init__(self, flusher: Flusher) -> None:

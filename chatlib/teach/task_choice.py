@@ -30,7 +30,7 @@ def made_up(server: str, clients: int, p99_ms: float, kib: float | None, busy: f
         p99_us=p99_ms * 1000,
         cpu_us=0.5,
         kib_per_client=kib,
-        connects_per_s=5000.0,
+        joins_per_s=5000.0,
         server_busy=busy,
         load_busy=busy / 2,
     )
