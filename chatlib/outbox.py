@@ -66,9 +66,9 @@ class Outbox:
         """Adds bytes to what is owed. Never waits; does nothing once the conversation has ended.
 
         Raises:
-            TypeError: It is text.
+            TypeError: They are none: text, for example.
         """
-        if isinstance(data, str):
+        if not isinstance(data, bytes):  # nobody may find that out later, when somebody else flushes
             raise TypeError("a member is sent bytes: write member.post(chatlib.encode([text]))")
         if self.closed or self.ended or not data:
             return
@@ -147,7 +147,10 @@ class Outbox:
         except BlockingIOError:
             return False
         except OSError as error:  # the client has gone; the thread that reads from it will hear so, too
-            self._cut(error.strerror or "the connection broke")
+            if self.ended or self.closed:  # it was posted at the very moment when all was over
+                self._forget()
+            else:
+                self._cut(error.strerror or "the connection broke")
         return not rest
 
     def _send_news(self) -> bytearray | None:
@@ -173,7 +176,10 @@ class Outbox:
             if self.owed > self._limit:
                 self._cut(f"it read too slowly: more than {self._limit} bytes waited for it")
         if self._rest and not self.stalled:
-            self.stalled = self._flusher.adopt(self)
+            self.stalled = True  # before the event loop looks at it
+            if not self._flusher.adopt(self):
+                self.stalled, self._is_posted = False, True
+                self._flusher.posted.append(self)
 
     def _join(self) -> bytearray:
         # For somebody who reads slowly: an object for each short line would take much more memory.
@@ -238,7 +244,6 @@ class Flusher:
         """Takes over a stalled outbox. Returns False if no thread can be had: the next flush tries again."""
         with self._lock:
             if self._closed or not self._started():
-                self.posted.append(outbox)
                 return False
             self._adopted.append(outbox)
         self.wake()

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
 
 import pytest
 from faults import (
@@ -392,6 +392,17 @@ def test_without_a_thread_the_next_flush_goes_on(flusher: Flusher, line: Connect
     assert first + read_exactly(here.peer, BIG - 1000) == data
 
 
+def test_without_a_thread_who_stalls_waits_once_for_the_next_flush(flusher: Flusher, line: Connect) -> None:
+    """Otherwise each post would add a flush, and each flush would try all of them (16)."""
+    here = line(limit=4 * BIG)
+    with no_thread_starts("the flusher"):
+        here.outbox.post(bytes(BIG))
+        for _ in range(10):
+            flusher.flush()
+            here.outbox.post(b"more")
+        assert list(flusher.posted) == [here.outbox]
+
+
 def test_many_short_posts_take_no_more_memory_than_they_have_bytes(flusher: Flusher, line: Connect) -> None:
     """An object for each line would take thirty times as much (12)."""
     here = line(limit=4 * BIG)
@@ -493,6 +504,30 @@ class Glass(list[bytes]):
     def __delitem__(self, which: SupportsIndex | slice) -> None:
         super().__delitem__(which)
         self.look()
+
+
+def test_who_adopts_an_outbox_sees_that_it_has_stalled(line: Connect) -> None:
+    """An event loop looks at it in another thread, and would not wait for room otherwise."""
+
+    class Loop(Flusher):
+        def adopt(self, outbox: Outbox) -> bool:
+            seen.append(outbox.stalled)
+            return super().adopt(outbox)
+
+    seen = list[bool]()
+    with contextlib.closing(Loop()) as loop, contextlib.closing(Line(loop, 2 * BIG)) as here:
+        here.outbox.post(bytes(BIG))
+        loop.flush()
+    assert seen == [True]
+
+
+@pytest.mark.parametrize("data", ["text", 5, [b"line"], None, bytearray(b"line")])
+def test_what_is_no_bytes_is_refused_at_once(flusher: Flusher, line: Connect, data: Any) -> None:
+    """Later, it would fail wherever somebody flushes, and harm others."""
+    here = line()
+    with pytest.raises(TypeError, match="a member is sent bytes: write member.post"):
+        here.outbox.post(data)
+    assert not flusher.posted
 
 
 def test_what_is_owed_is_seen_while_it_moves(flusher: Flusher, line: Connect) -> None:

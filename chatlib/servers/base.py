@@ -162,8 +162,8 @@ class Server:
             present = list(self.clients.values())
         if self._wakeup:
             self._wakeup.set()
-        self.flusher.flush()
         for outbox in present:
+            outbox.flush()  # here, as another thread may have begun to flush and not have come to it yet
             outbox.cut("the server stopped")
         self._join(time.monotonic() + STOP_WITHIN)
 

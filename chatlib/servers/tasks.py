@@ -53,9 +53,11 @@ class Tasks:
     async def drain(self, client: Outbox, patience: float, leave: int = 0) -> None:
         """Waits until a client has taken all but `leave` bytes, or none for `patience` seconds."""
         with contextlib.suppress(TimeoutError):
-            while (owed := client.owed) > leave:
+            while client.owed > leave:
+                client.flush()  # if another thread were about to do it, that would wake nobody here
+                owed = client.owed
                 async with asyncio.timeout(patience):
-                    while client.owed >= owed:
+                    while client.stalled and client.owed >= owed:
                         await self._moved.wait()
 
     async def last_words(self, client: Outbox) -> None:
