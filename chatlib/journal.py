@@ -94,5 +94,6 @@ class Journal:
     __repr__ = __str__  # what a notebook shows
 
     def _numbered(self) -> list[tuple[int, str, str, str, str]]:
-        # Copied, because a deque that grows cannot be walked.
+        # Copied, because a deque that grows cannot be walked; one after the other, so of what happens at this
+        # very moment an entry may be missing.
         return sorted([*self._said.copy(), *self._done.copy()])

@@ -13,7 +13,7 @@ OUTBOX_LIMIT = 1_048_576
 """Bytes that may wait for one client before it counts as a slow reader and is cut off."""
 
 PIECES = 1000
-"""Posts that may wait for a flush. The next one flushes by itself: what must wait becomes one array."""
+"""Posts that may wait for a flush, if they are short. The next one flushes by itself."""
 
 # Unlike epoll and kqueue these need no descriptor of their own, so they also work when none is left.
 PlainSelector = getattr(selectors, "PollSelector", selectors.SelectSelector)
@@ -77,7 +77,7 @@ class Outbox:
         if not self._is_posted:
             self._is_posted = True
             self._flusher.posted.append(self)
-        elif len(self._news) > PIECES:
+        elif len(self._news) > min(PIECES, self._limit // len(data)):  # whoever should flush takes too long
             self.flush()
 
     def finish(self, why: str) -> None:

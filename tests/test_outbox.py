@@ -392,6 +392,16 @@ def test_without_a_thread_the_next_flush_goes_on(flusher: Flusher, line: Connect
     assert first + read_exactly(here.peer, BIG - 1000) == data
 
 
+def test_large_posts_do_not_pile_up_until_the_flush(flusher: Flusher, line: Connect) -> None:
+    """A service may post a hundred megabytes in one answer: kept is the limit, and a post (12)."""
+    here, block, most = line(limit=BIG), bytes(BIG // 10), 0
+    while not here.outbox.ended:
+        here.outbox.post(block)
+        most = max(most, here.outbox.owed)
+    assert most <= BIG + 2 * len(block)
+    assert here.outbox.ended.startswith("it read too slowly")
+
+
 def test_without_a_thread_who_stalls_waits_once_for_the_next_flush(flusher: Flusher, line: Connect) -> None:
     """Otherwise each post would add a flush, and each flush would try all of them (16)."""
     here = line(limit=4 * BIG)
