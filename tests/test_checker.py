@@ -362,7 +362,7 @@ def test_what_other_threads_write_is_kept_in_whatever_form(capsys: pytest.Captur
         (lambda address, handler: None, "give a function that needs only the address"),
         (type("Failing", (), {"__init__": lambda self, address: 1 / 0}), "ZeroDivisionError"),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),  # the same in every run
 )
 def test_what_is_no_server_is_said_in_a_sentence(target: Any, sentence: str) -> None:
     """One clear sentence for each, and no verdict."""
