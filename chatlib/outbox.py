@@ -108,10 +108,7 @@ class Outbox:
             return is_done
 
     def drain(self, patience: float, leave: int = 0) -> None:
-        """Waits until the client has taken all but `leave` bytes, or has taken none for `patience` seconds.
-
-        Blocks for as long as that takes.
-        """
+        """Blocks until the client has taken all but `leave` bytes, or none for `patience` seconds."""
 
         def is_too_much() -> bool:  # if nobody has adopted us, nobody else sends the rest
             return self.owed > (leave if self.stalled else 0)
@@ -200,10 +197,7 @@ class Outbox:
 
 
 class Flusher:
-    """Sends what was posted: at once where the kernel has room; where it has not, later, in one thread.
-
-    That thread is started when it is first needed: when a client stalls.
-    """
+    """Sends what was posted: at once where the kernel has room, else later, in a thread started then."""
 
     def __init__(self) -> None:
         self.posted: deque[Outbox] = deque()
