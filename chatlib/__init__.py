@@ -33,8 +33,8 @@ from chatlib.servers import (
     ThreadingServer,
 )
 from chatlib.services import Broadcast, Chat, Member, Service, Shout
-from chatlib.teach.exercises import exercise
 from chatlib.teach.predict import predict
+from chatlib.teach.tryout import exercise
 from chatlib.wire import LineReader, encode
 
 __version__ = "0.1.0"

@@ -158,24 +158,8 @@ EXERCISES = {
 }
 
 
-def exercise(number: str, answer: Any) -> Report:
-    """Tries out your answer to an exercise. Blocks for at most a few seconds, whatever the answer does.
-
-        chatlib.exercise("01", receive_within)  # the last expression of a cell
-
-    What comes after the first case that fails is not tried: mend that one, then run the cell again.
-
-    Args:
-        number: Which exercise, as in the name of its notebook: `"01"`.
-        answer: What you have written, as the exercise says: a function, a class, a dict.
-
-    Returns:
-        A report like that of `check`: what went well, what was expected, what happened instead, a hint, and
-        which lesson to read again.
-
-    Raises:
-        ValueError: There is no such exercise.
-    """
+def report_on(number: str, answer: Any) -> Report:
+    """Tries out an answer: see `chatlib.exercise`."""
     key = str(number).zfill(2)
     if key not in EXERCISES:
         raise ValueError(f"there is no exercise {number!r}: those are {', '.join(EXERCISES)}")
