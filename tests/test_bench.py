@@ -613,3 +613,10 @@ def test_places_for_names_are_kept_apart_and_on_the_page() -> None:
     """Near where they were wanted, in the same order."""
     assert plot.spread([10, 12, 100], 20, 110) == [10, 30, 100]
     assert plot.spread([100, 105, 108], 20, 110) == [70, 90, 110]
+
+
+def test_what_is_loaded_late_is_told_at_once() -> None:
+    """For those who press Tab; and what is not there is said as everywhere."""
+    assert dir(chatlib.bench) == ["Figures", "Plan", "Results", "Row", "measure"]
+    with pytest.raises(AttributeError, match="module 'chatlib.bench' has no attribute 'mesure'"):
+        chatlib.bench.mesure  # noqa: B018
