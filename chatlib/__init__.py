@@ -14,9 +14,9 @@ Start a real TCP server in the background, connect real clients, and see who wai
 
 from chatlib import bench as bench
 from chatlib.background import running, start, stop, stop_all
+from chatlib.checker.check import check
+from chatlib.checker.errors import TargetError
 from chatlib.checker.report import Report
-from chatlib.checker.run import check
-from chatlib.checker.target import TargetError
 from chatlib.client import Client, Disconnected, connect
 from chatlib.diagnosis import doctor
 from chatlib.film.film import Film, xray
@@ -33,8 +33,8 @@ from chatlib.servers import (
     ThreadingServer,
 )
 from chatlib.services import Broadcast, Chat, Member, Service, Shout
+from chatlib.teach.exercises.exercise import exercise
 from chatlib.teach.predict import predict
-from chatlib.teach.tryout import exercise
 from chatlib.wire import LineReader, encode
 
 __version__ = "0.1.0"

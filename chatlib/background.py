@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from socket import socket
 from typing import Any, Protocol, TypeVar
 
-from chatlib import cells
-from chatlib.hangup import hang_up
+from chatlib import notebook_cells
 from chatlib.servers import Server
-from chatlib.servers.base import STOP_WITHIN
+from chatlib.servers.core.server import STOP_WITHIN
+from chatlib.sockets import hang_up
 
 POLL_INTERVAL = 0.05
 """Seconds between a stock server's checks for `shutdown`. (socketserver's default is 0.5.)"""
@@ -78,7 +78,7 @@ def start(server: AnyServer | Callable[..., AnyServer], *args: Any, **kwargs: An
         return found.server  # type: ignore[return-value]
     if not callable(server) and not hasattr(server, "serve_forever"):
         raise TypeError(f"{server!r} is neither a server nor a class that makes one")
-    cells.close_earlier()
+    notebook_cells.close_earlier()
     is_instance = hasattr(server, "serve_forever") and not isinstance(server, type)
     made: Any = server if is_instance else _bindable_again(server)(*args, **kwargs)  # type: ignore[arg-type]
     if _has_ended(made):
@@ -88,7 +88,7 @@ def start(server: AnyServer | Callable[..., AnyServer], *args: Any, **kwargs: An
     running = _prepare(made)
     running.thread.start()
     _running[id(made)] = running
-    cells.remember(made, stop)
+    notebook_cells.remember(made, stop)
     return made  # type: ignore[no-any-return]
 
 

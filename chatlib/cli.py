@@ -13,11 +13,11 @@ from typing import NoReturn, cast
 
 from chatlib import background
 from chatlib.bench.contenders import RIVALS
-from chatlib.bench.run import measure
+from chatlib.bench.measurement import measure
 from chatlib.checker.case import Verdict
-from chatlib.checker.dialect import DIALECTS
+from chatlib.checker.check import check, chosen_cases
+from chatlib.checker.harness.dialect import DIALECTS
 from chatlib.checker.report import points_of
-from chatlib.checker.run import check, chosen_cases
 from chatlib.client import connect
 from chatlib.descriptors import make_room
 from chatlib.diagnosis import doctor

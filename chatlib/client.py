@@ -9,8 +9,8 @@ import time
 from collections import deque
 from typing import Any, Self
 
-from chatlib import cells
-from chatlib.address import LOOPBACK, Address, checked
+from chatlib import notebook_cells
+from chatlib.sockets import LOOPBACK, Address, checked
 from chatlib.wire import LineReader, encode
 
 DEADLINE = 1.0
@@ -71,7 +71,7 @@ def connect(target: Any, name: str | None = None, timeout: float = DEADLINE) -> 
         OSError: There is no such host.
         TypeError, ValueError: This is not an address.
     """
-    cells.close_earlier()
+    notebook_cells.close_earlier()
     address = address_of(target)
     try:
         connection = socket.create_connection(address, timeout)
@@ -83,7 +83,7 @@ def connect(target: Any, name: str | None = None, timeout: float = DEADLINE) -> 
     names[client.address] = client.name
     if len(names) > NAMES:
         names.pop(next(iter(names)), None)
-    cells.remember(client, Client.close)
+    notebook_cells.remember(client, Client.close)
     return client
 
 

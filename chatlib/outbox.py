@@ -6,8 +6,7 @@ import socket
 import threading
 from collections import deque
 
-from chatlib.hangup import hang_up
-from chatlib.wakeup import Wakeup
+from chatlib.sockets import Wakeup, hang_up
 
 OUTBOX_LIMIT = 1_048_576
 """Bytes that may wait for one client before it counts as a slow reader and is cut off."""

@@ -4,8 +4,8 @@ import threading
 import time
 from collections.abc import Mapping
 
-from chatlib.address import Address
-from chatlib.film.records import Place, Recording, Span
+from chatlib.film.spans import Place, Recording, Span
+from chatlib.sockets import Address
 
 A: Address = ("127.0.0.1", 50001)
 B: Address = ("127.0.0.1", 50002)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import chatlib
-from chatlib.address import checked
+from chatlib.sockets import checked
 
 NO_ADDRESS: list[Any] = [9999, "9999", None, ("127.0.0.1",), ("127.0.0.1", "9999"), chatlib.Shout]
 UNCHECKED: Any = chatlib

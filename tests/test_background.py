@@ -273,7 +273,7 @@ def test_a_handler_may_stop_its_server(model: Model, connect: Connect) -> None:
 
 def test_a_busy_handler_is_reported(model: Model, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """A handler that does not end is left behind, with a warning that points at the caller (26)."""
-    monkeypatch.setattr("chatlib.servers.base.STOP_WITHIN", 0.1)
+    monkeypatch.setattr("chatlib.servers.core.server.STOP_WITHIN", 0.1)
     service = Sleeper()
     server = chatlib.start(model, service=service)
     connect(server).send("hello")

@@ -25,13 +25,13 @@ from faults import environment
 import chatlib
 from chatlib.bench import Figures, Plan, Results, Row, contenders, crowd, floor, measure, plot, run
 from chatlib.bench import load as loads
-from chatlib.bench.gauge import Gauge
-from chatlib.bench.load import load
-from chatlib.bench.process import Program, python
-from chatlib.bench.receiver import Receiver
+from chatlib.bench.child import Program, python
+from chatlib.bench.loadgen.load import load
+from chatlib.bench.loadgen.payload import BUFFER, DIALECTS, LINE, PERIOD, Failed
+from chatlib.bench.loadgen.receiver import Receiver
+from chatlib.bench.loadgen.resources import Gauge
+from chatlib.bench.loadgen.sender import Latencies
 from chatlib.bench.records import Order
-from chatlib.bench.sender import Latencies
-from chatlib.bench.streams import BUFFER, DIALECTS, LINE, PERIOD, Failed
 from chatlib.cli import main
 
 DEADLINE = 30.0
@@ -515,7 +515,7 @@ def test_a_program_that_ends_or_says_nothing_is_a_failure() -> None:
     with pytest.raises(Failed, match="nothing was heard of it for 0 s"):
         deaf.line_with("more", 0.1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("chatlib.bench.process.END_WITHIN", 0.1)
+        patch.setattr("chatlib.bench.child.END_WITHIN", 0.1)
         deaf.close()
     assert not psutil.pid_exists(deaf.pid)
 

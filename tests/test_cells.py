@@ -10,7 +10,7 @@ from conftest import Connect, Serve
 from faults import POSIX, SOON, environment
 
 import chatlib
-from chatlib import cells
+from chatlib import notebook_cells
 
 KernelManager = pytest.importorskip("jupyter_client").KernelManager
 pytest.importorskip("ipykernel")
@@ -95,7 +95,8 @@ def kernel() -> Iterator[Notebook]:
 @pytest.fixture
 def notebook(kernel: Notebook) -> Iterator[Notebook]:
     """The kernel, with chatlib imported, nothing started, and no cell remembered."""
-    kernel.run("import chatlib, chatlib.cells; chatlib.stop_all(); chatlib.cells._opened.clear()")
+    kernel.run("import chatlib; from chatlib import notebook_cells; chatlib.stop_all()")
+    kernel.run("notebook_cells._opened.clear()")
     yield kernel
     kernel.run("chatlib.stop_all()")
 
@@ -367,10 +368,10 @@ def test_a_film_of_a_notebook_does_not_show_its_clicks(notebook: Notebook) -> No
 
 def test_a_script_has_no_cell() -> None:
     """Without IPython nothing is remembered, and nothing is closed."""
-    assert cells.running_cell() is None
-    cells.remember(object(), print)
-    cells.close_earlier()
-    assert not cells._opened
+    assert notebook_cells.running_cell() is None
+    notebook_cells.remember(object(), print)
+    notebook_cells.close_earlier()
+    assert not notebook_cells._opened
 
 
 def test_ipython_in_a_terminal_has_no_cell(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -378,7 +379,7 @@ def test_ipython_in_a_terminal_has_no_cell(monkeypatch: pytest.MonkeyPatch) -> N
     shell = pytest.importorskip("IPython.core.interactiveshell").InteractiveShell
     ipython = sys.modules["IPython"]
     monkeypatch.setattr(ipython, "get_ipython", lambda: shell.__new__(shell))
-    assert cells.running_cell() is None
+    assert notebook_cells.running_cell() is None
 
 
 def test_a_script_may_start_and_connect_as_often_as_it_likes(serve: Serve, connect: Connect) -> None:

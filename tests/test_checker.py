@@ -21,15 +21,17 @@ import pytest
 from faults import POSIX, SOON, environment, eventually, together, untraced
 
 import chatlib
-from chatlib.checker import flood, program, run
+from chatlib.checker import check as checking
 from chatlib.checker.case import Case, Outcome
-from chatlib.checker.dialect import DIALECTS, dialect_of, show
-from chatlib.checker.overhear import overheard
+from chatlib.checker.harness.dialect import DIALECTS, dialect_of, show
 from chatlib.checker.report import Report, points_of
 from chatlib.checker.runner import Runner
-from chatlib.checker.target import Remote, target_of
+from chatlib.checker.steps import flood
+from chatlib.checker.targets import program
+from chatlib.checker.targets.capture import overheard
+from chatlib.checker.targets.resolve import Remote, target_of
 
-SCHEMA = json.loads(Path(run.__file__).with_name("report.schema.json").read_text("utf-8"))
+SCHEMA = json.loads(Path(checking.__file__).with_name("report.schema.json").read_text("utf-8"))
 
 
 def script(folder: Path, text: str, name: str = "server.py") -> str:
@@ -205,7 +207,7 @@ def test_who_confuses_two_that_come_together_is_understood_all_the_same(tmp_path
 
 def test_what_is_not_seen_in_time_breaks_no_promise() -> None:
     """The time for a whole case is over: it is skipped, and says so."""
-    [reach] = run.chosen_cases(["delivery.reach"])
+    [reach] = checking.chosen_cases(["delivery.reach"])
     target = target_of(lambda address: chatlib.RawThreadServer(address, chatlib.Broadcast()))
     [verdict] = Runner(target).run([replace(reach, deadline=0.0)], DIALECTS["lines"])
     assert (verdict.outcome, verdict.reason) == (
@@ -611,9 +613,9 @@ def test_a_table_of_points_is_read(tmp_path: Path) -> None:
 
 def test_every_case_says_what_it_wants() -> None:
     """A sentence, a hint, a lesson; steps that can be read; ids that are unique."""
-    ids = [case.id for case in run.CASES]
+    ids = [case.id for case in checking.CASES]
     assert len(set(ids)) == len(ids)
-    for case in run.CASES:
+    for case in checking.CASES:
         assert case.requirement.endswith(".") and case.hint.rstrip(")").endswith((".", "?")), case.id
         assert case.lesson[:2].isdigit() and case.steps, case.id
         assert all(str(step) and "object at" not in str(step) for step in (*case.given, *case.steps)), case.id
@@ -622,7 +624,7 @@ def test_every_case_says_what_it_wants() -> None:
 def test_a_lesson_that_is_not_there_yet_is_said_to_be_written() -> None:
     """Just those that have no notebook; the others go by its title."""
     lessons = Path(__file__).parent.parent / "notebooks"
-    for case in run.CASES:
+    for case in checking.CASES:
         for lesson in case.reading.split(", "):
             slug = lesson.removesuffix(" (being written)").lower().replace(" ", "_")
             assert (lessons / f"{slug}.ipynb").exists() != lesson.endswith(" (being written)"), lesson
@@ -647,7 +649,7 @@ def test_a_remote_server_that_has_gone_is_said_so() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()
     runner = Runner(Remote(address))
-    [verdict] = runner.run(run.chosen_cases(["delivery.reach"]), dialect_of("lines", None, None, None))
+    [verdict] = runner.run(checking.chosen_cases(["delivery.reach"]), dialect_of("lines", None, None, None))
     assert verdict.failure is not None and "connection refused" in verdict.failure.actual
 
 

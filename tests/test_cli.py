@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import chatlib
-from chatlib.checker.run import CASES
+from chatlib.checker.check import CASES
 
 ROOT = Path(__file__).parent.parent
 DEADLINE = 20.0

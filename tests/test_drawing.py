@@ -23,12 +23,12 @@ from films import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatlib.film.arrows import arrows_of
-from chatlib.film.drawing import page, svg
-from chatlib.film.labels import width_of
-from chatlib.film.layout import Scale, fold, plan, steps_of
-from chatlib.film.records import Place, Recording, Span
-from chatlib.film.story import story
+from chatlib.film.render.arrows import arrows_of
+from chatlib.film.render.labels import width_of
+from chatlib.film.render.layout import Scale, fold, plan, steps_of
+from chatlib.film.render.svg import page, svg
+from chatlib.film.render.text import story
+from chatlib.film.spans import Place, Recording, Span
 
 CALLS = ["recv", "send", "sendall", "recv_into", "accept", "connect", "close", "select", "sleep", "get"]
 ELEMENTS = {"svg", "style", "title", "desc", "g", "path", "rect", "circle", "text"}

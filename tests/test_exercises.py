@@ -22,12 +22,12 @@ from faults import eventually, untraced
 
 import chatlib
 from chatlib.bench import Row
-from chatlib.checker import pace
 from chatlib.checker.case import Failure, Outcome
-from chatlib.teach import patients, task_choice, task_processes, trial
-from chatlib.teach.exercises import EXERCISES
-from chatlib.teach.task_lines import LINES, STREAM, cuts
-from chatlib.teach.trial import SLIP, shown
+from chatlib.checker.harness import timeouts
+from chatlib.teach.exercises import ex06_faulty_servers, ex11_processes, ex12_choice, sandbox
+from chatlib.teach.exercises.catalogue import EXERCISES
+from chatlib.teach.exercises.ex04_lines import LINES, STREAM, cuts
+from chatlib.teach.exercises.sandbox import SLIP, shown
 
 SOLUTIONS = sorted(refresh.SOLUTIONS.glob("*.ipynb"))
 COMES_BACK_WITHIN = 3.0
@@ -53,13 +53,13 @@ def _it_is_over() -> Iterator[None]:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """For wrong servers, which are silent: a third of the time is enough, or more on a busy computer."""
-    measured = pace.measured
+    measured = timeouts.measured
 
-    def shorter() -> pace.Pace:
+    def shorter() -> timeouts.Pace:
         usual = measured()
         return replace(usual, patience=usual.patience - 0.6)
 
-    monkeypatch.setattr(pace, "measured", shorter)
+    monkeypatch.setattr(timeouts, "measured", shorter)
 
 
 kept: list[socket.socket] = []
@@ -220,7 +220,7 @@ def stubborn(sock: socket.socket, seconds: float) -> None:
 
 def try_loops() -> None:
     """Prints what is said of both, whether that was in time, and how many threads are left."""
-    trial.PATIENCE = 0.3
+    sandbox.PATIENCE = 0.3
     before, start = threading.active_count(), time.monotonic()
     for answer in (looping, stubborn):
         print(failure("01", answer, "deadline.there").actual)
@@ -966,7 +966,7 @@ def test_a_pool_that_is_left_running_is_told_and_ended(
     monkeypatch: pytest.MonkeyPatch, _no_process_is_left: None
 ) -> None:
     """And why, if closing it has failed."""
-    monkeypatch.setattr(task_processes, "ENDS_WITHIN", 0.3)
+    monkeypatch.setattr(ex11_processes, "ENDS_WITHIN", 0.3)
     wrong = failure("11", counting(close_pool=lambda self: None), "pool.end")
     assert "of the pool still run: 1" in wrong.actual
     wrong = failure("11", counting(close_pool=lambda self: self.pool.close()), "pool.end")
@@ -1022,15 +1022,15 @@ def choosing(**differs: Any) -> Callable[..., Any]:
     return choose
 
 
-NONE = task_choice.made_up("threading", 20, 1.0, 30.0)
+NONE = ex12_choice.made_up("threading", 20, 1.0, 30.0)
 
 
 @pytest.fixture
 def _measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is measured: here are the rows."""
-    floor = task_choice.made_up("floor", 20, 0.5, 0.4)
-    slow = task_choice.made_up("selectors", 20, 3.0, 1.0)
-    monkeypatch.setattr(task_choice, "measured", lambda: (floor, NONE, slow, Row("asyncio", 20, None, "-")))
+    floor = ex12_choice.made_up("floor", 20, 0.5, 0.4)
+    slow = ex12_choice.made_up("selectors", 20, 3.0, 1.0)
+    monkeypatch.setattr(ex12_choice, "measured", lambda: (floor, NONE, slow, Row("asyncio", 20, None, "-")))
 
 
 @pytest.mark.parametrize(
@@ -1081,18 +1081,18 @@ def test_a_hint_says_what_may_be_none(_measured: None) -> None:
 
 def test_memory_too_little_to_be_seen_makes_nobody_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is sometimes measured as less than nothing: then whoever keeps the limits may be chosen."""
-    rows = tuple(task_choice.made_up(name, 20, 1.0, -0.5) for name in task_choice.SIMPLE)
-    monkeypatch.setattr(task_choice, "measured", lambda: rows)
+    rows = tuple(ex12_choice.made_up(name, 20, 1.0, -0.5) for name in ex12_choice.SIMPLE)
+    monkeypatch.setattr(ex12_choice, "measured", lambda: rows)
     passes("12", choosing())
 
 
 @pytest.mark.slow
 def test_the_choice_is_tried_on_this_computer() -> None:
     """Whatever is measured here, a right answer is right."""
-    task_choice.measured.cache_clear()
+    ex12_choice.measured.cache_clear()
     with within(5 * COMES_BACK_WITHIN):
         passes("12", choosing())
-    assert {row.server for row in task_choice.measured()} >= set(task_choice.SIMPLE)
+    assert {row.server for row in ex12_choice.measured()} >= set(ex12_choice.SIMPLE)
 
 
 def test_what_is_not_written_yet_is_named() -> None:
@@ -1160,6 +1160,8 @@ def test_the_examination_gives_nothing_away() -> None:
 def test_the_patients_suffer_from_what_is_said_of_them(hasty: None) -> None:
     """The checker finds it, too: in A and B by what others hear, in C by what it costs."""
     cases = ["isolation.silent", "departures.idle", "departures.others"]
-    assert chatlib.check(patients.A, cases=[*cases, "isolation.unread"]).failed == ("isolation.unread",)
-    assert chatlib.check(patients.B, cases=cases[:1]).failed == ("isolation.silent",)
-    assert chatlib.check(patients.C, cases=cases).failed == ("departures.idle",)
+    assert chatlib.check(ex06_faulty_servers.A, cases=[*cases, "isolation.unread"]).failed == (
+        "isolation.unread",
+    )
+    assert chatlib.check(ex06_faulty_servers.B, cases=cases[:1]).failed == ("isolation.silent",)
+    assert chatlib.check(ex06_faulty_servers.C, cases=cases).failed == ("departures.idle",)

@@ -34,13 +34,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chatlib
-from chatlib.film.arrows import arrows_of
 from chatlib.film.film import Film, xray
-from chatlib.film.probe import unwatch
-from chatlib.film.recorder import enter as recorder_enter
-from chatlib.film.recorder import pause
-from chatlib.film.records import Span, Waiting
-from chatlib.film.waits import FACTORIES, WAITS, watched_select
+from chatlib.film.record.other_waits import FACTORIES, WAITS, watched_select
+from chatlib.film.record.patches import unwatch
+from chatlib.film.record.recorder import enter as recorder_enter
+from chatlib.film.record.recorder import pause
+from chatlib.film.render.arrows import arrows_of
+from chatlib.film.spans import Span, Waiting
 
 LOOPBACK = ("127.0.0.1", 0)
 
@@ -823,7 +823,7 @@ def test_a_film_that_is_collected_while_another_begins() -> None:
         gc.collect()
         return watched_select(original)
 
-    with unittest.mock.patch("chatlib.film.probe.watched_select", wrap), xray():
+    with unittest.mock.patch("chatlib.film.record.patches.watched_select", wrap), xray():
         assert everything() != before
     assert everything() == before
 

@@ -21,9 +21,8 @@ from faults import (
     together,
 )
 
-from chatlib.hangup import hang_up
 from chatlib.outbox import OUTBOX_LIMIT, PIECES, Flusher, Outbox
-from chatlib.wakeup import Wakeup
+from chatlib.sockets import Wakeup, hang_up
 
 BUFFER = 65_536
 """Bytes that the kernel is asked to hold at each end, so that a reader stalls soon."""

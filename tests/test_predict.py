@@ -12,7 +12,7 @@ from faults import environment
 from films import HOSTILE
 
 import chatlib
-from chatlib import cells
+from chatlib import notebook_cells
 from chatlib.teach.predict import Prediction
 
 QUESTION, AT_ONCE, NOTHING = "What does bob get?", "an answer at once", "nothing while alice stays"
@@ -109,7 +109,7 @@ def test_in_a_terminal_it_is_text(guess: Prediction) -> None:
 
 def test_without_anywidget_a_notebook_shows_text(guess: Prediction, monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot be shown is not needed."""
-    monkeypatch.setattr(cells, "running_cell", lambda: cells.Run("a", 1))
+    monkeypatch.setattr(notebook_cells, "running_cell", lambda: notebook_cells.Run("a", 1))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(NotImplementedError):
         guess._ipython_display_()

@@ -812,7 +812,7 @@ def test_a_busy_handler_is_left_behind(
     serve: Serve, model: Model, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A service that does not return holds up the end only for so long; `stop` says so (26)."""
-    monkeypatch.setattr("chatlib.servers.base.STOP_WITHIN", 0.2)
+    monkeypatch.setattr("chatlib.servers.core.server.STOP_WITHIN", 0.2)
     service = Sleeper()
     server = serve(model, service=service)
     connect(server).send("hello")

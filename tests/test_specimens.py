@@ -14,7 +14,7 @@ import pytest
 from faults import SOON, environment
 
 import chatlib.checker.specimens
-from chatlib.checker.run import CASES
+from chatlib.checker.check import CASES
 from chatlib.checker.specimens import SOUND, SPECIMENS, Specimen
 
 AT_ONCE = 5

@@ -12,9 +12,9 @@ import pytest
 from faults import environment
 from refresh import LESSONS
 
-from chatlib.checker.dialect import DIALECTS
+from chatlib.checker.check import CASES
+from chatlib.checker.harness.dialect import DIALECTS
 from chatlib.checker.report import points_of
-from chatlib.checker.run import CASES
 from chatlib.cli import OPTIONS, _parser
 
 ROOT = Path(__file__).parent.parent

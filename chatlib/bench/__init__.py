@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from chatlib.bench.records import Figures, Plan, Row
 
 if TYPE_CHECKING:
+    from chatlib.bench.measurement import measure
     from chatlib.bench.results import Results
-    from chatlib.bench.run import measure
 
 __all__ = ["Figures", "Plan", "Results", "Row", "measure"]
 
@@ -19,7 +19,7 @@ __all__ = ["Figures", "Plan", "Results", "Row", "measure"]
 def __getattr__(name: str) -> Any:
     # Loaded when they are first used: `import chatlib` would take a fifth longer.
     if name == "measure":
-        from chatlib.bench.run import measure
+        from chatlib.bench.measurement import measure
 
         return measure
     if name == "Results":

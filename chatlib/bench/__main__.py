@@ -1,6 +1,6 @@
 """The process of the load generator: for each order on its input it prints the figures, or what failed.
 
-`python -m chatlib bench` starts it; see `chatlib.bench.generator`.
+`python -m chatlib bench` starts it; see `chatlib.bench.loadgen_process`.
 """
 
 import dataclasses
@@ -8,9 +8,9 @@ import gc
 import json
 import sys
 
-from chatlib.bench.load import load
+from chatlib.bench.loadgen.load import load
+from chatlib.bench.loadgen.payload import Failed
 from chatlib.bench.records import Order
-from chatlib.bench.streams import Failed
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from chatlib.bench.process import python
+from chatlib.bench.child import python
 from chatlib.bench.records import FLOOR, Plan
 from chatlib.servers import MODELS, Limits
 
@@ -48,7 +48,7 @@ RIVALS = {
 def contender(server: str, service: str) -> Contender:
     """Returns what starts a server of this name."""
     if server == FLOOR:  # -P: what stands beside the file must not hide the standard library
-        return Contender(python("-P", str(Path(__file__).with_name("floor.py")), service), service)
+        return Contender(python("-P", str(Path(__file__).with_name("baseline.py")), service), service)
     if server in RIVALS:
         rival, port = RIVALS[server], _free_port()
         return replace(rival, command=[word.format(port=port) for word in rival.command], port=port)

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from chatlib.checker.targets.target import Need
+
 if TYPE_CHECKING:
-    from chatlib.checker.stage import Stage
+    from chatlib.checker.harness.session import Stage
 
 ALL = ("raw", "lines", "shout", "budget-chat")
 GROUP = ("raw", "lines", "budget-chat")
@@ -15,15 +17,6 @@ FRAMED = ("lines", "shout", "budget-chat")
 
 WRITTEN = frozenset({"00", "01", "02", "03", "04", "05", "09", "10", "11", "12"})
 """The lessons that have been written. (An installed chatlib has no lessons beside it to look at.)"""
-
-
-class Need(Enum):
-    """What a case has to be able to do with its target."""
-
-    START = "it must be started and stopped by the checker"
-    PORT = "it must be told on which port to listen"
-    GAUGE = "its memory, threads and descriptors must be visible"
-    LIMITS = "its descriptors must be limited, which only works for a program of its own"
 
 
 class Step(Protocol):
@@ -36,35 +29,6 @@ class Step(Protocol):
             Broken: The server has broken its promise.
             Unjudged: It cannot be told whether it has.
         """
-
-
-class Broken(Exception):
-    """The server does something else than it should.
-
-    Args:
-        expected: What should have happened, for a beginner to read.
-        actual: What did happen.
-        certain: False if it is only that nothing came in time: that is tried again before it counts.
-        hint: What to look at, where the hint of the case would mislead.
-    """
-
-    def __init__(self, expected: str, actual: str, certain: bool = True, hint: str = "") -> None:
-        super().__init__(expected, actual)
-        self.expected, self.actual, self.certain, self.hint = expected, actual, certain, hint
-
-
-class Unjudged(Exception):
-    """This case says nothing about this server.
-
-    Args:
-        why: For a beginner to read.
-        blocked: True if another fault of the server is the reason.
-        certain: False if a second look, with more time, may say more.
-    """
-
-    def __init__(self, why: str, blocked: bool = False, certain: bool = True) -> None:
-        super().__init__(why)
-        self.blocked, self.certain = blocked, certain
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
-from chatlib.checker.case import Broken
-from chatlib.checker.dialect import DIALECTS, Dialect
-from chatlib.checker.joining import GREETING, acquaint, admit
-from chatlib.checker.stage import Stage
+from chatlib.checker.errors import Broken
+from chatlib.checker.harness.dialect import DIALECTS, Dialect
+from chatlib.checker.harness.session import Stage
+from chatlib.checker.steps.joining import GREETING, acquaint, admit
 
 Stages = Callable[[Dialect], AbstractContextManager[Stage]]
 

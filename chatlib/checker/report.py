@@ -12,7 +12,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from chatlib.checker.case import Outcome, Verdict
-from chatlib.checker.dialect import Dialect
+from chatlib.checker.harness.dialect import Dialect
 
 SCHEMA = 1
 """The version of the JSON form: `report.schema.json` describes it."""

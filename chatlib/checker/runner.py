@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import NamedTuple
 
-from chatlib.checker import pace
-from chatlib.checker.case import Broken, Case, Failure, Need, Outcome, Unjudged, Verdict
-from chatlib.checker.cases_lifecycle import DESCRIPTORS
-from chatlib.checker.dialect import Dialect
+from chatlib.checker.case import Case, Failure, Outcome, Verdict
+from chatlib.checker.cases.lifecycle import DESCRIPTORS
 from chatlib.checker.discovery import discover
-from chatlib.checker.room import Halted
-from chatlib.checker.stage import Stage
-from chatlib.checker.target import Instance, Target, TargetError
+from chatlib.checker.errors import Broken, Halted, TargetError, Unjudged
+from chatlib.checker.harness import timeouts
+from chatlib.checker.harness.dialect import Dialect
+from chatlib.checker.harness.session import Stage
+from chatlib.checker.targets.target import Instance, Need, Target
 
 GATES = ("delivery.reach", "delivery.answer")
 """What everything else builds on: where no line arrives, nothing else can be judged."""
@@ -141,7 +141,7 @@ class Runner:
     def _judge(self, case: Case, dialect: Dialect, doubled: bool) -> tuple[Verdict, bool]:
         """Returns the verdict, and whether it is certain."""
         start = time.monotonic()
-        patience = pace.measured().doubled() if doubled else pace.measured()
+        patience = timeouts.measured().doubled() if doubled else timeouts.measured()
         try:
             ruling = self._shortcut(case, patience) or self._take(case, dialect, patience)
         except Halted:
@@ -154,12 +154,12 @@ class Runner:
             self._note(verdict)
         return verdict, ruling.certain
 
-    def _shortcut(self, case: Case, patience: pace.Pace) -> Ruling | None:
+    def _shortcut(self, case: Case, patience: timeouts.Pace) -> Ruling | None:
         """Returns what is known without a look: who cannot serve two at once cannot serve three."""
         seats, ruling = self._seats
         return ruling if case.seats >= seats and (ruling.certain or not patience.is_doubled) else None
 
-    def _take(self, case: Case, dialect: Dialect, patience: pace.Pace) -> Ruling:
+    def _take(self, case: Case, dialect: Dialect, patience: timeouts.Pace) -> Ruling:
         """Starts a server and takes the steps of one case on it."""
         limits = {"descriptors": DESCRIPTORS} if Need.LIMITS in case.needs else {}
         try:
@@ -215,13 +215,13 @@ class Runner:
 
     @contextlib.contextmanager
     def _stage_for(self, dialect: Dialect) -> Iterator[Stage]:
-        stage = self._stage(dialect, pace.measured(), DISCOVERED_WITHIN)
+        stage = self._stage(dialect, timeouts.measured(), DISCOVERED_WITHIN)
         try:
             yield stage
         finally:
             self._leave(stage)
 
-    def _stage(self, dialect: Dialect, patience: pace.Pace, deadline: float, **limits: int) -> Stage:
+    def _stage(self, dialect: Dialect, patience: timeouts.Pace, deadline: float, **limits: int) -> Stage:
         self._numbers += 1
         number = self._numbers
         instance = self._start(**limits)

@@ -6,13 +6,13 @@ import time
 import weakref
 from typing import Any, Self
 
-from chatlib import cells
+from chatlib import notebook_cells
 from chatlib.client import names
-from chatlib.film import drawing
-from chatlib.film.probe import forget, unwatch, watch
-from chatlib.film.recorder import Recorder, settle
-from chatlib.film.records import Message, Recording, Span, Waiting
-from chatlib.film.story import story
+from chatlib.film.record.patches import forget, unwatch, watch
+from chatlib.film.record.recorder import Recorder, settle
+from chatlib.film.render.svg import bundle
+from chatlib.film.render.text import story
+from chatlib.film.spans import Message, Recording, Span, Waiting
 
 RING = 20_000
 """Spans that a film keeps, if it is not told otherwise."""
@@ -44,13 +44,13 @@ class Film:
         """
         if self._running:
             return self
-        cells.close_earlier()
+        notebook_cells.close_earlier()
         self._forget.detach()
         self._recorder, self._finished = Recorder(self._limit), None
         self._forget = weakref.finalize(self, forget, self._recorder)
         watch(self._recorder)
         self._running = True
-        cells.remember(self, Film.stop)
+        notebook_cells.remember(self, Film.stop)
         return self
 
     def stop(self) -> None:
@@ -107,18 +107,19 @@ class Film:
 
     def _ipython_display_(self) -> None:
         """Shows the live view, while it runs. Where it was shown before, that picture now stays as it is."""
-        if not self._running or not cells.running_cell() or not importlib.util.find_spec("anywidget"):
+        shown = self._running and notebook_cells.running_cell() and importlib.util.find_spec("anywidget")
+        if not shown:
             raise NotImplementedError  # then IPython asks for the bundle
         # By name: the views know the film, the film does not know the views.
         views = importlib.import_module("chatlib.views.live")
         if self._view:
-            self._view.leave(drawing.bundle(self.recording()))
+            self._view.leave(bundle(self.recording()))
         self._view = views.LiveFilm(self.recording, lambda: not self.running)
         self._view.show()
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """What a notebook shows otherwise: something to explore, a picture, the story."""
-        return drawing.bundle(self.recording())
+        return bundle(self.recording())
 
 
 def xray(limit: int = RING) -> Film:

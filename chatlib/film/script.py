@@ -11,10 +11,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from chatlib.film import drawing
 from chatlib.film.film import Film
-from chatlib.film.records import Recording, Waiting
-from chatlib.film.wording import clean
+from chatlib.film.render import svg
+from chatlib.film.render.wording import clean
+from chatlib.film.spans import Recording, Waiting
 
 EVERY = 1.0
 """Seconds between two lists of who waits, with `--live`."""
@@ -45,7 +45,7 @@ def film_script(script: str, arguments: Sequence[str], output: Path, live: bool 
     process = os.getpid()
     status, recording = _film(place, live)
     if os.getpid() == process:  # or the script has forked, and this is the child: the film is its parent's
-        output.write_text(drawing.page(recording, place.name), encoding="utf-8")
+        output.write_text(svg.page(recording, place.name), encoding="utf-8")
         note = "" if recording.spans else ", and empty: nothing has waited"
         _say(f"the film is in {shown}{note}")
         _let_end()

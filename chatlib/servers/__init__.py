@@ -1,9 +1,9 @@
 """The servers: one file for each way to wait. What is said is the same in all of them."""
 
-from chatlib.servers.base import Server
+from chatlib.servers.core.limits import Limits
+from chatlib.servers.core.server import Server
 from chatlib.servers.coroutines import AsyncioServer
 from chatlib.servers.event_loop import SelectorServer
-from chatlib.servers.limits import Limits
 from chatlib.servers.one_at_a_time import SyncServer
 from chatlib.servers.process_per_client import ForkingServer
 from chatlib.servers.raw_threads import RawThreadServer

@@ -5,11 +5,11 @@ from socket import socket
 from typing import Any
 
 from chatlib.outbox import Outbox
-from chatlib.servers.base import PAUSE
-from chatlib.servers.conversation import attended, take
-from chatlib.servers.one_thread import OneThread
-from chatlib.servers.tasks import Tasks
-from chatlib.wakeup import Wakeup
+from chatlib.servers.core.asyncio_clients import Tasks
+from chatlib.servers.core.nonblocking import OneThread
+from chatlib.servers.core.server import PAUSE
+from chatlib.servers.core.session import attended, take
+from chatlib.sockets import Wakeup
 from chatlib.wire import LineReader
 
 

@@ -5,11 +5,11 @@ from selectors import EVENT_READ, EVENT_WRITE
 from socket import socket
 from typing import Any
 
-from chatlib.servers.base import PAUSE
-from chatlib.servers.one_thread import OneThread
-from chatlib.servers.talk import Talk
-from chatlib.servers.watch import Watch
-from chatlib.wakeup import Wakeup
+from chatlib.servers.core.nonblocking import OneThread
+from chatlib.servers.core.reactor import Watch
+from chatlib.servers.core.selector_client import Talk
+from chatlib.servers.core.server import PAUSE
+from chatlib.sockets import Wakeup
 
 
 class SelectorServer(OneThread):

@@ -2,9 +2,9 @@
 
 import socketserver
 
-from chatlib.address import Address
-from chatlib.servers.base import Server
-from chatlib.servers.conversation import Conversation
+from chatlib.servers.core.server import Server
+from chatlib.servers.core.session import Conversation
+from chatlib.sockets import Address
 
 
 class SyncServer(Server, socketserver.TCPServer):

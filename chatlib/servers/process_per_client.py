@@ -10,10 +10,10 @@ from selectors import EVENT_READ
 from socket import socket
 from typing import Any
 
-from chatlib.address import Address
-from chatlib.servers.base import Server
-from chatlib.servers.conversation import Conversation
-from chatlib.servers.forked import close_other_sockets
+from chatlib.servers.core.fork import close_other_sockets
+from chatlib.servers.core.server import Server
+from chatlib.servers.core.session import Conversation
+from chatlib.sockets import Address
 
 Forking: Any = getattr(socketserver, "ForkingTCPServer", socketserver.TCPServer)
 

@@ -3,9 +3,9 @@
 import socket
 from typing import Any
 
-from chatlib.address import Address
-from chatlib.servers.base import Server
-from chatlib.servers.conversation import CHUNK, attended, hear, last_words
+from chatlib.servers.core.server import Server
+from chatlib.servers.core.session import CHUNK, attended, hear, last_words
+from chatlib.sockets import Address
 from chatlib.wire import LineReader
 
 

@@ -3,9 +3,9 @@
 import socketserver
 from typing import Any
 
-from chatlib.address import Address
-from chatlib.servers.base import Server
-from chatlib.servers.conversation import Conversation
+from chatlib.servers.core.server import Server
+from chatlib.servers.core.session import Conversation
+from chatlib.sockets import Address
 
 
 class ThreadingServer(Server, socketserver.ThreadingTCPServer):

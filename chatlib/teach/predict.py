@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from chatlib import cells
+from chatlib import notebook_cells
 
 _ASKED = "Choose one."
 _OPEN = "You may change your mind until it is measured."
@@ -112,7 +112,7 @@ class Prediction:
 
     def _ipython_display_(self) -> None:
         """Shows the buttons."""
-        if not cells.running_cell() or not importlib.util.find_spec("anywidget"):
+        if not notebook_cells.running_cell() or not importlib.util.find_spec("anywidget"):
             raise NotImplementedError  # then IPython asks for the text
         with self._lock:
             if not self._view or self._view.comm is None:  # it was closed, as its cell runs again
@@ -137,5 +137,5 @@ def predict(question: str, choices: Sequence[str]) -> Prediction:
     Raises:
         ValueError: There are fewer than two choices, or two are the same.
     """
-    cells.close_earlier()
+    notebook_cells.close_earlier()
     return Prediction(question, choices)

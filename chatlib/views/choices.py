@@ -9,7 +9,7 @@ import anywidget
 import traitlets
 from IPython.display import display
 
-from chatlib import cells
+from chatlib import notebook_cells
 
 _STATIC = Path(__file__).parent / "static"
 _SCRIPT = (_STATIC / "choices.js").read_text("utf-8")
@@ -56,7 +56,7 @@ class Choices(anywidget.AnyWidget):
 
     def show(self) -> None:
         """Shows it below the running cell; it is closed when that cell runs again."""
-        cells.remember(self, Choices.close)
+        notebook_cells.remember(self, Choices.close)
         self._shown.append(display(self, display_id=True))  # type: ignore[no-untyped-call]
         self.refresh()
 

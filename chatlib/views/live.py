@@ -11,11 +11,11 @@ import anywidget
 import traitlets
 from IPython.display import display
 
-from chatlib import cells
-from chatlib.film.drawing import bundle, svg
-from chatlib.film.page import SCRIPT, STYLE
-from chatlib.film.records import Recording
-from chatlib.film.story import story
+from chatlib import notebook_cells
+from chatlib.film.render.html import SCRIPT, STYLE
+from chatlib.film.render.svg import bundle, svg
+from chatlib.film.render.text import story
+from chatlib.film.spans import Recording
 
 RATE = 15.0
 """Updates a second, at most."""
@@ -70,7 +70,7 @@ class LiveFilm(anywidget.AnyWidget):
 
         A saved notebook is then complete without its kernel, which alone knows what a widget consists of.
         """
-        cells.remember(self, LiveFilm.close)
+        notebook_cells.remember(self, LiveFilm.close)
         self._shown.append(display(self, display_id=True))  # type: ignore[no-untyped-call]
 
     def leave(self, still: dict[str, str]) -> None:

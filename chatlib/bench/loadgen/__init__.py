@@ -1,0 +1,1 @@
+"""The load generator: many clients in one process, which verify every byte."""

@@ -1,0 +1,1 @@
+"""The promises, one topic in each file."""

@@ -1,0 +1,162 @@
+"""The function `chatlib.check`, and all the cases that there are."""
+
+import contextlib
+import importlib
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from typing import Any
+
+from chatlib import notebook_cells
+from chatlib.checker.case import Case
+from chatlib.checker.cases import (
+    delivery,
+    departures,
+    framing,
+    input,
+    isolation,
+    lifecycle,
+    names,
+    slow,
+)
+from chatlib.checker.errors import TargetError
+from chatlib.checker.harness.dialect import DIALECTS, dialect_of
+from chatlib.checker.report import Report
+from chatlib.checker.runner import Progress, Runner
+from chatlib.checker.targets.capture import overheard
+from chatlib.checker.targets.resolve import target_of
+from chatlib.checker.targets.target import Target
+
+CASES: tuple[Case, ...] = (
+    *delivery.CASES,
+    *isolation.CASES,
+    *framing.CASES,
+    *input.CASES,
+    *departures.CASES,
+    *slow.CASES,
+    *lifecycle.CASES,
+    *names.CASES,
+)
+"""Every promise, in the order in which they are reported."""
+
+
+_alone = threading.Lock()
+"""Held while servers run in this process: whose a thread is could not be told otherwise."""
+
+
+def check(
+    target: Any,
+    dialect: str = "lines",
+    *,
+    cases: Iterable[str] = (),
+    echo: bool | None = None,
+    name_first: bool | None = None,
+    prefix: bool | None = None,
+    port: int = 0,
+    lan: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Finds out which promises a server keeps. Blocks for seconds; Ctrl-C ends it, and all it has started.
+
+    Args:
+        target: A server class, or a function that makes a server from an address: it is served in a
+            background thread of this process. The path of a script, or a command as a list of words with
+            `{port}` in it: it is run as a program, and killed at the end. `HOST:PORT`, or a server that runs.
+        dialect: What it should speak: `raw`, `lines`, `shout` or `budget-chat`; or `auto`, to find that out.
+        cases: Which promises, by id (`framing.split`) or topic (`framing`); all that apply, if none is given.
+        echo: Whether a sender hears itself (`raw` and `lines` only).
+        name_first: Whether the first line is a name.
+        prefix: Whether something stands before each line.
+        port: Where a program always listens, if it cannot be told its port.
+        lan: True to let a server of your own on another computer be attacked.
+        progress: Called after each case with its verdict, how many are done, and how many there are. A
+            notebook shows that by itself.
+
+    Returns:
+        A report: what a notebook shows, and a text, JSON or JUnit XML.
+
+    Raises:
+        TargetError: There is no such server, or it does not start. The message says why.
+        ValueError: There is no such dialect or case.
+    """
+    found = target_of(target, port, lan)
+    # Before anything starts: a mistake in the call should cost no time.
+    spoken = None if dialect == "auto" else dialect_of(dialect, echo, name_first, prefix)
+    cases = [cases] if isinstance(cases, str) else list(cases)
+    chosen = chosen_cases(cases)
+    start = time.monotonic()
+    with _descriptors(), listening(found), _shown() as shown:
+        runner = Runner(found, progress or shown)
+        heard = None if spoken else runner.discovered()
+        spoken = spoken or heard or DIALECTS["lines"]
+        chosen = [case for case in chosen if spoken.name in case.dialects or case.id in cases]
+        verdicts = tuple(runner.run(chosen, spoken))
+    return Report(found.name, spoken, verdicts, "auto" if heard else spoken.name, time.monotonic() - start)
+
+
+def chosen_cases(names: list[str]) -> list[Case]:
+    """Returns the cases of these ids and topics, or all.
+
+    Raises:
+        ValueError: There is no such case.
+    """
+    topics = list(dict.fromkeys(case.topic for case in CASES))
+    known = [*topics, *(case.id for case in CASES)]
+    for name in names:
+        if name not in known:
+            meant = "".join(f" (did you mean {close}?)" for close in get_close_matches(name, known, 1))
+            where = f"the topics are {', '.join(topics)}; python -m chatlib check --list prints all cases"
+            raise ValueError(f"there is no case {name!r}{meant}: {where}")
+    return [case for case in CASES if not names or case.id in names or case.topic in names]
+
+
+@contextlib.contextmanager
+def _descriptors() -> Iterator[None]:
+    """Allows this process some thousand sockets meanwhile: macOS grants 256, too few for a crowd."""
+    if os.name != "posix":
+        yield
+        return
+    import resource
+
+    limit = resource.RLIMIT_NOFILE
+    soft, hard = resource.getrlimit(limit)
+    wanted = 4096 if hard == resource.RLIM_INFINITY else min(4096, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(limit, (wanted, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(limit, (soft, hard))
+
+
+@contextlib.contextmanager
+def _shown() -> Iterator[Progress | None]:
+    """In a notebook, shows how far it has come; elsewhere whoever calls may do so."""
+    if not notebook_cells.running_cell():
+        yield None
+        return
+    # By name: the views know the checker, the checker does not know the views.
+    views = importlib.import_module("chatlib.views.progress")
+    with contextlib.closing(views.ProgressLine()) as line:
+        yield line
+
+
+@contextlib.contextmanager
+def listening(target: Target) -> Iterator[None]:
+    """Takes in what a server in this process prints. At the end, nothing is left of the target's servers."""
+    with contextlib.closing(target):
+        if not hasattr(target, "kept"):  # a program of its own, or a server elsewhere
+            yield
+            return
+        if not _alone.acquire(blocking=False):
+            raise TargetError(
+                "another check of a class is under way in this process: wait until it has ended"
+            )
+        try:
+            with overheard() as kept:
+                target.kept = kept
+                yield
+        finally:
+            _alone.release()

@@ -1,0 +1,1 @@
+"""The test clients, and what they have in common."""

@@ -1,0 +1,185 @@
+"""Floods: many lines towards a client that does not read. A few prove nothing: the kernel keeps megabytes.
+
+Nobody is ahead of the others by more than a window, so a reader that reads is never slow by our fault.
+"""
+
+import re
+import time
+
+from chatlib.checker.errors import Broken, Unjudged
+from chatlib.checker.harness.clients import Peer
+from chatlib.checker.harness.session import Stage
+
+WINDOW = 65_536
+"""Bytes that are under way towards those who read."""
+
+MEGABYTE = 1_000_000
+
+LENGTH = 997
+"""Bytes in a line: a prime, so that its ends fall anywhere in the pieces that a server reads."""
+
+_LINE = re.compile(rb"(\d{7})(\.+)(\d{7})\r?$")
+
+
+def line(number: int) -> bytes:
+    """Returns one line of a flood, with its newline: whether it is torn can be seen at both ends."""
+    ends = f"{number:07}".encode()
+    return ends + b"." * (LENGTH - 15) + ends + b"\n"
+
+
+class Lines:
+    """Follows the lines of a flood as one client receives them."""
+
+    def __init__(self) -> None:
+        self.dots = 0
+        """How much of the flood has come: its lines are made of dots."""
+        self.torn = b""
+        """The first line that was not whole."""
+        self.numbers: list[int] = []
+        self.told = 0
+        """How many lines came that are not of the flood."""
+        self._rest = b""
+
+    def __call__(self, data: bytes) -> None:
+        self.dots += data.count(b".")
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        self._rest = self._rest[-4 * LENGTH :]
+        for one in lines:
+            self._take(one)
+
+    def _take(self, one: bytes) -> None:
+        found = _LINE.search(one)
+        if found and found[1] == found[3] and len(found[2]) == LENGTH - 15:
+            self.numbers.append(int(found[1]))
+        elif one.count(b".") > 8:
+            self.torn = self.torn or one
+        else:
+            self.told += 1
+
+
+class Echo:
+    """Counts how much of a flood comes back to its speaker, if any does."""
+
+    def __init__(self) -> None:
+        self.dots = 0
+        self._moved = 0.0
+
+    def __call__(self, data: bytes) -> None:
+        self.dots += data.count(b".")
+        self._moved = time.monotonic()
+
+    def is_late(self, dots: int, patience: float) -> bool:
+        """Whether much more has come to the listener, and what is missing may still come."""
+        behind = self.dots and dots - self.dots > 4 * WINDOW
+        return bool(behind) and time.monotonic() - self._moved < patience
+
+
+class Flow:
+    """A flood from one client to another, or in `shout` to itself.
+
+    Args:
+        stage: Where.
+        speaker: Who sends.
+        listener: Who has to receive all.
+    """
+
+    def __init__(self, stage: Stage, speaker: Peer, listener: Peer) -> None:
+        self.stage, self.speaker, self.listener = stage, speaker, listener
+        self.lines = Lines()
+        self.pacing = [self.lines]
+        """What those hear who must not fall behind."""
+        self.echo = Echo()
+        self.sent = 0
+        self.rate = 0.0
+        """Bytes that arrived in a second, while everybody read."""
+        self.kept = 1.0
+        """Which part arrives: some servers lose a byte here and there, which is not what is looked for."""
+        self.number = 0
+        """How many lines have been made."""
+        self._owed = b""
+        """What is still to be sent of them."""
+
+    def run(self, size: int, seconds: float) -> float:
+        """Sends so many bytes; ends early after so many seconds. Returns the seconds that it took.
+
+        Raises:
+            Broken: The listener hears no more.
+            Unjudged: It hears more than was said to it: then nobody knows how much is under way.
+        """
+        goal = self.sent + size
+        self.speaker.listener = self.echo  # a server that echoes may cut off a speaker that falls behind
+        self.listener.listener = self.lines
+        start = moved = time.monotonic()
+        while self._arrived() < goal - WINDOW // 2 and time.monotonic() - start < seconds:
+            before = self._arrived()
+            if not self.echo.is_late(self.lines.dots, self.stage.pace.patience):
+                self._push(goal)
+            self.stage.room.pump(0.01)
+            if self._arrived() > before:
+                moved = time.monotonic()
+            elif self._ended() or time.monotonic() - moved > self.stage.pace.patience:
+                self._compare_numbers()
+                raise self._stalled()
+        self._compare_numbers()
+        return time.monotonic() - start
+
+    @property
+    def part(self) -> float:
+        """Which part of what was sent has arrived."""
+        return self._heard() / max(1, self.sent)
+
+    def rest(self) -> bytes:
+        """Returns what is still to be sent of the last lines."""
+        rest, self._owed = self._owed, b""
+        return rest
+
+    def _ended(self) -> Peer | None:
+        return next((peer for peer in (self.listener, self.speaker) if peer.end), None)
+
+    def _stalled(self) -> Broken:
+        ended, name = self._ended(), self.listener.name
+        what = self.stage.fate(ended) if ended else self.stage.explain(f"{name} heard nothing more")
+        expected = f"{name} hears all that {self.speaker.name} says, without a pause"
+        return Broken(expected, f"after {self._arrived() / MEGABYTE:.0f} MB {what}", certain=bool(ended))
+
+    def _arrived(self) -> int:
+        return int(self._heard() / self.kept)
+
+    def _heard(self) -> float:
+        """Bytes of the flood, told by their dots, that have come to the one who is furthest behind."""
+        return min(lines.dots for lines in self.pacing) * LENGTH / (LENGTH - 15)
+
+    def _compare_numbers(self) -> None:
+        if len(set(self.lines.numbers)) < len(self.lines.numbers):
+            raise Unjudged("lines arrive more than once: see delivery", blocked=True)
+
+    def _push(self, goal: int) -> None:
+        """Sends what fits into the window. Never waits."""
+        while self._owed or (self.sent < goal and self.sent - self._arrived() < WINDOW):
+            if not self._owed:
+                self._owed = b"".join(line(self.number + number) for number in range(16))
+                self.number += 16
+            try:
+                took = self.speaker.sock.send(self._owed)
+            except OSError:  # full, or gone: whoever reads will see which
+                return
+            self.sent += took
+            self._owed = self._owed[took:]
+
+
+def control(stage: Stage, flow: Flow, size: int) -> None:
+    """Takes a flood while everybody reads.
+
+    Raises:
+        Unjudged: That fails already, so a slow reader would prove nothing.
+    """
+    try:
+        seconds = flow.run(size, 4.0)
+    except Broken as broken:
+        why = f"a flood fails already while everybody reads: {broken.actual}"
+        raise Unjudged(why, blocked=True) from None
+    flow.rate = flow.sent / seconds
+    if flow.sent < size * 0.9:
+        raise Unjudged(f"it is too slow for a flood: {flow.rate / MEGABYTE:.1f} MB in a second")
+    stage.wait(lambda: flow.part >= 1.0, stage.pace.quiet)
+    flow.kept = min(1.0, max(flow.part, 0.5))

@@ -1,0 +1,1 @@
+"""How a server under check is started, watched and ended."""

@@ -1,0 +1,219 @@
+"""A server that runs in a background thread of this process: a class in a notebook cell, for example."""
+
+import contextlib
+import gc
+import inspect
+import socket
+import socketserver
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from chatlib.background import POLL_INTERVAL
+from chatlib.checker.errors import TargetError
+from chatlib.checker.targets.capture import last_lines
+from chatlib.checker.targets.kill_thread import end_by_force
+from chatlib.checker.targets.resources import OwnGauge, psutil
+from chatlib.checker.targets.target import Gauge, Instance, Need
+from chatlib.film.film import xray
+from chatlib.film.spans import Place
+from chatlib.own_code import is_own
+from chatlib.sockets import LOOPBACK, Address
+
+STARTS_WITHIN = 3.0
+"""Seconds in which it has to be made, and to listen."""
+
+"""Where our own lines are: an X-ray of somebody else's server does not name them."""
+
+
+class Inside:
+    """A class, or a function that makes a server.
+
+    Args:
+        make: It is called with an address, if it takes one.
+    """
+
+    workers = 1  # several at once could not be told apart in one process
+
+    def __init__(self, make: Callable[..., Any]) -> None:
+        self.make = make
+        self.name = getattr(make, "__name__", type(make).__name__)
+        self.takes_address = _takes_arguments(make)
+        self.kept: deque[str] = deque()
+        """What its servers print: see `overhear`."""
+        offers = {Need.START}
+        offers |= {Need.PORT} if self.takes_address else set()
+        self.offers = frozenset(offers | ({Need.GAUGE} if psutil else set()))
+
+    def start(self, port: int = 0, descriptors: int = 0, within: float = STARTS_WITHIN) -> Instance:
+        self.kept.clear()
+        before = set(threading.enumerate())
+        server = self._made((LOOPBACK[0], port))
+        return InsideInstance(server, self.kept, before)
+
+    def close(self) -> None:
+        """Nothing is left behind."""
+
+    def _made(self, address: Address) -> Any:
+        result: list[Any] = []
+        error: list[BaseException] = []
+
+        def make() -> None:
+            try:
+                result.append(self.make(address) if self.takes_address else self.make())
+            except BaseException as raised:
+                error.append(raised)
+
+        thread = _called(make, STARTS_WITHIN)
+        if error:
+            raise TargetError(self._excuse(error[0], address))
+        if not result:
+            end_by_force(thread)
+            why = "did not return: a server must not serve before serve_forever"
+            raise TargetError(f"{self.name}(...) {why}")
+        for verb in ("serve_forever", "shutdown", "server_close"):
+            if not hasattr(result[0], verb):
+                why = "a server has serve_forever, shutdown and server_close"
+                raise TargetError(f"{self.name} has no {verb}: {why}")
+        return result[0]
+
+    def _excuse(self, error: BaseException, address: Address) -> str:
+        reason = f"{type(error).__name__}: {error}"
+        if isinstance(error, TypeError) and "argument" in str(error):
+            reason += ". Give a function that needs only the address, the pair of host and port: "
+            reason += f"lambda address: {self.name}(address, ...), or {self.name}(*address)"
+        return f"{self.name}({address!r}) failed: {reason}"
+
+
+class InsideInstance:
+    """One such server, served by a thread of its own.
+
+    Args:
+        server: The server.
+        kept: What it prints.
+        before: The threads that were there without it.
+    """
+
+    def __init__(self, server: Any, kept: deque[str], before: set[threading.Thread]) -> None:
+        self.server, self._kept, self._before = server, kept, before
+        self.gauge: Gauge | None = OwnGauge(self._threads) if psutil else None
+        self._error = ""
+        self.thread = threading.Thread(target=self._serve, name="the server", daemon=True)
+        self.thread.start()
+        self.address = self._address()
+
+    def ended(self) -> str:
+        if self._error:
+            return f"the server has ended: {self._error}"
+        return "" if self.thread.is_alive() else "the server's serve_forever has returned"
+
+    def said(self) -> tuple[str, ...]:
+        return last_lines("".join(list(self._kept)))
+
+    def waiting(self) -> tuple[str, ...]:
+        threads = {thread.name for thread in self._threads()}
+        with xray() as film:
+            recording = film.recording()
+        spans = tuple(span for span in recording.spans if span.thread in threads)
+        waiting = replace(recording, spans=spans).waiting
+        return tuple(str(one if _is_own(one.place) else one._replace(place=None)) for one in waiting)
+
+    def stop(self, seconds: float) -> str:
+        deadline = time.monotonic() + seconds
+        for verb in ("shutdown", "server_close"):
+            if self._told(verb, deadline - time.monotonic()).is_alive():
+                return f"{verb}() had not returned {seconds:.0f} s later"
+        self.thread.join(max(0.0, deadline - time.monotonic()))
+        return f"serve_forever() still ran {seconds:.0f} s later" if self.thread.is_alive() else ""
+
+    def discard(self) -> None:
+        """Ends it; blocks for a second or two. A thread that goes on, in a busy loop, is ended by force."""
+        self.stop(0.5)
+        threads = self._threads()
+        _joined(threads, 0.3)
+        self._close_connections()
+        if not _joined(threads, 0.3):
+            for thread in threads:
+                end_by_force(thread)
+            _joined(threads, 0.5)  # while what they raise is still kept from the notebook
+        self._told("server_close", 0.3)  # where `shutdown` did not return, nobody has closed the listener
+
+    def _close_connections(self) -> None:
+        """Who goes on receiving from a client that has left hears an error at last.
+
+        And a connection that was forgotten must not end while the descriptors of a later server are counted.
+        """
+        for thing in gc.get_objects():
+            if issubclass(type(thing), socket.socket) and self._is_ours(thing):
+                with contextlib.suppress(OSError):  # it has been reset
+                    thing.shutdown(socket.SHUT_RDWR)  # wakes who waits in it; close does not
+                thing.close()
+
+    def _is_ours(self, sock: socket.socket) -> bool:
+        try:
+            return bool(sock.getsockname()[1:2] == (self.address[1],))
+        except OSError:  # it has been closed
+            return False
+
+    def _threads(self) -> list[threading.Thread]:
+        others = {*self._before, threading.current_thread()}
+        return [thread for thread in threading.enumerate() if thread not in others]
+
+    def _serve(self) -> None:
+        stock = isinstance(self.server, socketserver.BaseServer)
+        try:
+            self.server.serve_forever(*([POLL_INTERVAL] if stock else []))
+        except Exception as error:
+            self._error = f"{type(error).__name__}: {error}"
+
+    def _told(self, verb: str, seconds: float) -> threading.Thread:
+        """Calls one of its methods, which may wait for ever, or raise."""
+
+        def call() -> None:
+            with contextlib.suppress(Exception):
+                getattr(self.server, verb)()
+
+        return _called(call, seconds)
+
+    def _address(self) -> Address:
+        deadline = time.monotonic() + STARTS_WITHIN
+        while time.monotonic() < deadline and not self._error:
+            address = getattr(self.server, "server_address", None)
+            if isinstance(address, tuple) and len(address) >= 2 and address[1]:
+                return (LOOPBACK[0] if address[0] in ("", "0.0.0.0") else address[0]), address[1]
+            time.sleep(0.005)
+        why = self._error or "its server_address must be the host and port on which it listens"
+        self.discard()
+        raise TargetError(f"{type(self.server).__name__} cannot be connected to: {why}")
+
+
+def _is_own(place: Place | None) -> bool:
+    """Whether a line is the student's, and not one of ours."""
+    return place is not None and not is_own(place.file)
+
+
+def _joined(threads: list[threading.Thread], seconds: float) -> bool:
+    """Whether all have ended, after at most so many seconds."""
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return not any(thread.is_alive() for thread in threads)
+
+
+def _takes_arguments(make: Callable[..., Any]) -> bool:
+    try:
+        parameters = inspect.signature(make).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    return any(parameter.kind is not parameter.KEYWORD_ONLY for parameter in parameters)
+
+
+def _called(work: Callable[[], None], seconds: float) -> threading.Thread:
+    """Calls something in a thread, and waits for it at most so long. Returns the thread, which may run on."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(max(0.0, seconds))
+    return thread

@@ -1,0 +1,82 @@
+"""What the checker asks of a server, whatever it was made from: protocols only."""
+
+from enum import Enum
+from typing import Protocol
+
+from chatlib.sockets import Address
+
+STARTS_WITHIN = 10.0
+"""Seconds in which a program has to listen."""
+
+
+class Need(Enum):
+    """What a case has to be able to do with its target."""
+
+    START = "it must be started and stopped by the checker"
+    PORT = "it must be told on which port to listen"
+    GAUGE = "its memory, threads and descriptors must be visible"
+    LIMITS = "its descriptors must be limited, which only works for a program of its own"
+
+
+class Gauge(Protocol):
+    """What a server uses now."""
+
+    def cpu(self) -> float:
+        """Seconds of processor time since it began."""
+
+    def memory(self) -> int:
+        """Bytes."""
+
+    def descriptors(self) -> int:
+        """Open sockets and files."""
+
+    def threads(self) -> int:
+        """Threads, of all its processes."""
+
+
+class Instance(Protocol):
+    """A server that runs."""
+
+    address: Address
+    gauge: Gauge | None
+    """What it uses, if one can see that."""
+
+    def ended(self) -> str:
+        """Says how it has ended; nothing if it still runs."""
+
+    def said(self) -> tuple[str, ...]:
+        """Returns the last lines that it printed."""
+
+    def waiting(self) -> tuple[str, ...]:
+        """Returns who waits for whom, if it runs in this process."""
+
+    def stop(self, seconds: float) -> str:
+        """Asks it to stop. Blocks for at most so long; returns what went wrong, nothing if all went well."""
+
+    def discard(self) -> None:
+        """Ends it, whatever it does. Blocks for seconds if it resists."""
+
+
+class Target(Protocol):
+    """What servers can be started from."""
+
+    name: str
+    offers: frozenset[Need]
+    """What cases can do with it."""
+    workers: int
+    """How many of it may run at once."""
+
+    def close(self) -> None:
+        """Ends what is left of its servers."""
+
+    def start(self, port: int = 0, descriptors: int = 0, within: float = STARTS_WITHIN) -> Instance:
+        """Starts a server, and blocks until it listens.
+
+        Args:
+            port: Where; anywhere if 0.
+            descriptors: How many it may have; as many as it likes if 0.
+            within: Seconds in which it has to listen.
+
+        Raises:
+            TargetError: It cannot be started.
+        """

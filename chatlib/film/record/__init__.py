@@ -1,0 +1,1 @@
+"""Watching: what is patched, and what is noted of each call."""

@@ -1,0 +1,55 @@
+"""How far each direction of each connection has come: where in the stream a call's bytes begin."""
+
+from chatlib.film.spans import SENDING, Ends
+
+Way = tuple[Ends, bool]
+"""The ends of a connection, and whether it is the first of them that sends: each end counts for itself."""
+
+_LOST = -(1 << 62)  # an offset at which nobody receives anything
+
+
+class Streams:
+    """Counts bytes. Not thread-safe by itself.
+
+    Args:
+        limit: How many directions to keep; those that were not used for longest are forgotten.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._passed: dict[Way, int] = {}
+
+    def note(self, name: str, ends: Ends, size: int, outcome: str) -> int:
+        """Takes in a call that has returned; returns where its bytes begin."""
+        if name in ("accept", "connect", "connect_ex"):
+            self._passed.setdefault((ends, False), 0)
+        way = ends, name in SENDING
+        offset = self._passed.get(way, 0)
+        if size:
+            self._passed.pop(way, None)  # what is used comes last
+            self._passed[way] = offset + size
+        elif name == "sendall" and outcome != "done":  # a part may have gone, and nobody says how much
+            self._passed[way] = _LOST
+        if len(self._passed) > self._limit:
+            del self._passed[next(iter(self._passed))]
+        return offset
+
+    def offset(self, name: str, ends: Ends) -> int:
+        """Returns where the bytes of a call begin that has not returned."""
+        return self._passed.get((ends, name in SENDING), 0)
+
+    def sent_to(self, ends: Ends) -> int:
+        """Returns how many bytes have been sent towards the first of these ends."""
+        return self._passed.get((ends[::-1], True), 0)
+
+    def is_known(self, ends: Ends) -> bool:
+        """Returns whether it is counted what the first of these ends receives."""
+        return (ends, False) in self._passed
+
+    def align(self, ends: Ends, pending: int) -> None:
+        """Begins to count what an end receives, of which so many bytes lie there unread.
+
+        On a connection that is older than the film, bytes that were sent before count from less than 0. Those
+        that were taken unseen, by a call that was under way when the film began, are left out.
+        """
+        self._passed.setdefault((ends, False), self.sent_to(ends) - pending)

@@ -1,0 +1,163 @@
+"""The calls that wait, but neither in a socket nor for a lock: selectors, queues, joins, events, sleeps."""
+
+import collections
+import functools
+import queue
+import select
+import selectors
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from chatlib.film.record import asyncio_tasks
+from chatlib.film.record.locks import named_like, watched_lock
+from chatlib.film.record.recorder import Call, enter, leave, recorders, reference
+from chatlib.film.record.socket_calls import ends_of
+from chatlib.sockets import Wakeup
+
+
+def watched_wait(name: str, subject: Callable[..., str], original: Any) -> Any:
+    """Stands in for a function that waits.
+
+    Args:
+        name: What to call it.
+        subject: Returns what it waits for, from its arguments.
+        original: The function.
+    """
+
+    @functools.wraps(original)
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        call = enter(name, subject=_said(subject, args)) if recorders else None
+        return original(*args, **kwargs) if call is None else _followed(call, original, args, kwargs)
+
+    return watched
+
+
+def watched_select(original: Any) -> Any:
+    """Stands in for the `select` of a selector: where an event loop waits, its tasks are looked at, too."""
+
+    @functools.wraps(original)
+    def watched(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if recorders:
+            asyncio_tasks.look(sys._getframe().f_back)
+        call = enter("select", subject=_said(sockets_of, (self,))) if recorders else None
+        args = (self, *args)
+        return original(*args, **kwargs) if call is None else _followed(call, original, args, kwargs)
+
+    return watched
+
+
+def _followed(call: Call, original: Any, args: Any, kwargs: Any) -> Any:
+    outcome = "failed"
+    try:
+        result = original(*args, **kwargs)
+        outcome = "timeout" if _is_in_vain(call.name, args, result) else "done"
+        return result
+    except (queue.Empty, queue.Full):
+        outcome = "timeout"
+        raise
+    except KeyboardInterrupt:
+        outcome = "interrupted"
+        raise
+    finally:
+        leave(call, outcome=outcome)
+
+
+def _is_in_vain(name: str, args: Any, result: Any) -> bool:
+    """Whether the time was up."""
+    if name == "get":  # what it returns is an item of the program's, and may be anything
+        return False
+    if name == "join" and isinstance(args[0], threading.Thread):
+        return args[0].is_alive()
+    return result is False or (name in ("select", "poll") and result in ([], ([], [], [])))
+
+
+def _said(subject: Callable[..., str], args: Any) -> str:
+    """A call with wrong arguments must fail as it does without us."""
+    try:
+        return subject(*args)
+    except Exception:
+        return ""
+
+
+_MANY = 50  # sockets, of which nobody wants to know each
+
+
+def sockets_of(selector: Any) -> str:
+    """Says what a selector waits for. A server registers itself, an event loop the bare descriptors."""
+    keys = (selector.get_map() or {}).values()
+    if len(keys) > _MANY:
+        return _any_of(len(keys))
+    kinds = collections.Counter(map(_kind_of, keys))
+    listens, count = kinds["listener"] > 0, kinds["connection"]
+    return " or ".join(["a connection"] * listens + [_any_of(count)] * (count > 0)) or "an event"
+
+
+def _kind_of(key: selectors.SelectorKey) -> str:
+    """Returns `listener`, `connection`, or `wakeup` for what only ends the wait."""
+    handle = key.data[0] if isinstance(key.data, tuple) and key.data else None  # of an event loop
+    callback = getattr(getattr(handle, "_callback", None), "__name__", "")
+    if callback == "_read_from_self" or isinstance(key.fileobj, Wakeup):
+        return "wakeup"
+    file = getattr(key.fileobj, "socket", key.fileobj)
+    if isinstance(file, socket.socket) and not ends_of(file)[1]:
+        return "listener" if file.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) else "connection"
+    return "listener" if callback == "_accept_connection" else "connection"
+
+
+def _any_of(count: int) -> str:
+    return "a socket" if count == 1 else f"any of {count} sockets"
+
+
+WAITS: list[tuple[Any, str, Callable[..., str]]] = [
+    (select, "select", lambda *lists: _any_of(sum(map(len, lists[:3])))),
+    (time, "sleep", lambda seconds: f"{seconds:g} s"),
+    (threading.Thread, "join", lambda thread, *_: f"the end of {reference(thread)}"),
+    (threading.Event, "wait", lambda *_: "an event"),
+    (threading.Condition, "wait", lambda *_: "a condition"),
+    (threading.Semaphore, "__enter__", lambda *_: "a semaphore"),
+    (threading.Semaphore, "acquire", lambda *_: "a semaphore"),
+    (threading.Barrier, "wait", lambda *_: "a barrier"),
+    (queue.Queue, "get", lambda *_: "an item in a queue"),
+    (queue.Queue, "put", lambda *_: "room in a queue"),
+    (queue.Queue, "join", lambda *_: "a queue to be worked off"),
+]
+"""Where, which method or function, and what it waits for."""
+
+CALLED = {"__enter__": "acquire"}
+"""What a method is called in a film, if not by its name."""
+
+
+def _watched_poll(original: Any) -> Any:
+    """Stands in for `select.poll` and its like, whose objects are of C."""
+
+    class WatchedPoll:
+        fromfd = getattr(original, "fromfd", None)
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            self._poll = original(*args, **kwargs)
+            self.poll = watched_wait("poll", lambda *_: "any of its sockets", self._poll.poll)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._poll, name)
+
+        def __enter__(self) -> Any:
+            self._poll.__enter__()
+            return self
+
+        def __exit__(self, *error: Any) -> None:
+            self._poll.__exit__(*error)
+
+    return named_like(original, WatchedPoll)
+
+
+FACTORIES: list[tuple[Any, str, Callable[[Any], Any]]] = [
+    (select, "poll", _watched_poll),
+    (select, "epoll", _watched_poll),
+    (threading, "Lock", watched_lock),
+    (threading, "RLock", watched_lock),
+]
+"""Where, which function that makes objects of C, and what to put in its place."""

@@ -1,0 +1,173 @@
+"""Watches the calls of this process that may wait. The only file that changes anything of Python's own.
+
+Methods are replaced in the classes that define them. So it sees sockets that exist already, accepted ones,
+those of `from socket import *`, the readers that `makefile` gives, and asyncio. Functions are replaced in
+their modules, and in the user's own, where `from time import sleep` has put them.
+
+It cannot see, because they are objects of C: a lock, a `select.poll` or `select.epoll` that was made before
+somebody watched; a `queue.SimpleQueue`; a `select.kqueue`; and what code in C does by itself, as in `ssl`, in
+`os.read`, or in asyncio's transports on Windows, of which only the loop and its tasks are seen.
+
+Of two threads that send on one connection at the same time, it cannot see whose bytes went first.
+"""
+
+import contextlib
+import functools
+import os
+import selectors
+import socket
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from types import BuiltinFunctionType, ModuleType
+from typing import Any, Self
+
+from chatlib.film.record import asyncio_tasks
+from chatlib.film.record.callers import origin
+from chatlib.film.record.other_waits import CALLED, FACTORIES, WAITS, watched_select, watched_wait
+from chatlib.film.record.recorder import Recorder, earlier, recorders
+from chatlib.film.record.socket_calls import METHODS, REALLY, watched_method, watched_pair
+from chatlib.film.record.under_way import note_earlier
+
+_undo: list[Callable[[], None]] = []
+_patching = threading.RLock()  # reentrant: Ctrl-C may strike just after it was taken
+_forgotten: deque[Recorder] = deque()
+
+
+def watch(recorder: Recorder) -> None:
+    """Begins to tell this recorder of each call, and of those that threads are in already."""
+    try:
+        with _patching:
+            recorders.append(recorder)
+            if len(recorders) == 1:
+                _restore()  # what an interrupted film, or the parent of a forked process, has left
+                _patch()
+        note_earlier()
+    except BaseException:
+        unwatch(recorder)
+        raise
+    _sweep()
+
+
+def unwatch(recorder: Recorder) -> None:
+    """Ends that; harmless when called twice. After the last recorder every class is as it was."""
+    with _patching:
+        _remove(recorder)
+    _sweep()
+
+
+def forget(recorder: Recorder) -> None:
+    """Ends that for a film that the garbage collector has found, in whatever thread: it waits for nobody."""
+    _forgotten.append(recorder)
+    _sweep()
+
+
+def _sweep() -> None:
+    while _forgotten and _patching.acquire(blocking=False):
+        try:
+            with contextlib.suppress(IndexError):  # the race: another thread has just swept it
+                _remove(_forgotten.popleft())
+        finally:
+            _patching.release()
+
+
+def _remove(recorder: Recorder) -> None:
+    if recorder in recorders:
+        recorders.remove(recorder)
+    if not recorders:
+        _restore()
+        asyncio_tasks.forget()
+        earlier.clear()
+
+
+def _restore() -> None:
+    while _undo:
+        last = _undo[-1]
+        last()  # Ctrl-C may strike before it is taken off: then it is done twice
+        with contextlib.suppress(ValueError):  # and the garbage collector may end another film meanwhile
+            _undo.remove(last)
+
+
+def _patch() -> None:
+    programs = _programs()
+    for name in METHODS:
+        _replace(socket.socket, REALLY.get(name, name), functools.partial(watched_method, name))
+    for owner in _selectors():
+        _replace(owner, "select", watched_select)
+    _replace(socket, "socketpair", watched_pair, programs)
+    for owner, name, subject in WAITS:
+        _replace(owner, name, functools.partial(watched_wait, CALLED.get(name, name), subject), programs)
+    for owner, name, wrap in FACTORIES:
+        _replace(owner, name, wrap, programs)
+
+
+def _selectors() -> list[type]:
+    found = [kind for kind in vars(selectors).values() if isinstance(kind, type) and "select" in vars(kind)]
+    if sys.platform == "win32":  # where an event loop has a way of its own to wait
+        import asyncio.windows_events as windows
+
+        found.append(windows.IocpProactor)
+    return list(dict.fromkeys(found))  # some have several names
+
+
+class _Function(functools.partial[Any]):
+    """A function that behaves like one of C: it is no method in whatever class it is put into."""
+
+    def __new__(cls, watched: Any) -> Any:
+        """Takes the names from what it stands in for, by which it is also pickled."""
+        return functools.update_wrapper(super().__new__(cls, watched), watched)
+
+    def __get__(self, *_: object) -> Self:
+        """Returns itself."""
+        return self
+
+    def __reduce__(self) -> Any:
+        """Is pickled by its name."""
+        return self.func.__qualname__
+
+
+def _replace(owner: Any, name: str, wrap: Callable[[Any], Any], programs: Sequence[ModuleType] = ()) -> None:
+    if not hasattr(owner, name):  # Windows has neither recvmsg nor poll
+        return
+    own = name in vars(owner)  # sockets inherit most of their methods from C: then ours is taken away again
+    original = getattr(owner, name)
+    watched = wrap(original)
+    if isinstance(original, BuiltinFunctionType) and not isinstance(watched, type):
+        watched = _Function(watched)
+    _undo.append(functools.partial(_put_back, owner, name, watched, original if own else None))
+    setattr(owner, name, watched)
+    for module in programs if isinstance(owner, ModuleType) else ():
+        for alias in [alias for alias, value in list(vars(module).items()) if value is original]:
+            _undo.append(functools.partial(_put_back, module, alias, watched, original))
+            setattr(module, alias, watched)
+
+
+def _begin_anew() -> None:
+    """In a forked process nobody is left who could hold the lock."""
+    global _patching
+    _patching = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
+
+
+def _programs() -> list[ModuleType]:
+    """Returns the modules that are the user's own."""
+    modules = [module for module in list(sys.modules.values()) if isinstance(module, ModuleType)]
+    return [module for module in modules if module is sys.modules.get("__main__") or _is_the_users(module)]
+
+
+def _is_the_users(module: ModuleType) -> bool:
+    file = vars(module).get("__file__")
+    return isinstance(file, str) and origin(file) == "user"
+
+
+def _put_back(owner: Any, name: str, watched: Any, original: Any) -> None:
+    if vars(owner).get(name) is not watched:  # done already; or the program has a new use for the name
+        return
+    if original is None:  # it was inherited
+        delattr(owner, name)
+    else:
+        setattr(owner, name, original)

@@ -1,0 +1,217 @@
+"""The calls of sockets: which bytes went from where to where, and which call took them."""
+
+import _socket
+import contextlib
+import functools
+import itertools
+import selectors
+import socket
+import sys
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from chatlib.film.record.recorder import NOWHERE, Call, Recorder, enter, is_sending, leave, pause, recorders
+from chatlib.film.spans import LEAVING, PAIR, RECEIVING, SENDING, Ends
+from chatlib.sockets import Address
+
+if sys.platform == "win32":
+    fcntl = None
+else:
+    import fcntl
+    import termios
+
+_ends: weakref.WeakKeyDictionary[socket.socket, Ends] = weakref.WeakKeyDictionary()
+_shut: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+_pairs = itertools.count()
+
+METHODS: dict[str, Callable[[Any, Any], int]] = {
+    "recv": lambda arguments, result: len(result),
+    "recv_into": lambda arguments, result: result,
+    "recvfrom": lambda arguments, result: len(result[0]),
+    "recvfrom_into": lambda arguments, result: result[0],
+    "recvmsg": lambda arguments, result: len(result[0]),
+    "recvmsg_into": lambda arguments, result: result[0],
+    "send": lambda arguments, result: result,
+    "sendall": lambda arguments, result: memoryview(arguments[0]).nbytes,
+    "sendto": lambda arguments, result: result,
+    "sendmsg": lambda arguments, result: result,
+    "sendfile": lambda arguments, result: result,
+    "accept": lambda arguments, result: 0,
+    "connect": lambda arguments, result: 0,
+    "connect_ex": lambda arguments, result: 0,
+    "close": lambda arguments, result: 0,
+    "shutdown": lambda arguments, result: 0,
+}
+"""The methods that are watched, and how many bytes each has moved."""
+
+REALLY = {"close": "_real_close"}
+"""`close` does nothing yet while there is a file that `makefile` made: what is watched is the end itself."""
+
+_FLAGS_AT = {"recv": 1, "recvfrom": 1, "recv_into": 2, "recvfrom_into": 2, "recvmsg": 2, "recvmsg_into": 2}
+"""Which argument of each says that it only looks at bytes, and leaves them where they are."""
+
+
+def watched_method(name: str, original: Any) -> Any:
+    """Stands in for a method of `socket.socket`."""
+    leaves, prepares = name in LEAVING, name in _PREPARED
+
+    @functools.wraps(original)
+    def watched(self: socket.socket, *args: Any, **kwargs: Any) -> Any:
+        ends = ends_of(self) if recorders else None
+        if ends is None or (leaves and not ends[1]):
+            return original(self, *args, **kwargs)
+        call = enter(name, ends, subject_of(ends))
+        if call is None:
+            return original(self, *args, **kwargs)
+        size, outcome = 0, "failed"
+        try:
+            if prepares:
+                with contextlib.suppress(Exception):  # odd arguments are the call's own affair
+                    _prepare(self, call, args)
+            result = original(self, *args, **kwargs)
+            size, outcome = _read(self, call, args, kwargs, result)
+            return result
+        except (OSError, KeyboardInterrupt) as error:
+            outcome = _outcome_of(error)
+            raise
+        finally:
+            leave(call, size, outcome)
+
+    return watched
+
+
+_PREPARED = RECEIVING | {"shutdown", "connect", "connect_ex"}
+
+
+def _prepare(self: socket.socket, call: Call, args: Any) -> None:
+    if call.name in RECEIVING:
+        _align(self, call.ends)
+    elif call.name == "shutdown" and args != (socket.SHUT_WR,):
+        _shut.add(self)  # now: it wakes another thread, which is to know why
+    elif call.name in ("connect", "connect_ex"):
+        call.ends = call.ends[0], _address(args[0])
+
+
+def _read(self: socket.socket, call: Call, args: Any, kwargs: Any, result: Any) -> tuple[int, str]:
+    """Returns how many bytes a call has moved, and how it ended; notes between whom it was."""
+    size, outcome = METHODS[call.name](args, result), "done"
+    if call.name in SENDING:
+        return size, outcome
+    if call.name == "accept":
+        call.ends = ends_of(result[0])
+    elif call.name in ("connect", "connect_ex"):
+        outcome = _outcome_of(OSError(result, "")) if result else "done"
+        with contextlib.suppress(TypeError):  # a class of the program's may not be hashable
+            _ends.pop(self, None)
+        call.ends = ends_of(self) if ends_of(self)[1] else call.ends
+    elif call.name in RECEIVING and (kwargs or len(args) > 1) and _only_looks(call.name, args, kwargs):
+        size = 0
+    elif call.name in RECEIVING and not size and _asks(args):
+        outcome = _end_of(self)
+    return size, outcome
+
+
+def _end_of(self: socket.socket) -> str:
+    if self.type != socket.SOCK_STREAM:  # a datagram may be empty
+        return "done"
+    with contextlib.suppress(TypeError):
+        return "shut" if self in _shut else "end"
+    return "end"
+
+
+def _asks(args: Any) -> bool:
+    """Whether a call has asked for any bytes: who does not gets none, and that is no end."""
+    asked = args[0] if args else 1
+    return asked != 0 if isinstance(asked, int) else not isinstance(asked, bytearray) or len(asked) > 0
+
+
+def _only_looks(name: str, args: Any, kwargs: Any) -> bool:
+    flags = args[_FLAGS_AT[name] :][:1] or [kwargs.get("flags", 0)]
+    return bool(flags[0] & socket.MSG_PEEK)
+
+
+def ends_of(connection: socket.socket) -> Ends:
+    """Returns the addresses of both ends, as far as they are known."""
+    ends = NOWHERE
+    try:
+        if known := _ends.get(connection):
+            return known
+        if connection.family in (socket.AF_INET, socket.AF_INET6):
+            stream = connection.type == socket.SOCK_STREAM  # a datagram may get lost: nobody counts its bytes
+            ends = (_address(connection.getsockname()) if stream else None, None)
+            ends = (ends[0], _address(connection.getpeername()))
+        _ends[connection] = ends
+    except Exception:  # it is not connected, or closed; or of a class of the program's that is different
+        pass
+    return ends
+
+
+def _address(found: Any) -> Address:
+    """Returns host and port. A server for both kinds of addresses sees the older kind inside the newer."""
+    return found[0].removeprefix("::ffff:"), found[1]
+
+
+def subject_of(ends: Ends) -> str:
+    """Returns what a call waits for, if that is not said by the ends of a connection."""
+    return "" if ends[0] else "a socket"
+
+
+def _align(connection: socket.socket, ends: Ends) -> None:
+    """A connection may be older than a film: then it counts what lies there from before."""
+    for recorder in tuple(recorders):
+        if ends[1] and not recorder.streams.is_known(ends):
+            _begin_to_count(recorder, connection, ends)
+
+
+def _begin_to_count(recorder: Recorder, connection: socket.socket, ends: Ends) -> None:
+    for _ in range(50):  # for 5 ms at most
+        sent, pending = recorder.streams.sent_to(ends), _pending(connection)
+        # The race: bytes have arrived here, but their `send` has not returned, and has not been counted.
+        if not is_sending(ends[::-1]) and sent == recorder.streams.sent_to(ends):
+            break
+        pause(0.0001)
+    recorder.align(ends, pending)
+
+
+def _pending(connection: socket.socket) -> int:
+    """Returns how many bytes lie unread; asks, where that can be, as to look at them would take an error."""
+    with contextlib.suppress(OSError, ValueError):
+        if fcntl:
+            answer = fcntl.ioctl(connection.fileno(), termios.FIONREAD, bytes(4))
+            return int.from_bytes(answer, sys.byteorder)
+        with selectors.DefaultSelector() as selector:
+            selector.register(connection, selectors.EVENT_READ)
+            if selector.select(0):
+                return len(_socket.socket.recv(connection, 1 << 24, socket.MSG_PEEK))
+    return 0
+
+
+def watched_pair(original: Any) -> Any:
+    """Stands in for `socketpair`: both ends get an address, having none, or on Windows one by chance."""
+
+    @functools.wraps(original)
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        pair = original(*args, **kwargs)
+        if pair[0].type != socket.SOCK_STREAM:
+            return pair
+        here, there = (PAIR, next(_pairs)), (PAIR, next(_pairs))
+        _ends[pair[0]], _ends[pair[1]] = (here, there), (there, here)
+        for recorder in tuple(recorders):
+            for ends in (here, there), (there, here):
+                recorder.align(ends, 0)
+        return pair
+
+    return watched
+
+
+_OUTCOMES: dict[type[BaseException], str] = {
+    BlockingIOError: "nothing",
+    TimeoutError: "timeout",
+    ConnectionError: "reset",
+    KeyboardInterrupt: "interrupted",
+}
+
+
+def _outcome_of(error: BaseException) -> str:
+    return next((outcome for kind, outcome in _OUTCOMES.items() if isinstance(error, kind)), "failed")

@@ -1,0 +1,124 @@
+"""What threads wait for when a film begins: calls that were made before anybody watched.
+
+Of a call into C there is no frame, so it is read off the line of the program that made it: Python knows which
+expression of the line is under way, and the objects in it can be asked.
+"""
+
+import ast
+import contextlib
+import inspect
+import linecache
+import selectors
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
+from types import CodeType, FrameType, MemberDescriptorType
+from typing import Any
+
+from chatlib.film.record import asyncio_tasks, locks, other_waits, socket_calls
+from chatlib.film.record.callers import find
+from chatlib.film.record.other_waits import CALLED, WAITS, sockets_of
+from chatlib.film.record.recorder import NOWHERE, Call, earlier, number_of, under_way
+from chatlib.film.record.socket_calls import METHODS, ends_of, subject_of
+from chatlib.film.spans import Ends
+
+_OURS = (socket_calls.__file__, other_waits.__file__, locks.__file__)
+
+Found = tuple[str, Ends, str]
+"""What a call is called, the ends of its connection, and what else it waits for."""
+
+
+def note_earlier() -> None:
+    """Notes the calls that other threads are in already, as far as they can be told."""
+    frames, now = sys._current_frames(), time.perf_counter()
+    for thread in threading.enumerate():
+        frame = frames.get(thread.ident or 0)
+        ident = thread.ident or 0
+        if frame is None or thread is threading.current_thread() or ident in under_way:
+            continue
+        with contextlib.suppress(Exception):  # it may have gone on meanwhile, and then nothing is as it was
+            found, place = _call_of(frame), find(frame)
+            if found and place:
+                name, ends, subject = found
+                at = frame, frame.f_lasti
+                earlier[ident] = Call(name, subject, ends, thread, number_of(thread), now, place, at=at)
+
+
+def _call_of(innermost: FrameType) -> Found | None:
+    """Returns the outermost call that is known: who waits for a queue waits for a condition, too."""
+    frames = list(_outwards(innermost))
+    while frames and frames[0].f_code.co_filename in _OURS:  # a film that has ended still stands in between
+        del frames[0]
+    found = None
+    with contextlib.suppress(Exception):  # there may be no source, or no such thing in it
+        found = _into_c(frames[0])
+    for frame in frames:
+        if frame.f_code in _KNOWN:
+            found = _KNOWN[frame.f_code](frame.f_locals["self"])
+        asyncio_tasks.look(frame)
+    return found
+
+
+def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame:
+        yield frame
+        frame = frame.f_back
+
+
+def _into_c(frame: FrameType) -> Found | None:
+    """Tells which function of C a frame is in: a method of a socket, or `sleep`."""
+    call = ast.parse(_expression(frame), mode="eval").body
+    if not isinstance(call, ast.Call):
+        return None
+    if isinstance(call.func, ast.Attribute) and call.func.attr in METHODS:
+        owner = _value_of(call.func.value, frame)
+        return _of_socket(call.func.attr, owner) if isinstance(owner, socket.socket) else None
+    if getattr(_value_of(call.func, frame), "__name__", "") == "sleep":
+        return "sleep", NOWHERE, f"{ast.unparse(call.args[0])} s"
+    return None
+
+
+def _expression(frame: FrameType) -> str:
+    """Returns the text of the call that a frame is in."""
+    position = next(islice(frame.f_code.co_positions(), frame.f_lasti // 2, None))
+    first, last, begin, end = (number or 0 for number in position)
+    lines = [linecache.getline(frame.f_code.co_filename, line).encode() for line in range(first, last + 1)]
+    lines[-1] = lines[-1][:end]  # before the next line, as both may be the same
+    lines[0] = lines[0][begin:]
+    return b"".join(lines).decode()
+
+
+def _value_of(expression: ast.expr, frame: FrameType) -> Any:
+    """Returns what a name, or an attribute of one, stands for. Runs nothing of the program's: no property."""
+    if isinstance(expression, ast.Name):
+        return frame.f_locals.get(expression.id, frame.f_globals.get(expression.id))
+    if isinstance(expression, ast.Attribute):
+        owner = _value_of(expression.value, frame)
+        found = inspect.getattr_static(owner, expression.attr)
+        return found.__get__(owner) if isinstance(found, MemberDescriptorType) else found
+    return None
+
+
+def _of_wait(name: str, subject: Callable[..., str], waited_for: Any) -> Found:
+    return name, NOWHERE, subject(waited_for)
+
+
+def _of_socket(name: str, owner: socket.socket) -> Found:
+    return name, ends_of(owner), subject_of(ends_of(owner))
+
+
+_KNOWN: dict[CodeType, Callable[[Any], Found]] = {}
+"""By the code of each method of Python's own that waits: what it waits for, from its object."""
+
+for _owner, _name, _subject in WAITS:
+    if hasattr(getattr(_owner, _name), "__code__"):
+        _KNOWN[getattr(_owner, _name).__code__] = partial(_of_wait, CALLED.get(_name, _name), _subject)
+_KNOWN[socket.socket.accept.__code__] = partial(_of_socket, "accept")
+_KNOWN[socket.socket.sendfile.__code__] = partial(_of_socket, "sendfile")
+for _kind in vars(selectors).values():
+    if isinstance(_kind, type) and hasattr(vars(_kind).get("select"), "__code__"):
+        _KNOWN[vars(_kind)["select"].__code__] = partial(_of_wait, "select", sockets_of)

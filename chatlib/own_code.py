@@ -1,0 +1,12 @@
+"""Whose code a file is: chatlib's own, or that of the program that uses it."""
+
+import os
+from pathlib import Path
+
+FOLDER = str(Path(__file__).resolve().parent) + os.sep
+"""Where chatlib lies, with a separator at the end: `chatlib_homework` beside it is a student's."""
+
+
+def is_own(file: str) -> bool:
+    """Returns whether a source file, given as an absolute path, belongs to chatlib."""
+    return file.startswith(FOLDER)

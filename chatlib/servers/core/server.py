@@ -1,0 +1,289 @@
+"""What all servers share: the verbs of `socketserver`, safe to call at any time and from any thread."""
+
+import contextlib
+import itertools
+import os
+import selectors
+import socket as sockets
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from socket import AF_INET, AF_INET6, IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET, TCP_NODELAY
+from socket import socket as Socket
+from typing import Any, Self
+
+from chatlib.outbox import Flusher, Outbox
+from chatlib.servers.core.limits import Limits
+from chatlib.services import Service, Shout
+from chatlib.sockets import LOOPBACK, Address, Wakeup, checked
+from chatlib.wire import encode
+
+BACKLOG = 4096
+"""Connections that the kernel holds ready until they are accepted: a crowd gets in without a delay. (Linux
+takes at most `net.core.somaxconn`: 4096, unless somebody has changed it.)"""
+
+KEEPALIVE = {"TCP_KEEPALIVE": 60, "TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 6}
+"""After 60 s of silence ask every 10 s whether the peer is there; after 6 questions it is gone. The first two
+names mean the same: systems differ."""
+
+PAUSE = 0.1
+"""Seconds without accepting, after the system had no descriptor left for a connection."""
+
+STOP_WITHIN = 2.0
+"""Seconds for which stopping waits at most."""
+
+
+@contextlib.contextmanager
+def explaining(address: Address) -> Iterator[None]:
+    """Says in an error from `bind` which address is not available."""
+    if not 0 <= address[1] <= 65535:
+        raise OverflowError(f"{address[1]} is not a port: ports are numbers from 0 to 65535")
+    try:
+        yield
+    except OSError as error:
+        reason = f"cannot listen on {address[0]}:{address[1]}: {error.strerror}"
+        raise type(error)(error.errno, reason) from None
+
+
+def set_options(connection: Socket) -> None:
+    """Sends small lines at once, and notices within two minutes that a silent peer has vanished."""
+    connection.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+    connection.setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1)
+    for name, value in KEEPALIVE.items():
+        if hasattr(sockets, name):  # not every system has every one
+            connection.setsockopt(IPPROTO_TCP, getattr(sockets, name), value)
+
+
+class Server:
+    """A listener's life: `serve_forever`, `shutdown`, `server_close`; and who is connected meanwhile.
+
+    A kind of server adds three methods: `listen`, `get_request` and `process_request`; an event loop replaces
+    `wait`, too. They are declared and not defined here: a definition would hide the one of `socketserver`,
+    which comes second. Of socketserver's other hooks, `handle_request`, `verify_request` and
+    `service_actions` are not used.
+
+    Args:
+        address: Host and port to listen on. This computer only, and any free port, if not given.
+        service: What is said; `Shout()` if not given.
+        limits: What clients may do; `Limits()` if not given.
+
+    Raises:
+        OSError: The address is not available: in use, not allowed, or no such host. The message says which.
+        OverflowError: The port is not a number from 0 to 65535.
+        TypeError: One of these is something else, say `Broadcast` for `Broadcast()`.
+    """
+
+    socket: Socket
+    selector: selectors.BaseSelector
+    """What it waits in; there is none before it serves."""
+    server_address: Any
+    listen: Callable[[Address], None]
+    get_request: Callable[[], tuple[Socket, Any]]
+    process_request: Callable[[Any, Any], None]
+    blocking = True
+    """Whether its sockets block: whoever serves a client then waits in `recv`."""
+    allow_reuse_address = os.name == "posix"  # on Windows a second server could then bind, and hear nothing
+    request_queue_size = BACKLOG
+
+    def __init__(
+        self, address: Address = LOOPBACK, service: Service | None = None, limits: Limits | None = None
+    ) -> None:
+        self.service = Shout() if service is None else service
+        self.limits = Limits() if limits is None else limits
+        if not isinstance(self.service, Service):
+            raise TypeError(f"{service!r} is not a service: write one like Shout(), with brackets")
+        if not hasattr(self.service, "journal"):
+            raise TypeError(f"{type(service).__name__}.__init__ does not call super().__init__()")
+        if not isinstance(self.limits, Limits):
+            raise TypeError(f"{limits!r} is not what it takes: write Limits(idle=0.5), for example")
+        address = checked(address)
+        self.flusher = self.make_flusher()
+        self.clients: dict[Socket, Outbox] = {}
+        self._numbers = itertools.count(1)
+        # Weak: a thread is in it until it has really ended, and nobody has to take it out.
+        self._handlers: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        self._stopping = False
+        self._serving: threading.Thread | None = None
+        self._served = threading.Event()
+        self._wakeup: Wakeup | None = None
+        self._short_of_descriptors = False
+        self.address_family: int = AF_INET6 if ":" in address[0] else AF_INET
+        with explaining(address):
+            self.listen(address)
+
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
+        """Accepts clients until `shutdown` is called. Blocks, so it is usually called in a thread of its own.
+
+        Once shut down, a server does not serve again. `poll_interval` is there because socketserver has it:
+        this loop polls nothing, it is woken.
+
+        Raises:
+            RuntimeError: Another thread serves already.
+        """
+        with self._lock:
+            if self._stopping:
+                return
+            if self._serving:  # two loops would share one wake-up, and one of them would never end
+                raise RuntimeError("this server is being served already")
+            self._wakeup = Wakeup()
+            self._serving = threading.current_thread()
+            self._served.clear()
+        try:
+            self.socket.setblocking(False)  # the client that woke us may be gone before we accept it
+            self.wait(self._wakeup)
+        finally:
+            self._wakeup.close()
+            self._serving = None
+            self._served.set()
+
+    def wait(self, wakeup: Wakeup) -> None:
+        """Waits for clients until the server stops, which sets `wakeup`, and accepts them. Blocks."""
+        with selectors.DefaultSelector() as self.selector:
+            self.selector.register(self.socket, selectors.EVENT_READ, self.accept)
+            self.selector.register(wakeup, selectors.EVENT_READ)
+            while not self._stopping:
+                for key, _ in self.selector.select():
+                    if key.data and not self._stopping:
+                        key.data()
+
+    def shutdown(self) -> None:
+        """Ends `serve_forever` and every conversation, and joins their threads.
+
+        May be called at any time, also before serving began, and twice; but not from the handler of a signal,
+        which may interrupt this very server while it holds its lock: set a flag there. Blocks for at most
+        2 s; a thread that is still busy then (in a service that sleeps, say) is left behind. Called from one
+        of the server's own threads, it waits for nobody: the others may be waiting for that one.
+        """
+        with self._lock:
+            self._stopping = True
+            present = list(self.clients.values())
+        if self._wakeup:
+            self._wakeup.set()
+        for outbox in present:
+            outbox.flush()  # here, as another thread may have begun to flush and not have come to it yet
+            outbox.cut("the server stopped")
+        self._join(time.monotonic() + STOP_WITHIN)
+
+    def server_close(self) -> None:
+        """Shuts down, and frees the port. Blocks for at most 3 s, and only if a thread does not end."""
+        self.shutdown()
+        self.socket.close()
+        self.flusher.close()
+
+    @property
+    def stopped(self) -> bool:
+        """True once `shutdown` has been called: it will not serve any more."""
+        return self._stopping
+
+    @property
+    def threads(self) -> list[threading.Thread]:
+        """The threads at work: the one that accepts, then those that serve clients."""
+        with self._lock:
+            return [thread for thread in (self._serving, *self._handlers) if thread and thread.is_alive()]
+
+    def shutdown_request(self, request: Any) -> None:
+        """Closes one connection and forgets its client."""
+        with self._lock:
+            outbox = self.clients.pop(request, None)
+        if outbox:
+            outbox.close()
+        request.close()
+
+    def start_handler(self, target: Callable[..., None], *args: Any, name: str) -> None:
+        """Starts a thread that `shutdown` will join. Raises RuntimeError when the system has none left."""
+        thread = threading.Thread(target=target, args=args, name=name, daemon=True)
+        with self._lock:
+            self._handlers.add(thread)
+        thread.start()
+
+    def after_fork(self, request: Socket) -> None:
+        """In a forked child: serves one client only, with locks that no thread of the parent holds."""
+        mine = self.clients[request]
+        mine.sender.detach()
+        self._lock, self._wakeup, self.flusher = threading.Lock(), None, self.make_flusher()
+        self._inherited = self.clients  # kept: their descriptors are closed, and may be in use again
+        self.clients = {request: self.make_client(request, mine.name)}
+        self.service.after_fork()
+
+    def pause(self) -> None:
+        """Waits a little: while no descriptor is free, accepting again at once only burns the processor."""
+        time.sleep(PAUSE)
+
+    def make_client(self, connection: Socket, name: str) -> Outbox:
+        """Returns what stands for a new client: to the service, a member."""
+        return Outbox(connection, name, self.flusher, self.limits.outbox)
+
+    def make_flusher(self) -> Flusher:
+        """Returns what sends to the clients."""
+        return Flusher()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server_close()
+
+    def accept(self) -> None:
+        """Accepts a client that has come, and serves it, or begins to: see `process_request`.
+
+        Waits a little if no descriptor is left.
+        """
+        try:
+            connection, address = self.get_request()
+        except (BlockingIOError, ConnectionError):  # the client that woke us has gone again
+            return
+        except OSError as error:
+            self._note_shortage(error)
+            return
+        self._short_of_descriptors = False
+        name = f"client {next(self._numbers)}"
+        if problem := self._admit(connection, name):
+            self._refuse(connection, name, problem)
+            return
+        try:
+            self.process_request(connection, address)
+        except Exception as error:  # no thread left for it, or too broken a service
+            self._refuse(connection, name, str(error))
+        except BaseException:  # Ctrl-C, where the server runs in the main thread
+            self.shutdown_request(connection)
+            raise
+
+    def _admit(self, connection: Socket, name: str) -> str:
+        with self._lock:  # shutdown must find it among the clients, or we must find that it is over
+            if self._stopping:
+                return "the server stops"
+            if len(self.clients) >= self.limits.clients:
+                return "the server is full"
+            try:
+                connection.settimeout(self.limits.idle if self.blocking else 0.0)
+                set_options(connection)
+                self.clients[connection] = self.make_client(connection, name)
+            except OSError as error:
+                return error.strerror or "the connection broke"
+        return ""
+
+    def _refuse(self, connection: Socket, name: str, why: str) -> None:
+        self.service.journal.add("refused", name, why)
+        with contextlib.suppress(OSError):
+            connection.setblocking(False)
+            connection.send(encode([f"* {why}"]))
+        self.shutdown_request(connection)
+
+    def _note_shortage(self, error: OSError) -> None:
+        if self._stopping:  # the listener has been closed by another thread
+            return
+        if not self._short_of_descriptors:
+            self._short_of_descriptors = True
+            self.service.journal.add("paused", "the server", error.strerror or str(error))
+        self.pause()
+
+    def _join(self, deadline: float) -> None:
+        if threading.current_thread() in self.threads:
+            return
+        if self._serving:  # not joined: it may be the main thread, which goes on after serve_forever
+            self._served.wait(max(0.0, deadline - time.monotonic()))
+        for thread in self.threads:
+            if thread is not self._serving:
+                thread.join(max(0.0, deadline - time.monotonic()))

@@ -1,0 +1,1 @@
+"""What each exercise asks for, and how an answer is tried out."""
