@@ -74,7 +74,8 @@ def start(server: AnyServer | Callable[..., AnyServer], *args: Any, **kwargs: An
         RuntimeError: The system has no thread left for it.
     """
     found = _running.get(id(server))
-    if found and found.thread.is_alive():
+    # Its thread lives on for a moment after the server was closed: only a server that is open still runs.
+    if found and found.thread.is_alive() and not _has_ended(found.server):
         return found.server  # type: ignore[return-value]
     if not callable(server) and not hasattr(server, "serve_forever"):
         raise TypeError(f"{server!r} is neither a server nor a class that makes one")
@@ -85,9 +86,12 @@ def start(server: AnyServer | Callable[..., AnyServer], *args: Any, **kwargs: An
         raise ValueError("this server has been stopped; make a new one and start that")
     if isinstance(made, Server) and made.threads:
         raise ValueError("another thread runs this server's serve_forever already")
-    running = _prepare(made)
-    running.thread.start()
-    _running[id(made)] = running
+    running = _running[id(made)] = _prepare(made)  # before it serves: its first handler may stop it
+    try:
+        running.thread.start()
+    except RuntimeError:
+        del _running[id(made)]
+        raise
     notebook_cells.remember(made, stop)
     return made  # type: ignore[no-any-return]
 
@@ -155,8 +159,9 @@ def _prepare(server: Any) -> Running:
 
 
 def _follow(running: Running, server: Any) -> None:
-    """Keeps track of whom a stock server talks with, so that `stop` can end a silent client's wait."""
-    finish_request = server.finish_request
+    """Keeps track of a stock server: whom it talks with, so that `stop` can end a silent client's wait, and
+    when its thread has ended, so that it can be started again."""
+    finish_request, shutdown = server.finish_request, server.shutdown
 
     def talk(request: Any, client_address: Any) -> None:
         running.talking[request] = threading.current_thread()
@@ -166,7 +171,12 @@ def _follow(running: Running, server: Any) -> None:
         finally:
             running.talking.pop(request, None)
 
-    server.finish_request = talk
+    def shutdown_and_join() -> None:
+        shutdown()  # returns when the loop is left; until its thread has ended as well, it seems to serve
+        if running.thread.ident:
+            running.thread.join(STOP_WITHIN)
+
+    server.finish_request, server.shutdown = talk, shutdown_and_join
     server.daemon_threads = True  # or Python would not exit before the last client has left
 
 

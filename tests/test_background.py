@@ -7,7 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from conftest import Connect, Serve
@@ -24,7 +25,7 @@ from faults import (
 )
 
 import chatlib
-from chatlib import Disconnected, Limits, Server
+from chatlib import Disconnected, Limits, Server, background
 
 Model = type[Server]
 LOOPBACK = ("127.0.0.1", 0)
@@ -161,6 +162,52 @@ def test_a_server_that_closed_itself_is_not_said_to_run(model: Model) -> None:
     server.server_close()
     with pytest.raises(ValueError, match="make a new one"):
         chatlib.start(server)
+
+
+@pytest.fixture
+def lingering(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Any], None]]:
+    """Lets the thread of a kind of server live on after `serve_forever`, until another thread joins it."""
+    joined, join = threading.Event(), threading.Thread.join
+
+    def join_lingering(thread: threading.Thread, timeout: float | None = None) -> None:
+        joined.set()
+        join(thread, timeout)
+
+    def linger(kind: Any) -> None:
+        serve_forever = kind.serve_forever
+
+        def serve_and_linger(server: Any, *args: Any, **kwargs: Any) -> None:
+            serve_forever(server, *args, **kwargs)
+            joined.wait(SOON)
+
+        monkeypatch.setattr(kind, "serve_forever", serve_and_linger)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "join", join_lingering)
+        yield linger
+        joined.set()
+
+
+def test_a_closed_server_whose_thread_still_lives_is_not_said_to_run(
+    model: Model, lingering: Callable[[Any], None]
+) -> None:
+    """A thread ends a moment after its `serve_forever` does: `start` must not take it for a server."""
+    lingering(model)
+    server = chatlib.start(model)
+    server.server_close()  # joins the threads of clients, and not the one that accepted them
+    with pytest.raises(ValueError, match="make a new one"):
+        chatlib.start(server)
+
+
+@foreign
+def test_a_stock_server_is_served_again_after_shutdown(
+    stock: type[socketserver.TCPServer], lingering: Callable[[Any], None], connect: Connect
+) -> None:
+    """`shutdown` returns before the thread ends: `start` must start another, and not trust the old one."""
+    lingering(stock)
+    server = chatlib.start(stock, LOOPBACK, Echo)
+    server.shutdown()
+    assert talks(connect(chatlib.start(server)), "hello")
 
 
 def test_a_server_that_cannot_be_made_leaves_nothing(model: Model) -> None:
@@ -412,6 +459,30 @@ def test_a_stock_handler_may_stop_its_server(stock: type[socketserver.TCPServer]
     connect(server)
     assert stopped.wait(SOON)
     assert eventually(lambda: server.socket.fileno() == -1 and not server_threads())
+
+
+@foreign
+def test_a_stock_handler_may_stop_its_server_before_start_returns(
+    stock: type[socketserver.TCPServer], connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that has connected before is served, and stops the server, while `start` still starts it."""
+    stopped, start = threading.Event(), threading.Thread.start
+
+    class Hasty(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            chatlib.stop(self.server)
+            stopped.set()
+
+    def start_slowly(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name == "the server":
+            assert stopped.wait(SOON)
+
+    server = stock(LOOPBACK, Hasty)
+    connect(server)
+    monkeypatch.setattr(threading.Thread, "start", start_slowly)
+    chatlib.start(server)
+    assert not background._running, "it was noted as running when it had been stopped"
 
 
 def test_a_script_with_a_stock_server_can_end() -> None:
