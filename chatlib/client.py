@@ -7,6 +7,7 @@ import socket
 import struct
 import time
 from collections import deque
+from collections.abc import Iterator
 from typing import Any, Self
 
 from chatlib import notebook_cells
@@ -120,9 +121,10 @@ class Client:
         """
         if not isinstance(text, str):
             raise TypeError(f"send takes text, and {text!r} is none")
-        self._must_be_open()
-        self.socket.settimeout(timeout)
-        self.socket.sendall(encode([text]))
+        data = encode([text])
+        with self._must_be_open():
+            self.socket.settimeout(timeout)
+            self.socket.sendall(data)
 
     def receive(self, timeout: float = DEADLINE) -> str:
         """Returns the next line, without its newline. Blocks for at most `timeout` seconds.
@@ -184,9 +186,8 @@ class Client:
         return f"<Client {self.name}>"  # no address: a notebook that shows this shows the same each time
 
     def _take_what_comes(self, timeout: float) -> None:
-        self._must_be_open()
-        self.socket.settimeout(timeout)
-        with contextlib.suppress(TimeoutError, BlockingIOError):
+        with self._must_be_open(), contextlib.suppress(TimeoutError, BlockingIOError):
+            self.socket.settimeout(timeout)
             self._lines.extend(self._reader.feed(self._receive_chunk()))
         if self._reader.overlong:
             raise ConnectionError(f"a line of more than {LINE_LIMIT} bytes came for {self.name}")
@@ -200,6 +201,15 @@ class Client:
             raise Disconnected(f"the server has ended the connection of {self.name}")
         return chunk
 
-    def _must_be_open(self) -> None:
-        if self.socket.fileno() == -1:
-            raise Disconnected(f"{self.name} has left")
+    @contextlib.contextmanager
+    def _must_be_open(self) -> Iterator[None]:
+        """Says of a call on a closed socket that this client has left.
+
+        Looked at when the call has failed, and not before: another thread may close it in between.
+        """
+        try:
+            yield
+        except OSError:
+            if self.socket.fileno() == -1:
+                raise Disconnected(f"{self.name} has left") from None
+            raise

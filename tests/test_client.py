@@ -218,6 +218,23 @@ def test_a_closed_client_hears_nothing(ends: Ends) -> None:
         client.receive(SOON)
 
 
+class ClosedMeanwhile(socket.socket):
+    """Another thread closes it between any look at whether it is open and what follows."""
+
+    def settimeout(self, seconds: float | None) -> None:
+        self.close()
+        super().settimeout(seconds)
+
+
+@pytest.mark.parametrize("call", [lambda client: client.receive(SOON), lambda client: client.send("hello")])
+def test_a_client_that_is_closed_meanwhile_has_left(ends: Ends, call: Callable[[Client], object]) -> None:
+    """The thread that receives or sends is told what it is told of a client that was closed before."""
+    client, _ = ends
+    client.socket = ClosedMeanwhile(fileno=client.socket.detach())
+    with pytest.raises(Disconnected, match="alice has left"):
+        call(client)
+
+
 def test_closing_after_the_server_has_gone(ends: Ends) -> None:
     """There is nobody to say goodbye to."""
     client, peer = ends
