@@ -10,6 +10,7 @@ import socketserver
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +19,12 @@ from typing import Any
 import nbformat
 import pytest
 import refresh
-from faults import eventually, untraced
+from faults import SOON, eventually, untraced
 
 import chatlib
 from chatlib.bench import Row
 from chatlib.checker.case import Failure, Outcome
+from chatlib.checker.errors import Broken
 from chatlib.checker.harness import timeouts
 from chatlib.teach.exercises import ex06_faulty_servers, ex11_processes, ex12_choice, sandbox
 from chatlib.teach.exercises.catalogue import EXERCISES
@@ -30,7 +32,6 @@ from chatlib.teach.exercises.ex04_lines import LINES, STREAM, cuts
 from chatlib.teach.exercises.sandbox import SLIP, shown
 
 SOLUTIONS = sorted(refresh.SOLUTIONS.glob("*.ipynb"))
-COMES_BACK_WITHIN = 3.0
 each_solution = pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
 
 
@@ -45,7 +46,7 @@ def _it_is_over() -> Iterator[None]:
     yield
     over.set()
     for thread in set(threading.enumerate()) - before:
-        thread.join(COMES_BACK_WITHIN)
+        thread.join(SOON)
     while kept:
         kept.pop().close()
 
@@ -219,22 +220,56 @@ def stubborn(sock: socket.socket, seconds: float) -> None:
 
 
 def try_loops() -> None:
-    """Prints what is said of both, whether that was in time, and how many threads are left."""
-    sandbox.PATIENCE = 0.3
-    before, start = threading.active_count(), time.monotonic()
+    """Prints what is said of both, and whether no thread is left."""
+    before = set(threading.enumerate())
     for answer in (looping, stubborn):
         print(failure("01", answer, "deadline.there").actual)
-    print(time.monotonic() - start < COMES_BACK_WITHIN, threading.active_count() - before)
+    print(eventually(lambda: set(threading.enumerate()) <= before))
 
 
 def test_an_endless_loop_is_found_and_ended() -> None:
-    """The check comes back in time, says where it is, and leaves nothing that goes on."""
+    """The check comes back, says where it is, and leaves nothing that goes on."""
     said, *caught, also_said, left = untraced(try_loops)
     assert said.startswith("it did not return: it was still in line ")
     assert said.endswith((": while True:", ": pass"))
     assert caught == ["<class 'SystemExit'>"] * 2
     assert also_said.startswith("it did not return")
-    assert left == "True 0"
+    assert left == "True"
+
+
+def test_a_slow_computer_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long a call may compute is a multiple of what this computer needs for a known piece of work."""
+
+    def compute() -> str:
+        began = time.process_time()
+        while time.process_time() - began < 3 * sandbox.EFFORT * usual:
+            pass
+        return "done"
+
+    usual = 0.001
+    trial = sandbox.Trial(None, deque())
+    monkeypatch.setattr(sandbox, "LONGEST", 6 * SOON)
+    monkeypatch.setattr(sandbox, "_reference", lambda: usual)
+    with pytest.raises(Broken, match="it did not return"):
+        trial.attempt(compute, "it returns")
+    monkeypatch.setattr(sandbox, "_reference", lambda: 10 * usual)
+    assert trial.attempt(compute, "it returns") == "done"
+
+
+def test_a_step_that_the_clock_has_spoiled_is_taken_again() -> None:
+    """A busy computer may hold a right answer up, once or twice; not so an answer that is wrong."""
+    calls: list[float] = []
+
+    def receive_within(sock: socket.socket, seconds: float) -> bytes | None:
+        sock.settimeout(seconds)
+        calls.append(seconds)
+        time.sleep(1.0 if len(calls) == 1 else 0.0)  # held up
+        with contextlib.suppress(TimeoutError):
+            return sock.recv(1024)
+        return None
+
+    passes("01", receive_within)
+    assert calls[:2] == [1.0, 1.0]
 
 
 @pytest.mark.parametrize("ending", [SystemExit, KeyboardInterrupt, ZeroDivisionError])
@@ -360,10 +395,8 @@ def decoding(sock: socket.socket, seconds: float) -> str:
     ],
 )
 def test_wrong_deadlines_are_told_apart(answer: Callable[..., object], failed: str, sentence: str) -> None:
-    """Each mistake has a sentence of its own, and the check comes back in time."""
-    start = time.monotonic()
+    """Each mistake has a sentence of its own."""
     assert failure("01", answer, failed).actual.startswith(sentence)
-    assert time.monotonic() - start < COMES_BACK_WITHIN
 
 
 def test_a_hint_fits_what_went_wrong() -> None:
@@ -540,9 +573,7 @@ class HalfAnEnd(Lines):
 )
 def test_wrong_lines_are_told_apart(answer: type, failed: str, sentence: str) -> None:
     """Each mistake is found by the case that is about it."""
-    start = time.monotonic()
     assert failure("04", answer, failed).actual.startswith(sentence)
-    assert time.monotonic() - start < COMES_BACK_WITHIN
 
 
 def test_the_right_lines_pass() -> None:
@@ -553,22 +584,10 @@ def test_the_right_lines_pass() -> None:
 # 02, 03, 05, 09 to 11: servers
 
 
-@contextlib.contextmanager
-def within(seconds: float) -> Iterator[None]:
-    """Fails if the block takes longer."""
-    start = time.monotonic()
-    yield
-    assert time.monotonic() - start < seconds
-
-
 @pytest.mark.parametrize("number", ["02", "05", "09", "10"])
 def test_the_solutions_of_servers_pass(number: str) -> None:
-    """In under 3 s, as nothing has to be waited for; in twice that, if the computer is busy otherwise.
-
-    That of 03 passes in its own notebook, and Python's own below.
-    """
-    with within(2 * COMES_BACK_WITHIN):
-        passes(number, solved(number)[EXERCISES[number].name])
+    """That of 03 passes in its own notebook, and Python's own below."""
+    passes(number, solved(number)[EXERCISES[number].name])
 
 
 class LowerCase(socketserver.StreamRequestHandler):
@@ -987,10 +1006,9 @@ def test_a_slip_in_making_a_server_is_told_with_its_line() -> None:
 
 @pytest.mark.slow
 def test_the_solution_of_11_passes(_no_process_is_left: None) -> None:
-    """Also here, where a fresh Python has much to import: so it is given more time than in its notebook."""
+    """And what it has put on the path for its processes is taken off again."""
     before = list(sys.path)
-    with within(5 * COMES_BACK_WITHIN):
-        passes("11", solved("11")["Counting"])
+    passes("11", solved("11")["Counting"])
     assert [path for path in sys.path if path not in before and "teach" in path] == []
 
 
@@ -1090,8 +1108,7 @@ def test_memory_too_little_to_be_seen_makes_nobody_wrong(monkeypatch: pytest.Mon
 def test_the_choice_is_tried_on_this_computer() -> None:
     """Whatever is measured here, a right answer is right."""
     ex12_choice.measured.cache_clear()
-    with within(5 * COMES_BACK_WITHIN):
-        passes("12", choosing())
+    passes("12", choosing())
     assert {row.server for row in ex12_choice.measured()} >= set(ex12_choice.SIMPLE)
 
 

@@ -1,6 +1,8 @@
 """Tries out what a learner has written: it may raise, never return, print a book, or return nonsense."""
 
+import functools
 import inspect
+import io
 import linecache
 import os
 import reprlib
@@ -15,7 +17,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, TypeVar
 
-from chatlib.checker.case import Case, Failure, Outcome, Verdict
+from chatlib.checker.case import Case, Failure, Outcome, Step, Verdict
 from chatlib.checker.errors import Broken
 from chatlib.checker.targets.capture import last_lines
 from chatlib.checker.targets.kill_thread import end_by_force
@@ -24,7 +26,13 @@ from chatlib.own_code import FOLDER
 Result = TypeVar("Result")
 
 PATIENCE = 1.5
-"""Seconds in which a call has to return: none of them has to wait for longer than a third of a second."""
+"""Seconds for which a call may wait: no exercise asks for more than a third of a second."""
+EFFORT = 120
+"""How much a call may compute, as a multiple of `_reference`. (Seconds would be fewer on a slow computer.)"""
+LONGEST = 15.0
+"""Seconds after which even a call that still computes has to return: on a computer that is busy otherwise."""
+ATTEMPTS = 3
+"""How often a step is taken that came too early or too late: a busy computer may do that once, or twice."""
 
 SLIPS = (TypeError, NameError, AttributeError)
 """What Python itself says best."""
@@ -49,7 +57,9 @@ class Trial:
     def attempt(
         self, work: Callable[[], Result], expected: str, rescue: Callable[[], object] = lambda: None
     ) -> Result:
-        """Calls what the learner has written, in a thread of its own. Blocks for at most two seconds.
+        """Calls what the learner has written, in a thread of its own.
+
+        Blocks until the call returns; for about two seconds if it does not, and longer on a busy computer.
 
         Args:
             work: The call.
@@ -70,8 +80,7 @@ class Trial:
 
         thread = threading.Thread(target=call, name="the exercise", daemon=True)
         thread.start()
-        thread.join(PATIENCE)
-        if thread.is_alive():
+        if not _returns(thread):
             where = place_of(sys._current_frames().get(thread.ident or 0))
             rescue()
             raise Broken(expected, f"it did not return: it was still {where}{_stop(thread)}")
@@ -104,7 +113,7 @@ def tried(case: Case, trial: Trial) -> Verdict:
     trial.remark = ""
     for step in case.steps:
         try:
-            step.run(trial)  # type: ignore[arg-type]
+            _take(step, trial)
         except Broken as broken:
             said = last_lines("".join(list(trial.kept)))
             failure = Failure(tuple(done), str(step), broken.expected, broken.actual, said=said)
@@ -112,6 +121,17 @@ def tried(case: Case, trial: Trial) -> Verdict:
             return Verdict(case, Outcome.FAIL, failure, seconds=time.monotonic() - start)
         done.append(str(step))
     return Verdict(case, Outcome.PASS, reason=trial.remark, seconds=time.monotonic() - start)
+
+
+def _take(step: Step, trial: Trial) -> None:
+    """Takes a step, and once more if it went wrong by the clock only: this thread may have been held up."""
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            step.run(trial)  # type: ignore[arg-type]
+            return
+        except Broken as broken:
+            if broken.certain or not left:
+                raise
 
 
 def shown(value: object) -> str:
@@ -163,6 +183,31 @@ def _mentions(code: CodeType | None, name: str) -> bool:
 
 def _theirs(file: str) -> bool:
     return not file.startswith((*_NOT_THEIRS, "<frozen"))
+
+
+def _returns(thread: threading.Thread) -> bool:
+    """Waits for a call to return. False if it waits for too long, or computes too much.
+
+    How long a computation takes depends on the computer, and on what else runs there; so it is measured in
+    processor time, and compared with a piece of work that is done here.
+    """
+    allowed, began, used = EFFORT * _reference(), time.monotonic(), time.process_time()
+    while thread.is_alive():
+        thread.join(0.05)
+        passed, worked = time.monotonic() - began, time.process_time() - used
+        waits = worked < 0.1 * passed
+        if worked > allowed or passed > (PATIENCE if waits else LONGEST):
+            return not thread.is_alive()
+    return True
+
+
+@functools.cache
+def _reference() -> float:
+    """Returns the seconds of processor time in which this computer writes 10,000 lines."""
+    before = time.process_time()
+    for number in range(10_000):
+        print("line", number, file=io.StringIO())
+    return time.process_time() - before
 
 
 def _stop(thread: threading.Thread) -> str:
