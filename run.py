@@ -19,7 +19,8 @@ from typing import Dict, Iterator, List, NoReturn, Optional, Tuple
 
 USAGE = """\
 usage: python3 run.py lab  [arguments of jupyter lab]   open the lessons in JupyterLab; Ctrl-C ends it
-       python3 run.py test [arguments of pytest]        run all tests and every lesson
+       python3 run.py test [arguments of pytest]        test the kit and run every lesson
+       python3 run.py test --exhaustive                 the same in every variation, with coverage
 """
 ROOT = Path(__file__).resolve().parent
 LOCK = ROOT / "requirements.lock"
@@ -69,9 +70,10 @@ def lab(arguments: List[str]) -> List[str]:
 
 
 def test(arguments: List[str]) -> List[str]:
-    """Pytest as pyproject.toml configures it; a run over everything measures coverage as well."""
+    """Pytest as pyproject.toml configures it; a run over really everything measures coverage as well."""
     # The package is named, because nbval hangs in each lesson under a bare --cov.
-    return ["-m", "pytest", *(arguments or ["--cov=chatlib"])]
+    coverage = ["--cov=chatlib"] if arguments == ["--exhaustive"] else []
+    return ["-m", "pytest", *coverage, *arguments]
 
 
 def hand_over(arguments: List[str]) -> int:

@@ -21,8 +21,17 @@ SEVERAL_AT_ONCE = {name: model for name, model in SHARING.items() if model is no
 THREADED = {"threading": chatlib.ThreadingServer, "raw-threads": chatlib.RawThreadServer}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The lesson about processes is not run where no process can be forked, as on Windows."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """With `--exhaustive`, the tests marked so run as well."""
+    parser.addoption("--exhaustive", action="store_true", help="also run the tests marked exhaustive")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what is not asked for, and the lesson about processes where none can be forked (Windows)."""
+    if not config.getoption("exhaustive"):
+        left_out = [item for item in items if item.get_closest_marker("exhaustive")]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
     for item in [] if hasattr(os, "fork") else items:
         runs = item.path.suffix == ".ipynb" or item.path.name == "test_browser.py"
         if runs and "11_processes" in item.nodeid:
