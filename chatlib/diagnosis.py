@@ -37,7 +37,7 @@ def doctor() -> Report:
     return Report(
         [
             Finding("Python 3.11 or newer", sys.version_info >= (3, 11), "install it from python.org"),
-            *map(_package, ("jupyterlab", "ipykernel", "ipywidgets", "anywidget", "psutil")),
+            *map(_package, ("jupyterlab", "ipykernel", "ipywidgets", "anywidget", "psutil", "matplotlib")),
             _loopback(),
         ]
     )
