@@ -17,7 +17,8 @@ def test_it_looks_at_python_the_packages_and_the_network() -> None:
     whats = [finding.what for finding in chatlib.doctor()]
     assert whats == [
         "Python 3.11 or newer",
-        *(f"the package {name}" for name in ("jupyterlab", "ipykernel", "ipywidgets", "anywidget", "psutil", "matplotlib")),
+        *("the package jupyterlab", "the package ipykernel", "the package ipywidgets"),
+        *("the package anywidget", "the package psutil", "the package matplotlib"),
         "a server and a client can talk on 127.0.0.1",
     ]
 
