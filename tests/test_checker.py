@@ -1,5 +1,6 @@
 """The checker: what it makes of good servers, of bad ones, and of what is no server at all."""
 
+import io
 import json
 import os
 import signal
@@ -24,6 +25,8 @@ import chatlib
 from chatlib.checker import check as checking
 from chatlib.checker.case import Case, Outcome
 from chatlib.checker.harness.dialect import DIALECTS, dialect_of, show
+from chatlib.checker.harness.session import Stage
+from chatlib.checker.harness.timeouts import measured
 from chatlib.checker.report import Report, points_of
 from chatlib.checker.runner import Runner
 from chatlib.checker.steps import flood
@@ -346,6 +349,18 @@ def test_what_other_threads_write_is_kept_in_whatever_form(capsys: pytest.Captur
         together(speak)
     assert "".join(kept) == "café and tea\n"
     assert capsys.readouterr().out == "mine\n"
+
+
+def test_a_stream_that_was_closed_meanwhile_is_left_alone_by_what_stands_in_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A stand-in that is collected later closes; from Python 3.13 on, an error in that is reported."""
+    stream = io.TextIOWrapper(io.BytesIO())
+    monkeypatch.setattr(sys, "stdout", stream)
+    with overheard():
+        stand_in = sys.stdout
+    stream.close()
+    stand_in.close()
 
 
 @pytest.mark.parametrize(
@@ -717,6 +732,45 @@ def test_a_server_that_has_died_passes_nothing(tmp_path: Path) -> None:
         "possible": 2,
         "unjudged": 0,
     }
+
+
+class DiesLate(socketserver.TCPServer):
+    """Its thread hangs up, and is still alive until another thread waits for its end."""
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Takes what one client says, then ends the server."""
+        request.recv(1024)
+
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
+        """Serves one client."""
+        self.handle_request()
+        awaited.wait(SOON)
+        raise LookupError("of what it heard")
+
+
+awaited = threading.Event()
+
+
+def test_a_server_that_is_dying_is_said_to_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client sees the end of its connection a moment before its server's thread ends."""
+    join = threading.Thread.join
+
+    def join_the_late(thread: threading.Thread, timeout: float | None = None) -> None:
+        if thread.name == "the server":
+            awaited.set()
+            timeout = SOON
+        join(thread, timeout)
+
+    monkeypatch.setattr(threading.Thread, "join", join_the_late)
+    target = target_of(lambda address: DiesLate(address, socketserver.BaseRequestHandler))
+    instance, over = target.start(), time.monotonic() + SOON
+    stage = Stage(target, instance, DIALECTS["shout"], measured(), 0, threading.Event(), over)
+    alice = stage.connect("alice")
+    stage.say(alice)
+    assert stage.wait(lambda: alice.end, SOON)
+    assert "the server has ended: LookupError: of what it heard" in stage.fate(alice)
+    stage.room.close(politely=True)
+    instance.discard()
 
 
 @pytest.mark.parametrize(

@@ -227,6 +227,29 @@ def try_loops() -> None:
     print(eventually(lambda: set(threading.enumerate()) <= before))
 
 
+def test_what_has_returned_is_not_said_to_run_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread of a call lives on for a moment after its return, which may be when time is up."""
+    returned, judged = threading.Event(), threading.Event()
+    run = threading.Thread.run
+
+    def run_and_linger(thread: threading.Thread) -> None:
+        run(thread)
+        if thread.name == "the exercise":
+            returned.set()
+            judged.wait(SOON)
+
+    def join_in_vain(thread: threading.Thread, timeout: float | None = None) -> None:
+        assert returned.wait(SOON)
+
+    monkeypatch.setattr(threading.Thread, "run", run_and_linger)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "join", join_in_vain)
+        patch.setattr(sandbox, "PATIENCE", 0.0)
+        patch.setattr(sandbox, "LONGEST", 0.0)
+        assert sandbox.Trial(None, deque()).attempt(lambda: 42, "it returns") == 42
+    judged.set()
+
+
 def test_an_endless_loop_is_found_and_ended() -> None:
     """The check comes back, says where it is, and leaves nothing that goes on."""
     said, *caught, also_said, left = untraced(try_loops)

@@ -194,9 +194,8 @@ class Runner:
 
     def _aftermath(self, case: Case, stage: Stage, done: list[str]) -> Ruling:
         """Who sees the end of a connection may have seen the end of the server."""
-        if any(peer.end for peer in stage.room.peers):
-            stage.pause(stage.pace.quiet)
-        if case.ends or not (ended := stage.instance.ended()):
+        within = stage.pace.quiet if any(peer.end for peer in stage.room.peers) else 0.0
+        if case.ends or not (ended := stage.instance.ended(within)):
             return Ruling(Outcome.PASS)
         *done, last = done
         return Ruling(

@@ -72,7 +72,8 @@ class Stage:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 raise Unjudged("the checker itself has no descriptor left: see ulimit -n") from None
             reason = (error.strerror or str(error)).lower()
-            raise Broken(f"{name} can connect", self.explain(reason), certain=False) from None
+            why = self.explain(reason, self.pace.quiet)
+            raise Broken(f"{name} can connect", why, certain=False) from None
         self.peers[name] = peer
         return peer
 
@@ -160,10 +161,10 @@ class Stage:
     def fate(self, peer: Peer, heard: bytes = b"") -> str:
         """Says what became of a client."""
         if peer.end == "reset":
-            return self.explain(f"the connection of {peer.name} was reset")
+            return self.explain(f"the connection of {peer.name} was reset", self.pace.quiet)
         if peer.end:
             told = f", after {show(heard)}" if heard else ""
-            return self.explain(f"the server closed the connection of {peer.name}{told}")
+            return self.explain(f"the server closed the connection of {peer.name}{told}", self.pace.quiet)
         if heard:
             return f"{peer.name} received {show(heard)}"
         return self.silence(f"{peer.name} received nothing")
@@ -172,9 +173,9 @@ class Stage:
         """Says that something did not happen in time, and why, if that is known."""
         return self.explain(f"{what} in time")
 
-    def explain(self, what: str) -> str:
-        """Adds that the server is no longer there, if it is so."""
-        ended = self.instance.ended()
+    def explain(self, what: str, within: float = 0.0) -> str:
+        """Adds that the server is no longer there, if it is so, at once or `within` so many seconds."""
+        ended = self.instance.ended(within)
         return f"{what}; {ended}" if ended and ended not in what else what
 
     def gauge(self) -> Gauge:

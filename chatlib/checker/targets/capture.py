@@ -49,6 +49,12 @@ class Overheard(io.TextIOBase):
         if threading.get_ident() == self._own and self._stream is not None:
             self._stream.flush()
 
+    def close(self) -> None:
+        """Does nothing: the stream is not ours, and may be closed by the time this is collected.
+
+        The `close` of `TextIOBase`, which the garbage collector calls, flushes: Python 3.13 reports errors.
+        """
+
 
 @contextlib.contextmanager
 def overheard() -> Iterator[deque[str]]:

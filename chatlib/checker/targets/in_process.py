@@ -105,7 +105,8 @@ class InsideInstance:
         self.thread.start()
         self.address = self._address()
 
-    def ended(self) -> str:
+    def ended(self, within: float = 0.0) -> str:
+        self.thread.join(within)
         if self._error:
             return f"the server has ended: {self._error}"
         return "" if self.thread.is_alive() else "the server's serve_forever has returned"
@@ -124,7 +125,7 @@ class InsideInstance:
     def stop(self, seconds: float) -> str:
         deadline = time.monotonic() + seconds
         for verb in ("shutdown", "server_close"):
-            if self._told(verb, deadline - time.monotonic()).is_alive():
+            if not self._told(verb, deadline - time.monotonic()):
                 return f"{verb}() had not returned {seconds:.0f} s later"
         self.thread.join(max(0.0, deadline - time.monotonic()))
         return f"serve_forever() still ran {seconds:.0f} s later" if self.thread.is_alive() else ""
@@ -169,14 +170,19 @@ class InsideInstance:
         except Exception as error:
             self._error = f"{type(error).__name__}: {error}"
 
-    def _told(self, verb: str, seconds: float) -> threading.Thread:
-        """Calls one of its methods, which may wait for ever, or raise."""
+    def _told(self, verb: str, seconds: float) -> bool:
+        """Calls a method of the server, which may never return. Returns whether it has ended in time."""
+        returned = threading.Event()  # not whether its thread has ended: that takes a moment more
 
         def call() -> None:
-            with contextlib.suppress(Exception):
-                getattr(self.server, verb)()
+            try:
+                with contextlib.suppress(Exception):
+                    getattr(self.server, verb)()
+            finally:
+                returned.set()
 
-        return _called(call, seconds)
+        _called(call, 0.0)
+        return returned.wait(max(0.0, seconds))
 
     def _address(self) -> Address:
         deadline = time.monotonic() + STARTS_WITHIN

@@ -156,11 +156,12 @@ class Process:
         silent = f"it runs, but after {within:.0f} s it listens on no port (does it ask for input?)"
         raise TargetError(silent + self._quoted(), runs=True)
 
-    def ended(self) -> str:
+    def ended(self, within: float = 0.0) -> str:
         if self.killed:
             return f"the server was stopped: {self.killed}"
-        code = self._process.poll()
-        if code is None:
+        try:
+            code = self._process.wait(within)
+        except subprocess.TimeoutExpired:
             return ""
         self._drain.join(1.0)
         if code > 128 and POSIX:

@@ -34,7 +34,7 @@ class Remote:
     def start(self, port: int = 0, descriptors: int = 0, within: float = STARTS_WITHIN) -> Instance:
         return self
 
-    def ended(self) -> str:
+    def ended(self, within: float = 0.0) -> str:
         return ""
 
     def said(self) -> tuple[str, ...]:

@@ -41,8 +41,12 @@ class Instance(Protocol):
     gauge: Gauge | None
     """What it uses, if one can see that."""
 
-    def ended(self) -> str:
-        """Says how it has ended; nothing if it still runs."""
+    def ended(self, within: float = 0.0) -> str:
+        """Says how it has ended; nothing if it still runs.
+
+        Args:
+            within: Seconds to wait for that at most: its connections end a moment before it does.
+        """
 
     def said(self) -> tuple[str, ...]:
         """Returns the last lines that it printed."""
