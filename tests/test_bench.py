@@ -23,16 +23,17 @@ from conftest import Serve
 from faults import environment
 
 import chatlib
-from chatlib.bench import Figures, Plan, Results, Row, contenders, crowd, floor, measure, plot, run
-from chatlib.bench import load as loads
+from chatlib.bench import Figures, Plan, Results, Row, baseline, contenders, measure, measurement, plot
 from chatlib.bench.child import Program, python
+from chatlib.bench.loadgen import connecting
+from chatlib.bench.loadgen import load as loads
 from chatlib.bench.loadgen.load import load
 from chatlib.bench.loadgen.payload import BUFFER, DIALECTS, LINE, PERIOD, Failed
 from chatlib.bench.loadgen.receiver import Receiver
-from chatlib.bench.loadgen.resources import Gauge
 from chatlib.bench.loadgen.sender import Latencies
 from chatlib.bench.records import Order
 from chatlib.cli import main
+from chatlib.resources import process_tree
 
 DEADLINE = 30.0
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="POSIX only")
@@ -166,7 +167,7 @@ def test_a_receipt_that_counts_too_few_is_a_failure() -> None:
     with near, far:
         near.settimeout(DEADLINE)
         clients = [Receiver(number, near) for number in range(4)]
-        crowd.expect(Order("", 0, 0, "redis", clients=4, senders=1, window=8, seconds=0.1), clients)
+        connecting.expect(Order("", 0, 0, "redis", clients=4, senders=1, window=8, seconds=0.1), clients)
         far.sendall(b":3\r\n")
         assert clients[0].hear() == [(0, 1)]
         far.sendall(b":2\r\n")
@@ -244,7 +245,7 @@ def test_a_server_that_says_other_things_for_ever_is_a_failure() -> None:
 def crowd_within(seconds: float, work: Callable[[], object]) -> None:
     """Does it with less patience for a crowd to get in."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(crowd, "JOIN_WITHIN", seconds)
+        patch.setattr(connecting, "JOIN_WITHIN", seconds)
         work()
 
 
@@ -459,7 +460,9 @@ def test_a_line_that_was_lost_is_exit_status_1(
 ) -> None:
     """The table says who noticed, and there are no figures."""
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.setattr(run, "contender", lambda *_: contenders.Contender(python("-c", LOSING), "broadcast"))
+    monkeypatch.setattr(
+        measurement, "contender", lambda *_: contenders.Contender(python("-c", LOSING), "broadcast")
+    )
     options = ["--models", "selectors", "--clients", "3", "--seconds", "0.05", "--output", str(tmp_path)]
     assert main(["bench", *options]) == 1
     reason = r"selectors FAILED: client \d: line 100 was due, but line 101 came: lost"
@@ -520,16 +523,20 @@ def test_a_program_that_ends_or_says_nothing_is_a_failure() -> None:
     assert not psutil.pid_exists(deaf.pid)
 
 
-@LINUX
-def test_what_a_process_costs_is_known_without_psutil(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From /proc it is the same, children included."""
-    gauge = Gauge(os.getpid())
-    cpu, memory = gauge.cpu(), gauge.memory()
-    monkeypatch.setitem(sys.modules, "psutil", None)
-    without = Gauge(os.getpid())
-    assert without.cpu() == pytest.approx(cpu, rel=0.5)
-    assert without.memory() == pytest.approx(memory, rel=0.5)
-    assert Gauge(2**22 + 1).cpu() is None
+def test_what_a_process_costs_counts_its_children() -> None:
+    """Processor time and memory are those of the tree; of a process that is not there, nothing is known."""
+    work = "import time; held = bytearray(b'x') * (64 << 20)\nwhile time.process_time() < 0.2: pass"
+    child = Program(python("-c", f"{work}\nprint('done'); input()"))
+    before = process_tree(os.getpid())
+    assert before
+    cpu, memory = before.cpu(), before.own_memory()
+    with contextlib.closing(child):
+        child.start()
+        child.line_with("done", DEADLINE)
+        assert before.cpu() - cpu >= 0.19
+        assert memory is None or (before.own_memory() or 0) - memory > 48 << 20
+        assert before.memory() > 64 << 20
+    assert process_tree(child.pid) is None
 
 
 def test_the_floor_sends_all_even_if_the_kernel_has_no_room() -> None:
@@ -539,8 +546,8 @@ def test_the_floor_sends_all_even_if_the_kernel_has_no_room() -> None:
         near.setblocking(False)
         far.settimeout(DEADLINE)
         received = pool.submit(lambda: sum(iter(lambda: len(far.recv(1 << 16)), 0)))
-        floor.send(near, b"x" * (8 << 20))
-        floor.send(near, b"x")
+        baseline.send(near, b"x" * (8 << 20))
+        baseline.send(near, b"x")
         assert near.gettimeout() == 0
         near.shutdown(socket.SHUT_WR)
         assert received.result(DEADLINE) == (8 << 20) + 1

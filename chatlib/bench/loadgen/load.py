@@ -12,9 +12,9 @@ import time
 from chatlib.bench.loadgen.connecting import crowd, expect, join
 from chatlib.bench.loadgen.payload import DIALECTS, LINE
 from chatlib.bench.loadgen.receiver import Receiver
-from chatlib.bench.loadgen.resources import Gauge
 from chatlib.bench.loadgen.sender import Latencies, Sender
 from chatlib.bench.records import Figures, Order
+from chatlib.resources import ProcessTree, process_tree
 
 DRAIN = 16 * 1024
 """Bytes that the watcher is ahead of the others when they are read."""
@@ -40,11 +40,11 @@ class Snapshot:
 
     Args:
         senders: Who sends.
-        gauge: What reads the server's processor time.
+        server: Its processes; None if what they use is not known.
     """
 
-    def __init__(self, senders: list[Sender], gauge: Gauge) -> None:
-        self.cpu = gauge.cpu()
+    def __init__(self, senders: list[Sender], server: ProcessTree | None) -> None:
+        self.cpu = server.cpu() if server else None
         self.own = time.process_time()
         self.at = time.perf_counter()
         self.lines = sum(sender.arrived for sender in senders)
@@ -177,21 +177,21 @@ def load(order: Order) -> Figures:
     Raises:
         Failed: The server did something wrong, or not in time.
     """
-    gauge = Gauge(order.pid)
-    empty, began = gauge.memory(), time.perf_counter()
+    server = process_tree(order.pid)
+    empty, began = server.own_memory() if server else None, time.perf_counter()
     with crowd(order) as clients:
         served = join(order, clients)
-        full = gauge.memory()
+        full = server.own_memory() if server else None
         with contextlib.closing(Load(order, clients)) as work:
             work.run(order.seconds * WARM_UP)
             work.latencies.clear()
-            start = Snapshot(work.senders, gauge)
+            start = Snapshot(work.senders, server)
             work.run(order.seconds)
             work.finish()
-            end = Snapshot(work.senders, gauge)
+            end = Snapshot(work.senders, server)
             work.stay_quiet()
     deliveries = (end.lines - start.lines) * DIALECTS[order.dialect].receivers(order.clients, order.senders)
-    kib = None if empty is None or full is None else (full - empty) / order.clients
+    kib = None if empty is None or full is None else (full - empty) / 1024 / order.clients
     return _figures(start, end, deliveries, work.latencies, kib, order.clients / (served - began))
 
 

@@ -16,11 +16,11 @@ from chatlib.background import POLL_INTERVAL
 from chatlib.checker.errors import TargetError
 from chatlib.checker.targets.capture import last_lines
 from chatlib.checker.targets.kill_thread import end_by_force
-from chatlib.checker.targets.resources import OwnGauge, psutil
 from chatlib.checker.targets.target import Gauge, Instance, Need
 from chatlib.film.film import xray
 from chatlib.film.spans import Place
 from chatlib.own_code import is_own
+from chatlib.resources import OwnProcess, psutil
 from chatlib.sockets import LOOPBACK, Address
 
 STARTS_WITHIN = 3.0
@@ -99,7 +99,7 @@ class InsideInstance:
 
     def __init__(self, server: Any, kept: deque[str], before: set[threading.Thread]) -> None:
         self.server, self._kept, self._before = server, kept, before
-        self.gauge: Gauge | None = OwnGauge(self._threads) if psutil else None
+        self.gauge: Gauge | None = OwnProcess(self._threads) if psutil else None
         self._error = ""
         self.thread = threading.Thread(target=self._serve, name="the server", daemon=True)
         self.thread.start()

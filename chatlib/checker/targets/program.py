@@ -17,8 +17,8 @@ from typing import Any
 from chatlib.checker.errors import TargetError
 from chatlib.checker.targets.capture import last_lines
 from chatlib.checker.targets.resolve import PORT
-from chatlib.checker.targets.resources import TreeGauge, psutil
 from chatlib.checker.targets.target import STARTS_WITHIN, Instance, Need
+from chatlib.resources import process_tree, psutil
 from chatlib.sockets import LOOPBACK, Address
 
 MEMORY = 1 << 30
@@ -123,7 +123,7 @@ class Process:
             self._pid = int(self._process.stdout.readline() or self._pid)  # type: ignore[union-attr]
         self._drain = threading.Thread(target=self._keep, daemon=True)
         self._drain.start()
-        self.gauge: Any = _gauge(self._pid)
+        self.gauge: Any = process_tree(self._pid)
 
     def wait_until_it_listens(self, within: float) -> None:
         """Looks into the system's table: to connect would already be a client that comes and goes.
@@ -180,7 +180,7 @@ class Process:
         if self.gauge and not self.killed and self._process.poll() is None:
             if len(self.gauge.processes()) > PROCESSES:
                 self.killed = f"it became more than {PROCESSES} processes"
-            elif self.gauge.memory() > MEMORY and self.gauge.own_memory() > MEMORY:
+            elif self.gauge.memory() > MEMORY and (self.gauge.own_memory() or 0) > MEMORY:
                 self.killed = f"it used more than {MEMORY >> 20} MiB of memory"
             if self.killed:
                 self._kill()
@@ -250,12 +250,6 @@ def _spawn(command: list[str], environment: dict[str, str]) -> "subprocess.Popen
         )
     except OSError as error:
         raise TargetError(f"cannot run {command[0]}: {error.strerror}") from None
-
-
-def _gauge(pid: int) -> TreeGauge | None:
-    with contextlib.suppress(psutil.Error):
-        return TreeGauge(pid)
-    return None
 
 
 def _reap(cookie: str) -> None:

@@ -1,0 +1,135 @@
+"""What a process uses: processor time, memory, descriptors, threads. For the benchmark and the checker.
+
+All by psutil, which comes with the extra `lab`. Without it `psutil` here is None, and no figure is known.
+"""
+
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+try:
+    import psutil as psutil
+except ImportError:  # pragma: no cover
+    psutil = None
+
+
+class ProcessTree:
+    """A process and its descendants. A process that ends while it is read counts as nothing.
+
+    Args:
+        pid: The process at the root.
+
+    Raises:
+        psutil.Error: There is no such process.
+    """
+
+    def __init__(self, pid: int) -> None:
+        # psutil notes when this process began, too: one that gets the same number later is not taken for it.
+        self._root = psutil.Process(pid)
+
+    def cpu(self) -> float:
+        """Returns the seconds of processor time until now, in steps of about 10 ms.
+
+        Children that have ended are included once their parent has waited for them.
+        """
+        return self._sum(lambda process: sum(process.cpu_times()[:4]))
+
+    def memory(self) -> int:
+        """Returns the resident memory in bytes. Cheap; pages that processes share count once for each."""
+        return int(self._sum(lambda process: process.memory_info().rss))
+
+    def own_memory(self) -> int | None:
+        """Returns the bytes that no other process shares; None if the system does not say.
+
+        Expensive: the kernel walks every page, which takes milliseconds for a large process. macOS tells it
+        to root alone.
+        """
+        total = 0
+        try:
+            for process in self.processes():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    total += process.memory_full_info().uss
+        except psutil.AccessDenied:  # a part of the sum would be taken for all of it
+            return None
+        return total
+
+    def descriptors(self) -> int:
+        """Returns the open files and sockets; on Windows, the handles."""
+        return int(self._sum(_descriptors))
+
+    def threads(self) -> int:
+        """Returns the threads of all these processes."""
+        return int(self._sum(lambda process: process.num_threads()))
+
+    def ports(self) -> set[int]:
+        """Returns the TCP ports on which they listen."""
+        found: set[int] = set()
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                connections = process.net_connections("tcp")
+                found |= {entry.laddr.port for entry in connections if entry.status == psutil.CONN_LISTEN}
+        return found
+
+    def processes(self) -> list[Any]:
+        """Returns those that still run, the root first; none if the root has ended."""
+        with contextlib.suppress(psutil.Error):
+            return [self._root, *self._root.children(recursive=True)]
+        return []
+
+    def _sum(self, read: Callable[[Any], float]) -> float:
+        total = 0.0
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):  # it has ended since it was listed
+                total += read(process)
+        return total
+
+
+class OwnProcess:
+    """This process, in which a server runs beside the code that watches it.
+
+    Args:
+        threads: Returns the server's threads: of the processor time, only theirs counts.
+    """
+
+    def __init__(self, threads: Callable[[], list[threading.Thread]]) -> None:
+        self._process = psutil.Process()
+        self._threads = threads
+        self._used: dict[int, float] = {}
+
+    def cpu(self) -> float:
+        """Returns the seconds of processor time that the server's threads have used until now."""
+        # macOS counts a process's threads, and does not name them: there it is the time of all.
+        if sys.platform == "darwin":  # pragma: no cover
+            return float(sum(self._process.cpu_times()[:2]))
+        own = {thread.native_id for thread in self._threads()}
+        for thread in self._process.threads():
+            if thread.id in own:  # the kernel forgets a thread that has ended: what it had used stays here
+                self._used[thread.id] = thread.user_time + thread.system_time
+        return sum(self._used.values())
+
+    def memory(self) -> int:
+        """Returns the resident memory of the whole process in bytes."""
+        return int(self._process.memory_info().rss)
+
+    def descriptors(self) -> int:
+        """Returns the open files and sockets of the whole process."""
+        return _descriptors(self._process)
+
+    def threads(self) -> int:
+        """Returns the threads of the whole process that Python knows of."""
+        return threading.active_count()
+
+
+def process_tree(pid: int) -> ProcessTree | None:
+    """Returns a process and its descendants; None if there is no such process, or no psutil."""
+    try:
+        return ProcessTree(pid) if psutil else None
+    except psutil.Error:
+        return None
+
+
+def _descriptors(process: Any) -> int:
+    return int(process.num_handles() if os.name == "nt" else process.num_fds())
