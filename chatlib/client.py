@@ -17,13 +17,13 @@ from chatlib.wire import LineReader, encode
 DEADLINE = 1.0
 """Seconds that a call waits, if it is not told otherwise."""
 
-LINE_LIMIT = 1_048_576
+CLIENT_LINE_LIMIT = 1_048_576
 """Bytes in a line that a client still accepts: more than a server lets through, and a name before it."""
 
 # SO_LINGER with a time of 0: close at once, discard what waits, send a reset. Windows has shorter numbers.
 DISCARD = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
-names: dict[Any, str] = {}
+client_names: dict[Any, str] = {}
 """What the clients of this process are called, by their addresses: the last thousand that connected."""
 
 NAMES = 1000
@@ -81,9 +81,9 @@ def connect(target: Any, name: str | None = None, timeout: float = DEADLINE) -> 
         reason = f"cannot connect to {address[0]}:{address[1]}: {nobody}{error.strerror or error}"
         raise (type(error)(error.errno, reason) if error.errno else type(error)(reason)) from None
     client = Client(connection, name or f"client {next(_numbers)}")
-    names[client.address] = client.name
-    if len(names) > NAMES:
-        names.pop(next(iter(names)), None)
+    client_names[client.address] = client.name
+    if len(client_names) > NAMES:
+        client_names.pop(next(iter(client_names)), None)
     notebook_cells.remember(client, Client.close)
     return client
 
@@ -102,7 +102,7 @@ class Client:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = connection
         self.name = name
-        self._reader = LineReader(LINE_LIMIT)
+        self._reader = LineReader(CLIENT_LINE_LIMIT)
         self._lines: deque[str] = deque()
 
     @property
@@ -190,7 +190,7 @@ class Client:
             self.socket.settimeout(timeout)
             self._lines.extend(self._reader.feed(self._receive_chunk()))
         if self._reader.overlong:
-            raise ConnectionError(f"a line of more than {LINE_LIMIT} bytes came for {self.name}")
+            raise ConnectionError(f"a line of more than {CLIENT_LINE_LIMIT} bytes came for {self.name}")
 
     def _receive_chunk(self) -> bytes:
         try:

@@ -85,11 +85,11 @@ class Outbox:
             self.ended = self.ended or why
         self._flusher.posted.append(self)  # the end has to be sent, too
 
-    def cut(self, why: str) -> None:
+    def abort(self, why: str) -> None:
         """Ends the conversation at once, from any thread, and wakes the thread that reads from it."""
         with self._lock:
             if not self.closed:
-                self._cut(why)
+                self._abort(why)
 
     def flush(self) -> None:
         """Sends what the kernel takes now. Never waits."""
@@ -146,7 +146,7 @@ class Outbox:
             if self.ended or self.closed:  # it was posted at the very moment when all was over
                 self._forget()
             else:
-                self._cut(error.strerror or "the connection broke")
+                self._abort(error.strerror or "the connection broke")
         return not rest
 
     def _send_news(self) -> bytearray | None:
@@ -170,7 +170,7 @@ class Outbox:
         if len(self._join()) > self._limit:
             self._send()  # perhaps it is not the client that is slow, but whoever should have resumed
             if self.owed > self._limit:
-                self._cut(f"it read too slowly: more than {self._limit} bytes waited for it")
+                self._abort(f"it read too slowly: more than {self._limit} bytes waited for it")
         if self._rest and not self.stalled:
             self.stalled = True  # before the event loop looks at it
             if not self._flusher.adopt(self):
@@ -185,7 +185,7 @@ class Outbox:
         del self._news[:count]
         return self._rest
 
-    def _cut(self, why: str) -> None:
+    def _abort(self, why: str) -> None:
         self.ended, self.closed = self.ended or why, True
         self._forget()
         self._flusher.hang_up(self)

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from chatlib.client import LINE_LIMIT, Client
+from chatlib.client import CLIENT_LINE_LIMIT, Client
 from chatlib.wire import LineReader, printable
 
 GREETING = 0.5
@@ -76,7 +76,7 @@ def _send(client: Client, keyboard: Keyboard, over: threading.Event) -> None:
 
 
 def _typed(keyboard: Keyboard) -> Iterator[str]:
-    reader = LineReader(LINE_LIMIT)  # ours is larger than the server's, which then says what is wrong
+    reader = LineReader(CLIENT_LINE_LIMIT)  # ours is larger than the server's, which then says what is wrong
     while chunk := keyboard.read(4096):
         yield from reader.feed(chunk)
     yield from filter(None, reader.feed(b"\n"))  # a last line that has no newline

@@ -13,7 +13,7 @@ from faults import POSIX, SOON, jam, read_exactly, read_to_the_end, reset, toget
 
 import chatlib
 from chatlib import Client, Disconnected
-from chatlib.client import LINE_LIMIT, address_of
+from chatlib.client import CLIENT_LINE_LIMIT, address_of
 
 Pair = Callable[[], tuple[Client, socket.socket]]
 
@@ -95,7 +95,7 @@ def test_a_line_over_the_limit_is_reported(ends: Ends) -> None:
     client, peer = ends
 
     def pour() -> None:
-        peer.sendall(b"x" * (LINE_LIMIT + 10) + b"\nnext\n")
+        peer.sendall(b"x" * (CLIENT_LINE_LIMIT + 10) + b"\nnext\n")
 
     def receive() -> None:
         with pytest.raises(ConnectionError):

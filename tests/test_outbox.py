@@ -228,7 +228,7 @@ def test_a_cut_wakes_the_thread_that_receives(line: Connect) -> None:
     here, received = line(), list[bytes]()
     thread = threading.Thread(target=lambda: received.append(here.connection.recv(1)))
     thread.start()
-    here.outbox.cut("enough")
+    here.outbox.abort("enough")
     thread.join(SOON)
     assert received == [b""]
     assert here.outbox.ended == "enough"
@@ -238,12 +238,12 @@ def test_a_cut_wakes_the_thread_that_receives(line: Connect) -> None:
 def test_the_first_reason_stays(line: Connect) -> None:
     """Cutting what has been cut, or closed, changes nothing."""
     here = line()
-    here.outbox.cut("first")
-    here.outbox.cut("second")
+    here.outbox.abort("first")
+    here.outbox.abort("second")
     assert here.outbox.ended == "first"
     closed = line()
     closed.outbox.close()
-    closed.outbox.cut("too late")
+    closed.outbox.abort("too late")
     assert closed.outbox.ended == ""
 
 
@@ -358,7 +358,7 @@ def test_draining_ends_when_the_conversation_does(flusher: Flusher, line: Connec
         here.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         here.peer.close()
     elif end == "cut":
-        here.outbox.cut("enough")
+        here.outbox.abort("enough")
     else:
         here.outbox.close()
         here.connection.shutdown(socket.SHUT_RDWR)

@@ -7,7 +7,7 @@ import weakref
 from typing import Any, Self
 
 from chatlib import notebook_cells
-from chatlib.client import names
+from chatlib.client import client_names
 from chatlib.film.record.patches import forget, unwatch, watch
 from chatlib.film.record.recorder import Recorder, settle
 from chatlib.film.render.svg import bundle
@@ -76,7 +76,7 @@ class Film:
         if self._finished:
             return self._finished
         spans, dropped = self._recorder.take(still=self._running)
-        return Recording(tuple(spans), dict(names), time.perf_counter(), dropped)
+        return Recording(tuple(spans), dict(client_names), time.perf_counter(), dropped)
 
     @property
     def spans(self) -> tuple[Span, ...]:

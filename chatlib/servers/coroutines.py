@@ -5,15 +5,15 @@ from socket import socket
 from typing import Any
 
 from chatlib.outbox import Outbox
-from chatlib.servers.core.asyncio_clients import Tasks
-from chatlib.servers.core.nonblocking import OneThread
+from chatlib.servers.core.asyncio_clients import ClientTasks
+from chatlib.servers.core.nonblocking import NonblockingServer
 from chatlib.servers.core.server import PAUSE
-from chatlib.servers.core.session import attended, take
+from chatlib.servers.core.session import deliver, session
 from chatlib.sockets import Wakeup
 from chatlib.wire import LineReader
 
 
-class AsyncioServer(OneThread):
+class AsyncioServer(NonblockingServer):
     """Serves every client in the thread that called `serve_forever`, which runs an event loop.
 
     Where a coroutine says `await`, it waits, and the thread goes on with another one.
@@ -27,7 +27,11 @@ class AsyncioServer(OneThread):
 
     async def accept_all(self, wakeup: Wakeup) -> None:
         """Accepts clients until the server stops."""
-        self.loop, self.tasks, stopping = asyncio.get_running_loop(), Tasks(self.flusher), asyncio.Event()
+        self.loop, self.tasks, stopping = (
+            asyncio.get_running_loop(),
+            ClientTasks(self.flusher),
+            asyncio.Event(),
+        )
         self.loop.add_reader(wakeup, stopping.set)
         self.loop.add_reader(self.socket, self.accept)
         try:
@@ -47,12 +51,12 @@ class AsyncioServer(OneThread):
         """Talks with one client until it has left."""
         reader = LineReader(self.limits.line)
         try:
-            with attended(self, client):
+            with session(self, client):
                 while not client.ended and (data := await self.receive(client)):
-                    take(self, client, reader, data)
+                    deliver(self, client, reader, data)
                     self.tasks.flush_soon()
-                    await self.tasks.drain(client, self.limits.idle, leave=self.limits.lead)
-            await self.tasks.last_words(client)
+                    await self.tasks.drain(client, self.limits.idle, leave=self.limits.high_water)
+            await self.tasks.lingering_close(client)
         finally:
             self.tasks.forget(client)
             self.shutdown_request(client.connection)
@@ -63,7 +67,7 @@ class AsyncioServer(OneThread):
             return await self.tasks.receive(client)
 
     def changed(self, client: Outbox) -> None:
-        """Looks at a client again, soon: see `OneThread.changed`."""
+        """Looks at a client again, soon: see `NonblockingServer.changed`."""
         self.tasks.changed(client)
 
     def pause(self) -> None:

@@ -4,7 +4,7 @@ import socket
 from typing import Any
 
 from chatlib.servers.core.server import Server
-from chatlib.servers.core.session import CHUNK, attended, hear, last_words
+from chatlib.servers.core.session import CHUNK, hear, lingering_close, session
 from chatlib.sockets import Address
 from chatlib.wire import LineReader
 
@@ -40,9 +40,9 @@ class RawThreadServer(Server):
         """Steps 5 to 7, in the client's own thread. Blocks until the client has left."""
         client, reader = self.clients[connection], LineReader(self.limits.line)
         try:
-            with attended(self, client):  # in `service.members` until it has left
+            with session(self, client):  # in `service.members` until it has left
                 while not client.ended and (data := connection.recv(CHUNK)):  # 5. receives; b"": it has left
                     hear(self, client, reader, data)  # 6. posts to the others, and sends
-            last_words(client)
+            lingering_close(client)
         finally:
             self.shutdown_request(connection)  # 7. closes

@@ -9,7 +9,7 @@ from chatlib.outbox import Flusher, Outbox
 from chatlib.servers.core.session import CHUNK, GOODBYE
 
 
-class Tasks:
+class ClientTasks:
     """Who is being served in this thread's event loop.
 
     Args:
@@ -60,7 +60,7 @@ class Tasks:
                     while client.stalled and client.owed >= owed:
                         await self._moved.wait()
 
-    async def last_words(self, client: Outbox) -> None:
+    async def lingering_close(self, client: Outbox) -> None:
         """Waits until a client has taken what it is owed and, if we ended the conversation, has closed."""
         await self.drain(client, GOODBYE)
         with contextlib.suppress(OSError):

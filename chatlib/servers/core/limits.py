@@ -25,7 +25,7 @@ class Limits:
     longest that a socket can wait. On a `SyncServer` the others wait that long."""
 
     @property
-    def lead(self) -> int:
+    def high_water(self) -> int:
         """Bytes that a client may be owed and still be heard: beyond that, it must read first."""
         return self.outbox // 2
 

@@ -35,7 +35,7 @@ class LoopFlusher(Flusher):
         return True
 
 
-class OneThread(Server):
+class NonblockingServer(Server):
     """A server whose only thread serves every client. (Its service must not wait: all would wait with it.)
 
     A kind of it adds `wait`, `process_request`, `pause` and `changed`.

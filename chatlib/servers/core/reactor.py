@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from selectors import EVENT_READ, BaseSelector
 from socket import socket
 
-from chatlib.servers.core.selector_client import Talk
+from chatlib.servers.core.selector_client import SelectorClient
 from chatlib.servers.core.session import SILENT
 from chatlib.sockets import Wakeup
 
@@ -14,7 +14,7 @@ LONGEST_SLEEP = 86_400.0
 """Seconds. The clock is looked at then at the latest."""
 
 
-class Watch:
+class Reactor:
     """A selector, and who is in it.
 
     Args:
@@ -25,41 +25,41 @@ class Watch:
 
     def __init__(self, selector: BaseSelector, listener: socket, wakeup: Wakeup) -> None:
         self._selector, self._listener, self._wakeup = selector, listener, wakeup
-        self._changed: deque[Talk] = deque()
+        self._changed: deque[SelectorClient] = deque()
         self._next_look = self._accepts_at = 0.0
         self._paused = False
         selector.register(listener, EVENT_READ)
         selector.register(wakeup, EVENT_READ)
 
     @property
-    def all(self) -> list[Talk]:
+    def all(self) -> list[SelectorClient]:
         """The clients that are watched."""
         return [key.data for key in self._selector.get_map().values() if key.data]
 
-    def follow(self, talk: Talk) -> bool:
+    def update_interest(self, talk: SelectorClient) -> bool:
         """Waits for what a client wants next. Returns False if that is nothing: it is watched no more."""
-        wants = talk.wants()
-        if wants != talk.watched:
+        interest = talk.interest()
+        if interest != talk.watched:
             if not talk.watched:
-                self._selector.register(talk.connection, wants, talk)
-            elif wants:
-                self._selector.modify(talk.connection, wants, talk)
+                self._selector.register(talk.connection, interest, talk)
+            elif interest:
+                self._selector.modify(talk.connection, interest, talk)
             else:
                 self._selector.unregister(talk.connection)
-            talk.watched = wants
+            talk.watched = interest
         if talk.deadline < self._next_look:
             self._next_look = talk.deadline
-        return wants != 0
+        return interest != 0
 
-    def changed(self, talk: Talk) -> None:
+    def changed(self, talk: SelectorClient) -> None:
         """Notes, from any thread, that a client may want something else now."""
         self._changed.append(talk)
         self._wakeup.set()
 
-    def due(self) -> Iterator[Talk]:
+    def due(self) -> Iterator[SelectorClient]:
         """Yields those who may want something else now; those whose time is over are cut off."""
         for talk in self._late():
-            talk.cut(SILENT)
+            talk.abort(SILENT)
         while self._changed:
             yield self._changed.popleft()
 
@@ -73,7 +73,7 @@ class Watch:
         """Returns for how many seconds the loop may sleep, if nothing happens."""
         return max(0.0, self._next_look - time.monotonic())
 
-    def _late(self) -> list[Talk]:
+    def _late(self) -> list[SelectorClient]:
         """Looks at each client's deadline only when one is over."""
         now = time.monotonic()
         if now < self._next_look:

@@ -7,11 +7,11 @@ from selectors import EVENT_READ, EVENT_WRITE
 
 from chatlib.outbox import Outbox
 from chatlib.servers.core.server import Server
-from chatlib.servers.core.session import CHUNK, GOODBYE, begin, end, reason, take
+from chatlib.servers.core.session import CHUNK, GOODBYE, begin, deliver, end, reason
 from chatlib.wire import LineReader
 
 
-class Talk(Outbox):
+class SelectorClient(Outbox):
     """A client's outbox, and how far the conversation with it has come.
 
     Args:
@@ -44,13 +44,13 @@ class Talk(Outbox):
         except BlockingIOError:
             return
         except OSError as error:
-            self.cut(reason(error))
+            self.abort(reason(error))
             data = b""
         if not self._has_left:  # afterwards its time runs out, whatever still comes
             self._put_off()
         self._heard_all = not data
         if data and not self.ended:
-            take(self._server, self, self._reader, data)
+            deliver(self._server, self, self._reader, data)
         if not data or self.ended:
             self.leave()
 
@@ -66,7 +66,7 @@ class Talk(Outbox):
             self._put_off()
             end(self._server, self)
 
-    def wants(self) -> int:
+    def interest(self) -> int:
         """Returns what to wait for now: EVENT_READ, EVENT_WRITE, both, or 0 when all is over."""
         if self.closed:
             self.leave()
@@ -76,7 +76,7 @@ class Talk(Outbox):
         if self._has_left:
             # Closing over unread bytes would send a reset, which overtakes our last words: it closes first.
             return EVENT_READ if self.ended and not self._heard_all else 0
-        if self.stalled and self.owed > self._server.limits.lead:
+        if self.stalled and self.owed > self._server.limits.high_water:
             # It sends faster than it reads its answers: before it is heard again, it must read some.
             return EVENT_WRITE
         return EVENT_READ | EVENT_WRITE if self.stalled else EVENT_READ

@@ -163,7 +163,7 @@ class Server:
             self._wakeup.set()
         for outbox in present:
             outbox.flush()  # here, as another thread may have begun to flush and not have come to it yet
-            outbox.cut("the server stopped")
+            outbox.abort("the server stopped")
         self._join(time.monotonic() + STOP_WITHIN)
 
     def server_close(self) -> None:

@@ -33,13 +33,13 @@ class Conversation(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         """Talks until the client leaves. Blocks in `recv`, and up to 2 s at the end."""
         client, reader = self.server.clients[self.request], LineReader(self.server.limits.line)
-        with attended(self.server, client):
+        with session(self.server, client):
             while not client.ended and (data := self.request.recv(CHUNK)):
                 hear(self.server, client, reader, data)
-        last_words(client)
+        lingering_close(client)
 
 
-def attended(server: Server, client: Outbox) -> "Leaving":
+def session(server: Server, client: Outbox) -> "Leaving":
     """Tells the service that a client has come, and after the `with` block that it has left. Never waits.
 
     No generator with `contextmanager`, and below no method with `*arguments`: both go deeper into the stack,
@@ -67,20 +67,20 @@ class Leaving:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> bool:
         if isinstance(error, OSError):
-            self._client.cut(reason(error))
+            self._client.abort(reason(error))
         end(self._server, self._client)
         return isinstance(error, OSError)
 
 
 def begin(server: Server, client: Outbox) -> None:
     """Tells the service that a client has come."""
-    tell(server.service, client, lambda: server.service.joined(client))
+    call_service(server.service, client, lambda: server.service.joined(client))
     server.flusher.flush()
 
 
 def end(server: Server, client: Outbox) -> None:
     """Tells the service that a client has left."""
-    tell(server.service, client, lambda: server.service.left(client, client.ended))
+    call_service(server.service, client, lambda: server.service.left(client, client.ended))
     server.flusher.flush()
 
 
@@ -92,34 +92,34 @@ def reason(error: OSError) -> str:
 
 def hear(server: Server, client: Outbox, reader: LineReader, data: bytes) -> None:
     """Takes what a client has said, and sends what follows. Waits, if the client does not read on."""
-    take(server, client, reader, data)
+    deliver(server, client, reader, data)
     server.flusher.flush()
     # A client that sends faster than it reads its answers must read some before it is heard again.
-    client.drain(server.limits.idle, leave=server.limits.lead)
+    client.drain(server.limits.idle, leave=server.limits.high_water)
 
 
-def take(server: Server, client: Outbox, reader: LineReader, data: bytes) -> None:
+def deliver(server: Server, client: Outbox, reader: LineReader, data: bytes) -> None:
     """Gives the service the lines that `data` completes. Never waits, and sends nothing yet."""
     lines = reader.feed(data)
     if not client.ended:  # another client's thread may have ended it while this one waited in `recv`
-        tell(server.service, client, lambda: server.service.heard(client, lines))
+        call_service(server.service, client, lambda: server.service.heard(client, lines))
     if reader.overlong:
         client.post(encode([f"* a line may have {server.limits.line} bytes; this one was longer"]))
         client.finish("it sent a line that was too long")
 
 
-def tell(service: Service, client: Outbox, news: Callable[[], None]) -> None:
+def call_service(service: Service, client: Outbox, news: Callable[[], None]) -> None:
     """Calls a method of the service. If it fails, this ends the client's conversation, and no other."""
     try:
         news()
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # also SystemExit: a service must not end the server
-        service.journal.add("failed", client.name, culprit(error))
+        service.journal.add("failed", client.name, failing_line(error))
         client.finish("its handler failed")
 
 
-def culprit(error: BaseException) -> str:
+def failing_line(error: BaseException) -> str:
     """Returns what has failed, and where: the line of the student's service, if it is one."""
     places = traceback.extract_tb(error.__traceback__)
     place = ([place for place in places if not is_own(place.filename)] or places)[-1]
@@ -127,7 +127,7 @@ def culprit(error: BaseException) -> str:
     return f"{why} (line {place.lineno}, in {place.name})"
 
 
-def last_words(client: Outbox) -> None:
+def lingering_close(client: Outbox) -> None:
     """Waits until a client has taken what it is owed and, if we ended the conversation, has closed.
 
     Blocks for as long as it goes on reading, or up to 2 s.
