@@ -1,5 +1,6 @@
 """What a notebook cell has opened is closed when the same cell runs again."""
 
+import importlib.util
 import sys
 import weakref
 from collections.abc import Callable
@@ -26,6 +27,11 @@ def running_cell() -> Run | None:
         return None
     cell = shell.get_parent().get("metadata", {}).get("cellId")
     return Run(cell or shell.user_ns["In"][-1], shell.execution_count)  # some front ends send no id
+
+
+def shows_widgets() -> bool:
+    """Returns whether a notebook cell runs whose page can show a widget of ours."""
+    return running_cell() is not None and importlib.util.find_spec("anywidget") is not None
 
 
 def close_earlier() -> None:

@@ -34,7 +34,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chatlib
-from chatlib.film.film import Film, xray
+from chatlib.api import Film, xray
 from chatlib.film.record.other_waits import FACTORIES, WAITS, watched_select
 from chatlib.film.record.patches import unwatch
 from chatlib.film.record.recorder import enter as recorder_enter

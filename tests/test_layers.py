@@ -15,7 +15,7 @@ PACKAGE = Path(chatlib.__file__).parent
 # From the bottom up; who imports whom must go down this list. Modules of one entry may not import each other,
 # except inside a package (`servers`, `film`, ...).
 LAYERS = [
-    ["wire", "sockets", "descriptors", "own_code", "notebook_cells", "diagnosis", "resources"],
+    ["wire", "sockets", "descriptors", "own_code", "notebook_cells", "diagnosis", "resources", "lazy"],
     ["journal"],
     ["services", "outbox"],
     ["servers"],
@@ -23,7 +23,7 @@ LAYERS = [
     ["film", "bench", "relay"],
     ["checker"],  # a failure shows who waited for whom
     ["teach", "views", "terminal"],
-    ["cli"],
+    ["api", "cli"],
     ["__init__"],
     ["__main__"],
 ]

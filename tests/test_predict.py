@@ -207,8 +207,8 @@ def test_text_is_no_markup(choices: Any) -> None:
     """Neither in what is left nor in the script."""
     guess = chatlib.predict(HOSTILE, [HOSTILE + "1", HOSTILE + "2"])
     guess.choose(HOSTILE + "1")
-    guess._view = choices.Choices(guess)
-    guess._view._shown = [shown := Shown()]
+    guess._view = view = choices.Choices(guess)
+    view._shown = [shown := Shown()]
     guess.measured(HOSTILE + "2")
     markup = re.sub("<style>.*</style>", "", shown.data[0]["text/html"], flags=re.DOTALL)
     assert set(re.findall(r"<([^/\s>]+)", markup)) == {"div", "span", "b", "br"}

@@ -1,7 +1,6 @@
-"""The function `chatlib.check`, and all the cases that there are."""
+"""A check from its call to its report, and all the cases that there are."""
 
 import contextlib
-import importlib
 import os
 import threading
 import time
@@ -9,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any
 
-from chatlib import notebook_cells
 from chatlib.checker.case import Case
 from chatlib.checker.cases import (
     delivery,
@@ -58,24 +56,9 @@ def check(
     lan: bool = False,
     progress: Progress | None = None,
 ) -> Report:
-    """Finds out which promises a server keeps. Blocks for seconds; Ctrl-C ends it, and all it has started.
+    """Finds out which promises a server keeps: `chatlib.check`, where the arguments are explained.
 
-    Args:
-        target: A server class, or a function that makes a server from an address: it is served in a
-            background thread of this process. The path of a script, or a command as a list of words with
-            `{port}` in it: it is run as a program, and killed at the end. `HOST:PORT`, or a server that runs.
-        dialect: What it should speak: `raw`, `lines`, `shout` or `budget-chat`; or `auto`, to find that out.
-        cases: Which promises, by id (`framing.split`) or topic (`framing`); all that apply, if none is given.
-        echo: Whether a sender hears itself (`raw` and `lines` only).
-        name_first: Whether the first line is a name.
-        prefix: Whether something stands before each line.
-        port: Where a program always listens, if it cannot be told its port.
-        lan: True to let a server of your own on another computer be attacked.
-        progress: Called after each case with its verdict, how many are done, and how many there are. A
-            notebook shows that by itself.
-
-    Returns:
-        A report: what a notebook shows, and a text, JSON or JUnit XML.
+    Blocks for seconds; Ctrl-C ends it, and all it has started.
 
     Raises:
         TargetError: There is no such server, or it does not start. The message says why.
@@ -87,8 +70,8 @@ def check(
     cases = [cases] if isinstance(cases, str) else list(cases)
     chosen = chosen_cases(cases)
     start = time.monotonic()
-    with _descriptors(), listening(found), _shown() as shown:
-        runner = Runner(found, progress or shown)
+    with _descriptors(), listening(found):
+        runner = Runner(found, progress)
         heard = None if spoken else runner.discovered()
         spoken = spoken or heard or DIALECTS["lines"]
         chosen = [case for case in chosen if spoken.name in case.dialects or case.id in cases]
@@ -129,18 +112,6 @@ def _descriptors() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(limit, (soft, hard))
-
-
-@contextlib.contextmanager
-def _shown() -> Iterator[Progress | None]:
-    """In a notebook, shows how far it has come; elsewhere whoever calls may do so."""
-    if not notebook_cells.running_cell():
-        yield None
-        return
-    # By name: the views know the checker, the checker does not know the views.
-    views = importlib.import_module("chatlib.views.progress")
-    with contextlib.closing(views.ProgressLine()) as line:
-        yield line
 
 
 @contextlib.contextmanager

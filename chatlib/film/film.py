@@ -1,10 +1,9 @@
 """A film of what all threads of this process wait for."""
 
-import importlib
-import importlib.util
 import time
 import weakref
-from typing import Any, Self
+from collections.abc import Callable
+from typing import ClassVar, Protocol, Self
 
 from chatlib import notebook_cells
 from chatlib.client import client_names
@@ -18,6 +17,16 @@ RING = 20_000
 """Spans that a film keeps, if it is not told otherwise."""
 
 
+class Live(Protocol):
+    """A view that moves while a film runs."""
+
+    def show(self) -> None:
+        """Shows it below the running cell."""
+
+    def leave(self, still: dict[str, str]) -> None:
+        """Puts a picture that stays, as a bundle, where the view was shown, and ends it."""
+
+
 class Film:
     """Watches every call of this process that may wait, from `start` to `stop`, or in a `with` block.
 
@@ -28,11 +37,14 @@ class Film:
         limit: How many calls to keep. Older ones are let go, and the picture says how many.
     """
 
+    live_view: "ClassVar[Callable[[Film], Live] | None]" = None
+    """Makes the view that a notebook shows while the film runs: `chatlib.api` hands it down."""
+
     def __init__(self, limit: int = RING) -> None:
         self._limit = limit
         self._recorder = Recorder(limit)
         self._running = False
-        self._view: Any = None
+        self._view: Live | None = None
         self._finished: Recording | None = None
         # A film that nobody holds any more, and no view shows, must not go on costing time.
         self._forget = weakref.finalize(self, forget, self._recorder)
@@ -107,21 +119,13 @@ class Film:
 
     def _ipython_display_(self) -> None:
         """Shows the live view, while it runs. Where it was shown before, that picture now stays as it is."""
-        shown = self._running and notebook_cells.running_cell() and importlib.util.find_spec("anywidget")
-        if not shown:
+        if not (self._running and self.live_view and notebook_cells.shows_widgets()):
             raise NotImplementedError  # then IPython asks for the bundle
-        # By name: the views know the film, the film does not know the views.
-        views = importlib.import_module("chatlib.views.live")
         if self._view:
             self._view.leave(bundle(self.recording()))
-        self._view = views.LiveFilm(self.recording, lambda: not self.running)
+        self._view = self.live_view()
         self._view.show()
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """What a notebook shows otherwise: something to explore, a picture, the story."""
         return bundle(self.recording())
-
-
-def xray(limit: int = RING) -> Film:
-    """Returns a film, to be used in a `with` block, or with `start` and `stop`."""
-    return Film(limit)

@@ -1,10 +1,8 @@
 """A prediction: what the reader expects, set beside what is then measured."""
 
-import importlib
-import importlib.util
 import threading
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from chatlib import notebook_cells
 
@@ -27,6 +25,19 @@ class Comparison(NamedTuple):
         return f"You said: {self.said}\n{measured}\n{verdict}"
 
 
+class Buttons(Protocol):
+    """What shows a prediction in a notebook."""
+
+    comm: Any
+    """Its connection to the browser; None once it was closed."""
+
+    def show(self) -> None:
+        """Shows it below the running cell."""
+
+    def refresh(self) -> None:
+        """Shows what the prediction knows by now."""
+
+
 class Prediction:
     """A question that the reader answers before the experiment does.
 
@@ -36,18 +47,25 @@ class Prediction:
     Args:
         question: What is asked.
         choices: The possible answers.
+        buttons: Makes what shows it in a notebook; without, it is text there, too.
 
     Raises:
         ValueError: There are fewer than two choices, or two are the same.
     """
 
-    def __init__(self, question: str, choices: Sequence[str]) -> None:
+    def __init__(
+        self,
+        question: str,
+        choices: Sequence[str],
+        buttons: "Callable[[Prediction], Buttons] | None" = None,
+    ) -> None:
         if isinstance(choices, str) or not 2 <= len(choices) == len(set(choices)):
             raise ValueError(f"a prediction needs a list of two or more different choices, not {choices!r}")
         self.question, self.choices = question, tuple(choices)
         self._answer: str | None = None
         self._outcome: str | None = None
-        self._view: Any = None
+        self._buttons = buttons
+        self._view: Buttons | None = None
         self._lock = threading.Lock()  # a click may be handled in another thread than the cell that measures
 
     @property
@@ -112,30 +130,9 @@ class Prediction:
 
     def _ipython_display_(self) -> None:
         """Shows the buttons."""
-        if not notebook_cells.running_cell() or not importlib.util.find_spec("anywidget"):
+        if not (self._buttons and notebook_cells.shows_widgets()):
             raise NotImplementedError  # then IPython asks for the text
         with self._lock:
             if not self._view or self._view.comm is None:  # it was closed, as its cell runs again
-                # By name: the views know the prediction, the prediction does not know the views.
-                self._view = importlib.import_module("chatlib.views.choices").Choices(self)
+                self._view = self._buttons(self)
             self._view.show()
-
-
-def predict(question: str, choices: Sequence[str]) -> Prediction:
-    """Asks what will happen, before an experiment that measures it.
-
-        guess = chatlib.predict("What does bob get?", choices=["an answer", "nothing"])
-        guess  # the question, with buttons
-        guess.measured("nothing" if bob.waits(0.5) else "an answer")  # beside what the reader said
-
-    Each is the last expression of a cell. A cell that is run again asks afresh.
-
-    Args:
-        question: What is asked.
-        choices: The possible answers: two or more, all different.
-
-    Raises:
-        ValueError: There are fewer than two choices, or two are the same.
-    """
-    notebook_cells.close_earlier()
-    return Prediction(question, choices)

@@ -19,9 +19,10 @@ _STYLE = (_STATIC / "choices.css").read_text("utf-8")
 class Asked(Protocol):
     """A prediction, as far as its view knows it."""
 
-    question: str
-    choices: Sequence[str]
-
+    @property
+    def question(self) -> str: ...
+    @property
+    def choices(self) -> Sequence[str]: ...
     @property
     def answer(self) -> str | None: ...
     @property

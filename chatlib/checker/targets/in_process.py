@@ -17,7 +17,7 @@ from chatlib.checker.errors import TargetError
 from chatlib.checker.targets.capture import last_lines
 from chatlib.checker.targets.kill_thread import end_by_force
 from chatlib.checker.targets.target import Gauge, Instance, Need
-from chatlib.film.film import xray
+from chatlib.film.film import Film
 from chatlib.film.spans import Place
 from chatlib.own_code import is_own
 from chatlib.resources import OwnProcess, psutil
@@ -116,7 +116,7 @@ class InsideInstance:
 
     def waiting(self) -> tuple[str, ...]:
         threads = {thread.name for thread in self._threads()}
-        with xray() as film:
+        with Film() as film:
             recording = film.recording()
         spans = tuple(span for span in recording.spans if span.thread in threads)
         waiting = replace(recording, spans=spans).waiting

@@ -1,0 +1,143 @@
+"""The public functions whose result a notebook shows. Each hands the view down that shows it.
+
+So the film, the checker and the predictions know no views, and need nothing of Jupyter. What is heavy is
+imported by the function that needs it: a cell that films loads no checker.
+"""
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from chatlib import notebook_cells
+from chatlib.film.film import RING, Film
+from chatlib.teach.predict import Prediction
+
+if TYPE_CHECKING:
+    from chatlib.checker.report import Report
+    from chatlib.checker.runner import Progress
+    from chatlib.views.choices import Choices
+    from chatlib.views.live import LiveFilm
+
+__all__ = ["Film", "check", "exercise", "predict", "xray"]
+
+
+def xray(limit: int = RING) -> Film:
+    """Returns a film, to be used in a `with` block, or with `start` and `stop`.
+
+    Args:
+        limit: How many calls to keep. Older ones are let go, and the picture says how many.
+    """
+    return Film(limit)
+
+
+def _live(film: Film) -> "LiveFilm":
+    from chatlib.views.live import LiveFilm
+
+    return LiveFilm(film.recording, lambda: not film.running)
+
+
+Film.live_view = _live  # given to the class: a film that a student makes with `Film()` is shown live as well
+
+
+def check(
+    target: Any,
+    dialect: str = "lines",
+    *,
+    cases: Iterable[str] = (),
+    echo: bool | None = None,
+    name_first: bool | None = None,
+    prefix: bool | None = None,
+    port: int = 0,
+    lan: bool = False,
+    progress: "Progress | None" = None,
+) -> "Report":
+    """Finds out which promises a server keeps. Blocks for seconds; Ctrl-C ends it, and all it has started.
+
+    Args:
+        target: A server class, or a function that makes a server from an address: it is served in a
+            background thread of this process. The path of a script, or a command as a list of words with
+            `{port}` in it: it is run as a program, and killed at the end. `HOST:PORT`, or a server that runs.
+        dialect: What it should speak: `raw`, `lines`, `shout` or `budget-chat`; or `auto`, to find that out.
+        cases: Which promises, by id (`framing.split`) or topic (`framing`); all that apply, if none is given.
+        echo: Whether a sender hears itself (`raw` and `lines` only).
+        name_first: Whether the first line is a name.
+        prefix: Whether something stands before each line.
+        port: Where a program always listens, if it cannot be told its port.
+        lan: True to let a server of your own on another computer be attacked.
+        progress: Called after each case with its verdict, how many are done, and how many there are. A
+            notebook shows that by itself.
+
+    Returns:
+        A report: what a notebook shows, and a text, JSON or JUnit XML.
+
+    Raises:
+        TargetError: There is no such server, or it does not start. The message says why.
+        ValueError: There is no such dialect or case.
+    """
+    from chatlib.checker.check import check as judge
+
+    with contextlib.ExitStack() as stack:
+        if progress is None and notebook_cells.running_cell():
+            from chatlib.views.progress import ProgressLine
+
+            progress = stack.enter_context(contextlib.closing(ProgressLine()))
+        return judge(
+            target,
+            dialect,
+            cases=cases,
+            echo=echo,
+            name_first=name_first,
+            prefix=prefix,
+            port=port,
+            lan=lan,
+            progress=progress,
+        )
+
+
+def exercise(number: str, answer: Any) -> "Report":
+    """Tries out your answer to an exercise. Blocks for at most a few seconds, whatever the answer does.
+
+        chatlib.exercise("01", receive_within)  # the last expression of a cell
+
+    What comes after the first case that fails is not tried: mend that one, then run the cell again.
+
+    Args:
+        number: Which exercise, as in the name of its notebook: `"01"`.
+        answer: What you have written, as the exercise says: a function, a class, a dict.
+
+    Returns:
+        A report like that of `check`: what went well, what was expected, what happened instead, a hint, and
+        which lesson to read again.
+
+    Raises:
+        ValueError: There is no such exercise.
+    """
+    from chatlib.teach.exercises.catalogue import report_on
+
+    return report_on(number, answer)
+
+
+def predict(question: str, choices: Sequence[str]) -> Prediction:
+    """Asks what will happen, before an experiment that measures it.
+
+        guess = chatlib.predict("What does bob get?", choices=["an answer", "nothing"])
+        guess  # the question, with buttons
+        guess.measured("nothing" if bob.waits(0.5) else "an answer")  # beside what the reader said
+
+    Each is the last expression of a cell. A cell that is run again asks afresh.
+
+    Args:
+        question: What is asked.
+        choices: The possible answers: two or more, all different.
+
+    Raises:
+        ValueError: There are fewer than two choices, or two are the same.
+    """
+    notebook_cells.close_earlier()
+    return Prediction(question, choices, _buttons)
+
+
+def _buttons(prediction: Prediction) -> "Choices":
+    from chatlib.views.choices import Choices
+
+    return Choices(prediction)
