@@ -25,7 +25,8 @@ class Task:
     def __init__(self, task: Any) -> None:
         self._task = weakref.ref(task)
         name, code = task.get_name(), getattr(task.get_coro(), "cr_code", None)
-        own = code.co_name if code and name.startswith("Task-") else name
+        # Python 3.13.0 calls a task "None" that has no name and was begun at once, by `eager_task_factory`.
+        own = code.co_name if code and (name.startswith("Task-") or name == "None") else name
         # a cell that awaits something is run by a task of the notebook's machinery
         self.name = "the notebook's cell" if code and origin(code.co_filename) == "foreign" else f"task {own}"
 
