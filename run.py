@@ -28,6 +28,11 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
 STAMP = VENV / "chatlib-ready"
 
+# More processes than cores, as most tests wait. Those of one file stay together: they share what they start.
+SIDE_BY_SIDE = ("--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder")
+# What pytest is told when it runs over all files. The package is named, as nbval hangs under a bare --cov.
+WHOLE = {(): SIDE_BY_SIDE, ("--exhaustive",): ("--cov=chatlib", *SIDE_BY_SIDE)}
+
 AGAIN = ", then run this again"
 OLD_PYTHON = "chatlib needs Python 3.11 or newer, and this is %s: install a newer one" + AGAIN + " with it"
 NO_VENV = "this Python cannot make a .venv (Debian, Ubuntu: sudo apt install python3-venv): mend that" + AGAIN
@@ -70,10 +75,8 @@ def lab(arguments: List[str]) -> List[str]:
 
 
 def test(arguments: List[str]) -> List[str]:
-    """Pytest as pyproject.toml configures it; a run over really everything measures coverage as well."""
-    # The package is named, because nbval hangs in each lesson under a bare --cov.
-    coverage = ["--cov=chatlib"] if arguments == ["--exhaustive"] else []
-    return ["-m", "pytest", *coverage, *arguments]
+    """Pytest as pyproject.toml configures it, and a run over all files as WHOLE says."""
+    return ["-m", "pytest", *WHOLE.get(tuple(arguments), ()), *arguments]
 
 
 def hand_over(arguments: List[str]) -> int:

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import children
 import pytest
 from faults import SOON, dial, server_threads
 
@@ -18,6 +19,7 @@ Dial = Callable[..., socket.socket]
 # A forked child has its own journal, and its own members: see test_processes.py.
 SHARING = {name: model for name, model in chatlib.MODELS.items() if model is not chatlib.ForkingServer}
 SEVERAL_AT_ONCE = {name: model for name, model in SHARING.items() if model is not chatlib.SyncServer}
+LONGEST = ["test_browser.py", "test_specimens.py", "test_exercises.py", "test_checker.py"]
 THREADED = {"threading": chatlib.ThreadingServer, "raw-threads": chatlib.RawThreadServer}
 
 
@@ -27,15 +29,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out what is not asked for, and the lesson about processes where none can be forked (Windows)."""
+    """Leaves out what is not asked for, or cannot run here; what takes longest begins first."""
     if not config.getoption("exhaustive"):
         left_out = [item for item in items if item.get_closest_marker("exhaustive")]
-        items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
     for item in [] if hasattr(os, "fork") else items:
         runs = item.path.suffix == ".ipynb" or item.path.name == "test_browser.py"
         if runs and "11_processes" in item.nodeid:
             item.add_marker(pytest.mark.skip(reason="this system cannot fork"))
+    # Files are shared out in this order: a long one at the end would keep all the others waiting.
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """When a process with tests has ended, in a crash too, nothing that they have started runs on."""
+    if hasattr(node, "workerinfo"):  # it has begun
+        children.end(children.started_by(node.workerinfo["pid"]))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_process_is_left() -> Iterator[None]:
+    """After each file: every process that its tests have started has ended."""
+    children.mark()
+    yield
+    left = children.end(children.started_by(os.getpid()), within=SOON)
+    assert not left, f"still running: {left}"
 
 
 @pytest.fixture(params=list(SHARING.values()), ids=list(SHARING))

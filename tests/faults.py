@@ -16,7 +16,7 @@ import pytest
 
 import chatlib
 
-SOON = 10.0
+SOON = 30.0
 """Seconds within which anything must have happened. Only a failing test waits so long."""
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
@@ -221,21 +221,36 @@ class Child:
                 raise
 
 
-def environment() -> dict[str, str]:
-    """Returns the environment for a child process that imports this very chatlib."""
-    return {**os.environ, "PYTHONPATH": str(Path(chatlib.__file__).parents[1])}
+@contextlib.contextmanager
+def ended(process: subprocess.Popen[Any]) -> Iterator[subprocess.Popen[Any]]:
+    """Ends a child process whatever happens, also while its output is waited for: no wait here is endless."""
+    with process:
+        killer = threading.Timer(6 * SOON, process.kill)
+        killer.start()
+        try:
+            yield process
+        finally:
+            killer.cancel()
+            process.kill()
+
+
+def environment(traced: bool = True) -> dict[str, str]:
+    """Returns the environment for a child process that imports this very chatlib.
+
+    Args:
+        traced: False to leave the child out of what is measured of the coverage: it is faster, and on
+            Python 3.11 a traced thread that is ended by force may stand still for ever.
+    """
+    kept = {name: value for name, value in os.environ.items() if traced or not name.startswith("COVERAGE_")}
+    return {**kept, "PYTHONPATH": str(Path(chatlib.__file__).parents[1])}
 
 
 def untraced(work: Callable[[], object]) -> list[str]:
-    """Runs a function of a test module in a child process without coverage; returns the lines it prints.
-
-    For threads that are ended by force: on Python 3.11, a traced one may stand still for ever.
-    """
-    traced = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
+    """Runs a function of a test module in a child process without coverage; returns the lines it prints."""
     child = subprocess.run(
         [sys.executable, "-c", f"import {work.__module__} as tests; tests.{work.__name__}()"],
         cwd=Path(__file__).parent,
-        env={name: value for name, value in environment().items() if name not in traced},
+        env=environment(traced=False),
         capture_output=True,
         text=True,
         timeout=6 * SOON,

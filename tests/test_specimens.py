@@ -6,37 +6,42 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from faults import SOON, environment
+from faults import SOON, ended, environment
 
 import chatlib.checker.specimens
 from chatlib.checker.check import CASES
+from chatlib.checker.runner import GATES
 from chatlib.checker.specimens import SOUND, SPECIMENS, Specimen
 
-AT_ONCE = 5
-"""How many are checked at the same time: most of the time, each waits for something that does not happen."""
+AT_ONCE = 6
+"""How many are checked side by side: most of the time, each waits for something that does not happen."""
 
 PATIENCE = 240.0
-"""Seconds for one of them."""
+"""Seconds for one of them. Only a check that hangs takes so long."""
 
 PROGRAMS = tuple(one._replace(as_program=True) for one in SOUND)
 """The sound ones again: whether they can be stopped is another question for a program."""
 
-RUNS = (*SPECIMENS, *SOUND, *PROGRAMS)
+EVERY_DAY = (SOUND[0], PROGRAMS[0], *SPECIMENS)
+"""One good class, one good program, and every faulty one."""
+
+ALL = (*EVERY_DAY, *SOUND[1:], *PROGRAMS[1:])
 
 # In a process of its own: there, an exception that ends a server's thread is no error of the test.
 CHILD = """
 import json, sys
 import chatlib
 from chatlib.checker import specimens
-name, dialect, *cases = sys.argv[1:]
+name, dialect, as_program, *cases = sys.argv[1:]
 one = next(one for one in specimens.SPECIMENS + specimens.SOUND if one[0] == name and one.dialect == dialect)
 program = [sys.executable, "-m", specimens.__name__, name, "{port}", dialect]
-report = chatlib.check(program if cases or one.as_program else one.load(), dialect, cases=cases)
+report = chatlib.check(program if as_program else one.load(), dialect, cases=cases)
 print(json.dumps([verdict.record() for verdict in report.verdicts]))
 """
 
@@ -48,41 +53,59 @@ def title(one: Specimen) -> str:
     return f"{one.name}-{one.dialect}" + ("-program" if one.as_program else "")
 
 
-def records(one: Specimen) -> Records:
+def cases_for(one: Specimen, exhaustive: bool) -> list[str]:
+    """Returns what is tried on it: all (an empty list), or what it fails, with all of the same topics."""
+    if one in PROGRAMS:
+        return ["lifecycle"]  # for the other cases, it does not matter where a server runs
+    if exhaustive or one in SOUND:
+        return []
+    return [*GATES, *{case.partition(".")[0] for case in one.fails}]
+
+
+def records(one: Specimen, exhaustive: bool) -> Records:
     """Returns what came of each case."""
-    cases = ["lifecycle"] if one in PROGRAMS else []  # for all others, it does not matter where it runs
-    command = [sys.executable, "-c", CHILD, one.name, one.dialect, *cases]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=PATIENCE)
+    words = [one.name, one.dialect, "program" if one.as_program else "", *cases_for(one, exhaustive)]
+    command, variables = [sys.executable, "-c", CHILD, *words], environment(traced=False)
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     return {record["id"]: record for record in json.loads(done.stdout)}
 
 
-@pytest.fixture(scope="session")
-def verdicts() -> dict[Specimen, Records]:
-    """What came of all cases, on all specimens."""
+@pytest.fixture(scope="module")
+def verdicts(request: pytest.FixtureRequest) -> Iterator[Callable[[Specimen], Records]]:
+    """Waits for what came of one of them; all are checked side by side from the beginning."""
+    exhaustive = request.config.getoption("exhaustive")
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return dict(zip(RUNS, pool.map(records, RUNS), strict=True))
+        coming = {one: pool.submit(records, one, exhaustive) for one in (ALL if exhaustive else EVERY_DAY)}
+        yield lambda one: coming[one].result()
+        pool.shutdown(cancel_futures=True)
 
 
-def of(found: Records, outcome: str) -> Records:
-    """Returns the cases of which this came."""
-    return {name: record for name, record in found.items() if record["outcome"] == outcome}
+def each(specimens: Iterable[Specimen]) -> pytest.MarkDecorator:
+    """A test for each of these; those that are not for every day are left to `--exhaustive`."""
+    marks = {True: (), False: (pytest.mark.exhaustive,)}
+    params = [pytest.param(one, id=title(one), marks=marks[one in EVERY_DAY]) for one in specimens]
+    return pytest.mark.parametrize("one", params)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("one", RUNS, ids=title)
-def test_it_fails_what_its_table_says(verdicts: dict[Specimen, Records], one: Specimen) -> None:
+def of(found: Records, outcome: str) -> set[str]:
+    """Returns the ids of the cases of which this came."""
+    return {name for name, record in found.items() if record["outcome"] == outcome}
+
+
+@each(ALL)
+def test_it_fails_what_its_table_says(verdicts: Callable[[Specimen], Records], one: Specimen) -> None:
     """All of that, and nothing else; the sound ones fail nothing. What was skipped does not count."""
-    assert set(of(verdicts[one], "fail")) == one.fails, verdicts[one]
-    assert not of(verdicts[one], "error")
+    found = verdicts(one)
+    assert of(found, "fail") == one.fails, found
+    assert not of(found, "error"), found
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("one", [*SOUND, *PROGRAMS], ids=title)
-def test_a_sound_server_is_judged(verdicts: dict[Specimen, Records], one: Specimen) -> None:
+@each([*SOUND, *PROGRAMS])
+def test_a_sound_server_is_judged(verdicts: Callable[[Specimen], Records], one: Specimen) -> None:
     """Every case of its dialect; in this process, all but the one that limits descriptors."""
-    skipped = of(verdicts[one], "skipped")
-    assert set(skipped) == (set() if one.as_program else {"lifecycle.descriptors"}), skipped
+    found = verdicts(one)
+    assert of(found, "skipped") == (set() if one.as_program else {"lifecycle.descriptors"}), found
 
 
 def test_every_case_is_failed_by_some_specimen() -> None:
@@ -124,7 +147,7 @@ def test_one_runs_as_a_program_until_ctrl_c(one: Specimen) -> None:
     """It says where it listens, and ends without a traceback."""
     command = [sys.executable, "-m", "chatlib.checker.specimens", one.name, "0"]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, env=environment(), stdout=pipe, stderr=pipe, text=True) as program:
+    with ended(subprocess.Popen(command, env=environment(), stdout=pipe, stderr=pipe, text=True)) as program:
         assert program.stdout
         assert program.stdout.readline().startswith("listening on 127.0.0.1:")
         program.send_signal(signal.SIGINT)
