@@ -363,6 +363,30 @@ def test_a_stream_that_was_closed_meanwhile_is_left_alone_by_what_stands_in_for_
     stand_in.close()
 
 
+def print_beyond() -> None:
+    """Prints two words in a thread; between them, the other threads cease to be overheard."""
+    within, over = threading.Event(), threading.Event()
+
+    class Slow:
+        def __str__(self) -> str:
+            within.set()
+            return str(over.wait(SOON))
+
+    with overheard():
+        thread = threading.Thread(target=print, args=(Slow(), "more"))
+        thread.start()
+        assert within.wait(SOON)
+    over.set()
+    thread.join(SOON)
+    print(thread.is_alive())
+
+
+def test_who_prints_on_afterwards_writes_into_nothing_that_is_freed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`print` only borrows `sys.stdout`. In debug mode, freed memory is overwritten: to use it is a crash."""
+    monkeypatch.setenv("PYTHONMALLOC", "debug")
+    assert untraced(print_beyond) == ["False"]
+
+
 @pytest.mark.parametrize(
     ("target", "sentence"),
     [

@@ -14,6 +14,15 @@ from chatlib.wire import printable
 KEPT = 4000
 """Characters of what was printed."""
 
+_lasting: list["Overheard"] = []
+"""Every stand-in that ever was: a few hundred bytes for each check.
+
+None may be freed: some thread may be inside of `print`, which uses `sys.stdout` without a reference to it. If
+another thread puts the former stream back between two words, the second is written into freed memory, and the
+process crashes, sooner or later. When a thread that does not return will leave its `print`, nobody knows.
+(https://github.com/python/cpython/issues/130163: cured in 2025, though not in Python 3.11.)
+"""
+
 
 class Overheard(io.TextIOBase):
     """Stands in for a standard stream: what the checker's own thread writes goes on to the stream.
@@ -26,6 +35,7 @@ class Overheard(io.TextIOBase):
 
     def __init__(self, stream: Any, own: int, kept: deque[str]) -> None:
         self._stream, self._own, self._kept = stream, own, kept
+        _lasting.append(self)
 
     def write(self, text: str | bytes) -> int:
         if not isinstance(text, str):
@@ -55,6 +65,10 @@ class Overheard(io.TextIOBase):
         The `close` of `TextIOBase`, which the garbage collector calls, flushes: Python 3.13 reports errors.
         """
 
+    def retire(self) -> None:
+        """Keeps nothing more: who still writes began to while it stood in."""
+        self._kept = deque(maxlen=0)
+
 
 @contextlib.contextmanager
 def overheard() -> Iterator[deque[str]]:
@@ -65,7 +79,8 @@ def overheard() -> Iterator[deque[str]]:
     kept: deque[str] = deque(maxlen=KEPT)
     own = threading.get_ident()
     before = sys.stdout, sys.stderr, threading.excepthook
-    sys.stdout, sys.stderr = Overheard(sys.stdout, own, kept), Overheard(sys.stderr, own, kept)
+    stand_ins = Overheard(sys.stdout, own, kept), Overheard(sys.stderr, own, kept)
+    sys.stdout, sys.stderr = stand_ins
 
     def note(raised: threading.ExceptHookArgs) -> None:
         if raised.exc_type is not SystemExit:
@@ -77,6 +92,8 @@ def overheard() -> Iterator[deque[str]]:
         yield kept
     finally:
         sys.stdout, sys.stderr, threading.excepthook = before
+        for each in stand_ins:
+            each.retire()
 
 
 def last_lines(text: str, count: int = 6) -> tuple[str, ...]:
