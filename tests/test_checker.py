@@ -23,16 +23,19 @@ from faults import POSIX, SOON, environment, eventually, together, untraced
 
 import chatlib
 from chatlib.checker import check as checking
-from chatlib.checker.case import Case, Outcome
-from chatlib.checker.harness.dialect import DIALECTS, dialect_of, show
-from chatlib.checker.harness.session import Stage
+from chatlib.checker.case import Case, Outcome, Verdict, step
+from chatlib.checker.harness.dialect import DIALECTS, Dialect, dialect_of, show
+from chatlib.checker.harness.launcher import Launcher
+from chatlib.checker.harness.session import Session
 from chatlib.checker.harness.timeouts import measured
 from chatlib.checker.report import Report, points_of
 from chatlib.checker.runner import Runner
 from chatlib.checker.steps import flood
 from chatlib.checker.targets import program
 from chatlib.checker.targets.capture import overheard
-from chatlib.checker.targets.resolve import Remote, target_of
+from chatlib.checker.targets.remote import Remote
+from chatlib.checker.targets.resolve import target_of
+from chatlib.checker.targets.target import Target
 
 SCHEMA = json.loads(Path(checking.__file__).with_name("report.schema.json").read_text("utf-8"))
 
@@ -65,6 +68,12 @@ while True:
     threading.Thread(target=serve, args=(client,), daemon=True).start()
 """
 """What many write: it passes on whatever one recv brings."""
+
+
+def judge(target: Target, cases: list[Case[Session]], dialect: Dialect) -> list[Verdict]:
+    """Takes cases of a test's own making."""
+    with target, Launcher(target) as launcher:
+        return Runner(launcher, dialect).run(cases)
 
 
 GOOD = [
@@ -212,7 +221,7 @@ def test_what_is_not_seen_in_time_breaks_no_promise() -> None:
     """The time for a whole case is over: it is skipped, and says so."""
     [reach] = checking.chosen_cases(["delivery.reach"])
     target = target_of(lambda address: chatlib.RawThreadServer(address, chatlib.Broadcast()))
-    [verdict] = Runner(target).run([replace(reach, deadline=0.0)], DIALECTS["lines"])
+    [verdict] = judge(target, [replace(reach, deadline=0.0)], DIALECTS["lines"])
     assert (verdict.outcome, verdict.reason) == (
         Outcome.SKIPPED,
         "its time was over before this could be seen",
@@ -429,7 +438,7 @@ def test_a_program_that_does_not_start_is_told_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, sentence: str
 ) -> None:
     """A traceback's last lines are the student's error."""
-    monkeypatch.setattr(program.Program.start, "__defaults__", (0, 0, 3.0))
+    monkeypatch.setattr(program.ProgramTarget.start, "__defaults__", (0, 0, 3.0))
     monkeypatch.setattr(program, "ELSEWHERE", 0.2)
     with pytest.raises(chatlib.TargetError, match=sentence.replace(".*", r"\d+")):
         chatlib.check(script(tmp_path, text))
@@ -597,18 +606,17 @@ def test_junit_has_a_case_for_each_verdict(mixed: Report) -> None:
     assert suite.find("properties/property[@name='earned']") is not None
 
 
-class Stumble:
+@step("it stumbles")
+def stumble(session: Session) -> None:
     """A step with a mistake in it."""
-
-    def run(self, stage: Any) -> None:
-        raise LookupError("no such thing")
+    raise LookupError("no such thing")
 
 
 def test_a_fault_of_the_checker_never_counts_as_the_servers() -> None:
     """It is an error, with what went wrong; a grader gives no points and takes none."""
-    case = Case("checker.stumbles", "It stumbles", "A step fails.", (Stumble(),), "None.", "00 Start here")
-    runner, dialect = Runner(target_of(textbook)), dialect_of("shout", None, None, None)
-    report = Report("textbook", dialect, tuple(runner.run([case], dialect)))
+    case = Case("checker.stumbles", "It stumbles", "A step fails.", (stumble(),), "None.", "00 Start here")
+    dialect = dialect_of("shout", None, None, None)
+    report = Report("textbook", dialect, tuple(judge(target_of(textbook), [case], dialect)))
     [verdict] = report.of(Outcome.ERROR)
     assert "LookupError: no such thing" in verdict.reason and not report.passed and not report.failed
     assert report.summary == "1 could not be judged (the checker's own fault)"
@@ -687,8 +695,7 @@ def test_a_remote_server_that_has_gone_is_said_so() -> None:
     """It cannot be started again, and nobody can look inside."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()
-    runner = Runner(Remote(address))
-    [verdict] = runner.run(checking.chosen_cases(["delivery.reach"]), dialect_of("lines", None, None, None))
+    [verdict] = judge(Remote(address), checking.chosen_cases(["delivery.reach"]), DIALECTS["lines"])
     assert verdict.failure is not None and "connection refused" in verdict.failure.actual
 
 
@@ -698,7 +705,7 @@ if os.name == "posix":
         """The promise on few descriptors is kept by a program that has them limited, not by luck."""
         held = "import resource; print(resource.getrlimit(resource.RLIMIT_NOFILE)[0], flush=True)\n"
         program_text = held + RELAY
-        process = program.Program([sys.executable, "-c", program_text, "{port}"]).start(descriptors=64)
+        process = program.ProgramTarget([sys.executable, "-c", program_text, "{port}"]).start(descriptors=64)
         try:
             assert eventually(lambda: process.said() == ("64",))
         finally:
@@ -788,12 +795,12 @@ def test_a_server_that_is_dying_is_said_to_have_ended(monkeypatch: pytest.Monkey
     monkeypatch.setattr(threading.Thread, "join", join_the_late)
     target = target_of(lambda address: DiesLate(address, socketserver.BaseRequestHandler))
     instance, over = target.start(), time.monotonic() + SOON
-    stage = Stage(target, instance, DIALECTS["shout"], measured(), 0, threading.Event(), over)
-    alice = stage.connect("alice")
-    stage.say(alice)
-    assert stage.wait(lambda: alice.end, SOON)
-    assert "the server has ended: LookupError: of what it heard" in stage.fate(alice)
-    stage.room.close(politely=True)
+    session = Session(target, instance, DIALECTS["shout"], measured(), 0, threading.Event(), over)
+    alice = session.connect("alice")
+    session.say(alice)
+    assert session.wait(lambda: alice.end, SOON)
+    assert "the server has ended: LookupError: of what it heard" in session.fate(alice)
+    session.clients.close(politely=True)
     instance.discard()
 
 

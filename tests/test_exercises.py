@@ -56,9 +56,9 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """For wrong servers, which are silent: a third of the time is enough, or more on a busy computer."""
     measured = timeouts.measured
 
-    def shorter() -> timeouts.Pace:
-        usual = measured()
-        return replace(usual, patience=usual.patience - 0.6)
+    def shorter(factor: float = 1.0) -> timeouts.Timeouts:
+        usual = measured(factor)
+        return replace(usual, patience=usual.patience - 0.6 * factor)
 
     monkeypatch.setattr(timeouts, "measured", shorter)
 

@@ -1,13 +1,13 @@
 """A case is data: what a server promises, the steps that find out, and what is said when it does not."""
 
+import functools
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar
 
 from chatlib.checker.targets.target import Need
-
-if TYPE_CHECKING:
-    from chatlib.checker.harness.session import Stage
 
 ALL = ("raw", "lines", "shout", "budget-chat")
 GROUP = ("raw", "lines", "budget-chat")
@@ -18,21 +18,79 @@ FRAMED = ("lines", "shout", "budget-chat")
 WRITTEN = frozenset({"00", "01", "02", "03", "04", "05", "09", "10", "11", "12"})
 """The lessons that have been written. (An installed chatlib has no lessons beside it to look at.)"""
 
-
-class Step(Protocol):
-    """One thing that is done, or has to happen. Its text says which, in words."""
-
-    def run(self, stage: "Stage") -> None:
-        """Does it. Waits no longer than the stage's patience.
-
-        Raises:
-            Broken: The server has broken its promise.
-            Unjudged: It cannot be told whether it has.
-        """
+Context = TypeVar("Context")
+"""What a step is taken on: the `Session` of a server and its clients, or what an exercise tries out."""
+Params = ParamSpec("Params")
+StepFunction = Callable[Concatenate[Context, Params], None]
 
 
 @dataclass(frozen=True)
-class Case:
+class Step(Generic[Context]):
+    """One thing that is done, or has to happen."""
+
+    text: str
+    """Which, in words."""
+    run: Callable[[Context], None]
+    """Does it. Waits no longer than the context's patience.
+
+    Raises:
+        Broken: The server has broken its promise.
+        Unjudged: It cannot be told whether it has.
+    """
+    seats: int = 0
+    """How many clients have to be served at once for it."""
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def step(
+    text: str | Callable[..., str], seats: Callable[..., int] = lambda *_, **__: 0
+) -> Callable[[StepFunction[Context, Params]], Callable[Params, Step[Context]]]:
+    """Makes steps of a function: called without its first parameter, the context, it returns a `Step`.
+
+        @step("{who} leaves politely (FIN)")
+        def leave(session: Session, who: str) -> None: ...
+
+        leave("alice")  # str() of it is "alice leaves politely (FIN)"
+
+    Args:
+        text: The step in words, with the function's parameters in braces (of several names, as a list in
+            words); or a function that makes the words of them.
+        seats: Returns how many clients have to be served at once, given the same arguments.
+    """
+
+    def decorate(function: StepFunction[Context, Params]) -> Callable[Params, Step[Context]]:
+        signature = inspect.signature(function)
+
+        @functools.wraps(function)
+        def made(*args: Params.args, **kwargs: Params.kwargs) -> Step[Context]:
+            if callable(text):
+                words = text(*args, **kwargs)
+            else:
+                bound = signature.bind(None, *args, **kwargs)
+                bound.apply_defaults()
+                words = text.format_map({name: _in_words(value) for name, value in bound.arguments.items()})
+            return Step(words, lambda context: function(context, *args, **kwargs), seats(*args, **kwargs))
+
+        return made
+
+    return decorate
+
+
+def _in_words(value: Any) -> Any:
+    several = isinstance(value, tuple) and value and all(isinstance(one, str) for one in value)
+    return listed(*value) if several else value
+
+
+def listed(*names: str) -> str:
+    """Returns names as `alice, bob and carol`."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+@dataclass(frozen=True)
+class Case(Generic[Context]):
     """One promise."""
 
     id: str
@@ -40,12 +98,12 @@ class Case:
     title: str
     requirement: str
     """In one sentence."""
-    steps: tuple[Step, ...]
+    steps: tuple[Step[Context], ...]
     hint: str
     """What to look at in the server's code."""
     lesson: str
     """Which lessons to read, with a comma between."""
-    given: tuple[Step, ...] = ()
+    given: tuple[Step[Context], ...] = ()
     """What must work before. Where it does not, the case is skipped: the fault belongs to another one."""
     dialects: tuple[str, ...] = ALL
     needs: frozenset[Need] = frozenset()
@@ -57,7 +115,7 @@ class Case:
     @property
     def seats(self) -> int:
         """How many clients have to be served at once before it can be judged."""
-        return max((len(step.names.split()) for step in self.given if hasattr(step, "names")), default=0)
+        return max((step.seats for step in self.given), default=0)
 
     @property
     def reading(self) -> str:
@@ -91,7 +149,7 @@ class Failure(NamedTuple):
     expected: str
     actual: str
     waiting: tuple[str, ...] = ()
-    """The X-ray: who waited for whom, if the server runs in this process."""
+    """The X-ray: which thread waited for what, if the server runs in this process."""
     said: tuple[str, ...] = ()
     """The last lines that the server printed, or of the exception that it raised."""
 
@@ -100,7 +158,7 @@ class Failure(NamedTuple):
 class Verdict:
     """What came of one case, on one server."""
 
-    case: Case
+    case: Case[Any]
     outcome: Outcome
     failure: Failure | None = None
     reason: str = ""

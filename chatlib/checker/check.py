@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
@@ -19,15 +18,15 @@ from chatlib.checker.cases import (
     names,
     slow,
 )
-from chatlib.checker.errors import TargetError
+from chatlib.checker.discovery import discover
 from chatlib.checker.harness.dialect import DIALECTS, dialect_of
+from chatlib.checker.harness.launcher import Launcher
+from chatlib.checker.harness.session import Session
 from chatlib.checker.report import Report
 from chatlib.checker.runner import Progress, Runner
-from chatlib.checker.targets.capture import overheard
 from chatlib.checker.targets.resolve import target_of
-from chatlib.checker.targets.target import Target
 
-CASES: tuple[Case, ...] = (
+CASES: tuple[Case[Session], ...] = (
     *delivery.CASES,
     *isolation.CASES,
     *framing.CASES,
@@ -38,10 +37,6 @@ CASES: tuple[Case, ...] = (
     *names.CASES,
 )
 """Every promise, in the order in which they are reported."""
-
-
-_alone = threading.Lock()
-"""Held while servers run in this process: whose a thread is could not be told otherwise."""
 
 
 def check(
@@ -70,16 +65,15 @@ def check(
     cases = [cases] if isinstance(cases, str) else list(cases)
     chosen = chosen_cases(cases)
     start = time.monotonic()
-    with _descriptors(), listening(found):
-        runner = Runner(found, progress)
-        heard = None if spoken else runner.discovered()
+    with _descriptors(), found, Launcher(found) as launcher:
+        heard = None if spoken else discover(launcher)
         spoken = spoken or heard or DIALECTS["lines"]
         chosen = [case for case in chosen if spoken.name in case.dialects or case.id in cases]
-        verdicts = tuple(runner.run(chosen, spoken))
+        verdicts = tuple(Runner(launcher, spoken, progress).run(chosen))
     return Report(found.name, spoken, verdicts, "auto" if heard else spoken.name, time.monotonic() - start)
 
 
-def chosen_cases(names: list[str]) -> list[Case]:
+def chosen_cases(names: list[str]) -> list[Case[Session]]:
     """Returns the cases of these ids and topics, or all.
 
     Raises:
@@ -112,22 +106,3 @@ def _descriptors() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(limit, (soft, hard))
-
-
-@contextlib.contextmanager
-def listening(target: Target) -> Iterator[None]:
-    """Takes in what a server in this process prints. At the end, nothing is left of the target's servers."""
-    with contextlib.closing(target):
-        if not hasattr(target, "kept"):  # a program of its own, or a server elsewhere
-            yield
-            return
-        if not _alone.acquire(blocking=False):
-            raise TargetError(
-                "another check of a class is under way in this process: wait until it has ended"
-            )
-        try:
-            with overheard() as kept:
-                target.kept = kept
-                yield
-        finally:
-            _alone.release()

@@ -31,7 +31,7 @@ class Unjudged(Exception):
 
 
 class Halted(Exception):
-    """Somebody has pressed Ctrl-C."""
+    """The check was interrupted, by Ctrl-C for example: every wait ends with this."""
 
 
 class TargetError(ValueError):

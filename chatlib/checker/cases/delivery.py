@@ -1,15 +1,11 @@
-"""Delivery: who hears what, how often, and in which order."""
+"""Delivery: which client hears what, how often, and in which order."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-
-from chatlib.checker.case import GROUP, Case
+from chatlib.checker.case import GROUP, Case, step
 from chatlib.checker.errors import Broken, Unjudged
 from chatlib.checker.harness.clients import Peer
 from chatlib.checker.harness.dialect import show
-from chatlib.checker.harness.session import Stage
-from chatlib.checker.steps.basic import Join, Talk, listed, voice_of
+from chatlib.checker.harness.session import Session
+from chatlib.checker.steps.basic import join, talk, talking, voice_of
 
 LINES = 30
 """Lines in a row. Short ones: all together they fit into one `recv(1024)`."""
@@ -18,159 +14,118 @@ ROUNDS = 30
 """How often all talk at once."""
 
 
-@dataclass(frozen=True)
-class Reach:
-    """Each says a line; everybody who should hears it, in the form of the dialect."""
-
-    names: str
-
-    def __str__(self) -> str:
-        return f"{listed(self.names)} {'say a line each' if ' ' in self.names else 'says a line'}"
-
-    def run(self, stage: Stage) -> None:
-        for name in self.names.split():
-            speaker = stage.peers[name]
-            text = stage.say(speaker)
-            stage.must_hear(speaker, stage.listeners(speaker), text)
-            for listener in stage.listeners(speaker):
-                self._compare(stage, speaker, listener, text)
-
-    def _compare(self, stage: Stage, speaker: Peer, listener: Peer, text: bytes) -> None:
-        if not stage.dialect.framed or stage.dialect.prefix is None:
-            return
-        stage.wait(lambda: stage.line(listener, text) is not None, stage.pace.quiet)
-        line = stage.line(listener, text) or bytes(listener.heard[-80:])
-        if expected := stage.dialect.misfit(speaker.nick, line, text):
-            raise Broken(f"{listener.name} receives {expected}", f"{listener.name} received {show(line)}")
+@step(talking)
+def reach(session: Session, *names: str) -> None:
+    """Each says a line; all its listeners hear it, in the form of the dialect."""
+    for name in names:
+        speaker = session.peers[name]
+        text = session.say(speaker)
+        session.must_hear(speaker, session.listeners(speaker), text)
+        for listener in session.listeners(speaker):
+            _compare_form(session, speaker, listener, text)
 
 
-@dataclass(frozen=True)
-class InARow:
-    """Somebody says many lines; each arrives once, in order."""
-
-    who: str
-
-    def __str__(self) -> str:
-        return f"{self.who} says {LINES} lines in a row"
-
-    def run(self, stage: Stage) -> None:
-        speaker = stage.peers[self.who]
-        texts = [stage.text("line") for _ in range(LINES)]
-        for text in texts:
-            stage.say(speaker, text)
-            if not stage.dialect.framed:  # bytes that come together may travel on together
-                stage.must_hear(speaker, stage.listeners(speaker), text)
-        listeners = stage.listeners(speaker)
-
-        def missing() -> int:
-            return sum(not stage.hears(peer, text) for peer in listeners for text in texts)
-
-        while (before := missing()) and stage.wait(partial(_fewer, missing, before)):
-            pass  # it may be slow, as long as it goes on
-        stage.pause(stage.pace.quiet)  # what would come twice
-        for listener in listeners:
-            _compare_order(stage, speaker, listener, texts)
+def _compare_form(session: Session, speaker: Peer, listener: Peer, text: bytes) -> None:
+    if not session.dialect.framed or session.dialect.prefix is None:
+        return
+    session.wait(lambda: session.line(listener, text) is not None, session.timeouts.quiet)
+    line = session.line(listener, text) or bytes(listener.heard[-80:])
+    if expected := session.dialect.misfit(speaker.nick, line, text):
+        raise Broken(f"{listener.name} receives {expected}", f"{listener.name} received {show(line)}")
 
 
-@dataclass(frozen=True)
-class Echo:
+@step(lambda who: f"{who} says {LINES} lines in a row")
+def talk_in_a_row(session: Session, who: str) -> None:
+    """A client says many lines; each arrives once, in order."""
+    speaker = session.peers[who]
+    texts = [session.text("line") for _ in range(LINES)]
+    for text in texts:
+        session.say(speaker, text)
+        if not session.dialect.framed:  # bytes that come together may travel on together
+            session.must_hear(speaker, session.listeners(speaker), text)
+    listeners = session.listeners(speaker)
+
+    def missing() -> int:
+        return sum(not session.hears(peer, text) for peer in listeners for text in texts)
+
+    while (before := missing()) and session.wait(lambda: missing() < before):  # noqa: B023
+        pass  # it may be slow, as long as it goes on
+    session.pause(session.timeouts.quiet)  # what would come twice
+    for listener in listeners:
+        _compare_order(session, speaker, listener, texts)
+
+
+@step("{who} says a line, then {other} does")
+def expect_echo(session: Session, who: str, other: str) -> None:
     """A sender hears itself, or does not, as the dialect says."""
-
-    who: str
-    other: str
-
-    def __str__(self) -> str:
-        return f"{self.who} says a line, then {self.other} does"
-
-    def run(self, stage: Stage) -> None:
-        if stage.dialect.echo is None:
-            raise Unjudged("this dialect leaves open whether a sender hears itself")
-        speaker, other = stage.peers[self.who], stage.peers[self.other]
-        text = stage.say(speaker)
-        if stage.dialect.echo:
-            stage.must_hear(speaker, [speaker], text)
-            return
-        stage.must_hear(speaker, [other], text)
-        stage.must_hear(other, [speaker], stage.say(other))  # what was said before has come by now
-        if stage.silent([speaker], text):
-            raise Broken(f"{self.who} does not hear what it says itself", f"{self.who} received {show(text)}")
+    if session.dialect.echo is None:
+        raise Unjudged("this dialect leaves open whether a sender hears itself")
+    speaker, listener = session.peers[who], session.peers[other]
+    text = session.say(speaker)
+    if session.dialect.echo:
+        session.must_hear(speaker, [speaker], text)
+        return
+    session.must_hear(speaker, [listener], text)
+    session.must_hear(listener, [speaker], session.say(listener))  # what was said before has come by now
+    if session.silent([speaker], text):
+        raise Broken(f"{who} does not hear what it says itself", f"{who} received {show(text)}")
 
 
-@dataclass(frozen=True)
-class Overhear:
+@step("{who} says a line, and {other} hears nothing of it")
+def answer_in_private(session: Session, who: str, other: str) -> None:
     """Others hear nothing of an answer."""
-
-    who: str
-    other: str
-
-    def __str__(self) -> str:
-        return f"{self.who} says a line, and {self.other} hears nothing of it"
-
-    def run(self, stage: Stage) -> None:
-        speaker, other = stage.peers[self.who], stage.peers[self.other]
-        text = stage.say(speaker)
-        stage.must_hear(speaker, [speaker], text)
-        if stage.silent([other], stage.dialect.spoken(text)) or text in other.heard:
-            raise Broken(f"only {self.who} is answered", f"{self.other} received {show(text)}, too")
+    speaker, listener = session.peers[who], session.peers[other]
+    text = session.say(speaker)
+    session.must_hear(speaker, [speaker], text)
+    if session.silent([listener], session.dialect.spoken(text)) or text in listener.heard:
+        raise Broken(f"only {who} is answered", f"{other} received {show(text)}, too")
 
 
-@dataclass(frozen=True)
-class AllAtOnce:
+@step("{names} talk at the same time")
+def talk_at_once(session: Session, *names: str) -> None:
     """All talk at the same time. No line is torn, mixed with another, lost or doubled."""
-
-    names: str
-
-    def __str__(self) -> str:
-        return f"{listed(self.names)} talk at the same time"
-
-    def run(self, stage: Stage) -> None:
-        for _ in range(ROUNDS):  # a line each: what several lines in one piece become is another case
-            said = {stage.peers[name]: self._text(stage) for name in self.names.split()}
-            for speaker, text in said.items():
-                stage.say(speaker, text)
-            self._compare(stage, said)
-
-    def _text(self, stage: Stage) -> bytes:
-        return stage.text("from") + b"-" * 10 + stage.text("to")
-
-    def _compare(self, stage: Stage, said: dict[Peer, bytes]) -> None:
-        pairs = [(speaker, listener) for speaker in said for listener in stage.listeners(speaker)]
-        quiet = stage.pace.quiet
-        stage.wait(lambda: all(stage.hears(listener, said[speaker]) for speaker, listener in pairs))
-        if stage.dialect.framed:  # the end of the last line may be yet to come
-            stage.wait(lambda: all(stage.line(peer, said[who]) is not None for who, peer in pairs), quiet)
-        for speaker, listener in pairs:
-            _compare_order(stage, speaker, listener, [said[speaker]])
-            self._compare_voice(stage, speaker, listener, said[speaker])
-        for listener in stage.present():
-            listener.heard.clear()
-
-    def _compare_voice(self, stage: Stage, speaker: Peer, listener: Peer, text: bytes) -> None:
-        line, voices = stage.line(listener, text), stage.voices.get(speaker.name)
-        if not stage.dialect.framed or line is None or not voices:
-            return
-        if voice_of(line, stage.dialect.spoken(text)) not in voices:
-            expected = f"{listener.name} receives {show(text)} in a line of its own"
-            raise Broken(expected, f"{listener.name} received it as {show(line)}")
+    for _ in range(ROUNDS):  # a line each: what several lines in one piece become is another case
+        said = {session.peers[name]: session.text("from") + b"-" * 10 + session.text("to") for name in names}
+        for speaker, text in said.items():
+            session.say(speaker, text)
+        _compare_all(session, said)
 
 
-def _fewer(missing: Callable[[], int], before: int) -> bool:
-    return missing() < before
+def _compare_all(session: Session, said: dict[Peer, bytes]) -> None:
+    pairs = [(speaker, listener) for speaker in said for listener in session.listeners(speaker)]
+    quiet = session.timeouts.quiet
+    session.wait(lambda: all(session.hears(listener, said[speaker]) for speaker, listener in pairs))
+    if session.dialect.framed:  # the end of the last line may be yet to come
+        session.wait(lambda: all(session.line(peer, said[who]) is not None for who, peer in pairs), quiet)
+    for speaker, listener in pairs:
+        _compare_order(session, speaker, listener, [said[speaker]])
+        _compare_voice(session, speaker, listener, said[speaker])
+    for listener in session.present():
+        listener.heard.clear()
 
 
-def _compare_order(stage: Stage, speaker: Peer, listener: Peer, texts: list[bytes]) -> None:
+def _compare_voice(session: Session, speaker: Peer, listener: Peer, text: bytes) -> None:
+    line, voices = session.line(listener, text), session.voices.get(speaker.name)
+    if not session.dialect.framed or line is None or not voices:
+        return
+    if voice_of(line, session.dialect.spoken(text)) not in voices:
+        expected = f"{listener.name} receives {show(text)} in a line of its own"
+        raise Broken(expected, f"{listener.name} received it as {show(line)}")
+
+
+def _compare_order(session: Session, speaker: Peer, listener: Peer, texts: list[bytes]) -> None:
     heard = bytes(listener.heard)
-    places = [heard.find(stage.dialect.spoken(text)) for text in texts]
+    places = [heard.find(session.dialect.spoken(text)) for text in texts]
     everything = f"{listener.name} hears each line that {speaker.name} says once, in order"
     if listener.end:
-        raise Broken(everything, stage.fate(listener))
+        raise Broken(everything, session.fate(listener))
     if -1 in places:
         lost, last = places.index(-1), max(places)
         where = f"line {lost + 1} of {len(texts)} did not arrive"
-        raise Broken(everything, stage.silence(where), certain=places[-1] >= 0 and last >= 0)
+        raise Broken(everything, session.silence(where), certain=places[-1] >= 0 and last >= 0)
     for text in texts:
-        if heard.count(stage.dialect.spoken(text)) > 1:
-            raise Broken(everything, f"{show(text)} came {heard.count(stage.dialect.spoken(text))} times")
+        if heard.count(session.dialect.spoken(text)) > 1:
+            raise Broken(everything, f"{show(text)} came {heard.count(session.dialect.spoken(text))} times")
     if places != sorted(places):
         raise Broken(everything, "the lines came in another order")
 
@@ -182,7 +137,7 @@ CASES = (
         "delivery.reach",
         "A line reaches everyone whom it should",
         "A line that one client says reaches every other client.",
-        steps=(Join("alice bob carol"), Reach("alice bob carol")),
+        steps=(join("alice", "bob", "carol"), reach("alice", "bob", "carol")),
         hint="Serve all at the same time; send each line to all the others. (Another dialect? Try auto.)",
         lesson="03 A thread for each, 05 Group chat by hand",
         dialects=GROUP,
@@ -191,7 +146,7 @@ CASES = (
         "delivery.answer",
         "A line is answered",
         "Each line is answered in upper case.",
-        steps=(Join("alice"), Reach("alice")),
+        steps=(join("alice"), reach("alice")),
         hint="Answer with the line in upper case, and a newline. (Another dialect? Try auto.)",
         lesson="00 Start here",
         dialects=("shout",),
@@ -200,8 +155,8 @@ CASES = (
         "delivery.order",
         "Lines arrive once, and in order",
         "Each line arrives exactly once, and lines arrive in the order in which they were said.",
-        given=(Join("alice bob"), Talk("alice bob")),
-        steps=(InARow("alice"), InARow("bob")),
+        given=(join("alice", "bob"), talk("alice", "bob")),
+        steps=(talk_in_a_row("alice"), talk_in_a_row("bob")),
         hint="Is a client in the list twice? Is each line sent by a new thread?",
         lesson=LATE,
     ),
@@ -209,8 +164,8 @@ CASES = (
         "delivery.sender",
         "A sender hears itself, or does not",
         "A sender hears its own lines only if the dialect says so.",
-        given=(Join("alice bob"), Talk("alice bob")),
-        steps=(Echo("alice", "bob"), Echo("bob", "alice")),
+        given=(join("alice", "bob"), talk("alice", "bob")),
+        steps=(expect_echo("alice", "bob"), expect_echo("bob", "alice")),
         hint="Send to every client except the one that has spoken (or, if it should hear itself, to all).",
         lesson=LATE,
         dialects=GROUP,
@@ -219,8 +174,8 @@ CASES = (
         "delivery.private",
         "An answer is for its sender only",
         "Nobody but its sender hears the answer to a line.",
-        given=(Join("alice bob"), Talk("alice bob")),
-        steps=(Overhear("alice", "bob"), Overhear("bob", "alice")),
+        given=(join("alice", "bob"), talk("alice", "bob")),
+        steps=(answer_in_private("alice", "bob"), answer_in_private("bob", "alice")),
         hint="Send the answer over the connection that the line came from.",
         lesson="03 A thread for each",
         dialects=("shout",),
@@ -229,8 +184,8 @@ CASES = (
         "delivery.talkers",
         "Five clients talk at once",
         "When five clients talk at once, no line is torn or mixed with another.",
-        given=(Join("alice bob carol dave erin"), Talk("alice bob carol dave erin")),
-        steps=(AllAtOnce("alice bob carol dave erin"),),
+        given=(join("alice", "bob", "carol", "dave", "erin"), talk("alice", "bob", "carol", "dave", "erin")),
+        steps=(talk_at_once("alice", "bob", "carol", "dave", "erin"),),
         hint="Send each line, with its name, in one sendall. Keep no line in a variable that threads share.",
         lesson=LATE,
     ),
@@ -238,8 +193,8 @@ CASES = (
         "delivery.late",
         "A latecomer gets new lines",
         "A client that joins later hears what is said from then on, and is heard.",
-        given=(Join("alice bob"), Talk("alice bob", 15)),
-        steps=(Join("carol"), Talk("alice bob carol")),
+        given=(join("alice", "bob"), talk("alice", "bob", times=15)),
+        steps=(join("carol"), talk("alice", "bob", "carol")),
         hint="Add each client to the list as it comes, and walk that list anew for each line.",
         lesson=LATE,
     ),

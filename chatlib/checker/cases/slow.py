@@ -1,12 +1,12 @@
 """A slow reader: it costs itself, and nobody else."""
 
 from chatlib.checker.case import FRAMED, Case
-from chatlib.checker.steps.basic import Join, Talk
-from chatlib.checker.steps.flood import Flood
+from chatlib.checker.steps.basic import join, talk
+from chatlib.checker.steps.flood import flood, flood_and_measure, flood_and_wake
 from chatlib.checker.targets.target import Need
 
 LESSON = "06 The sleeper"
-GIVEN = (Join("alice bob sleeper"), Talk("alice bob sleeper"))
+GIVEN = (join("alice", "bob", "sleeper"), talk("alice", "bob", "sleeper"))
 
 CASES = (
     Case(
@@ -14,7 +14,7 @@ CASES = (
         "Others hear every line at full speed",
         "While 20 MB flow past a client that does not read, all others hear every line without a pause.",
         given=GIVEN,
-        steps=(Flood("alice", "bob", 20),),
+        steps=(flood("alice", "bob", 20),),
         hint="Never wait for one client while others are owed something: give each one an outbox.",
         lesson=LESSON,
         deadline=25.0,
@@ -24,10 +24,10 @@ CASES = (
         "A slow reader does not fill the memory",
         "While 24 MB flow past a client that does not read, the memory of the server stays bounded.",
         given=GIVEN,
-        steps=(Flood("alice", "bob", 24, warmup=8, growth=12),),
+        steps=(flood_and_measure("alice", "bob", 24, growth=12),),
         hint="Limit what may wait for one client. Beyond that, drop the client, or say what is left out.",
         lesson=LESSON,
-        needs=frozenset({Need.GAUGE}),
+        needs=frozenset({Need.USAGE}),
         deadline=30.0,
     ),
     Case(
@@ -35,7 +35,7 @@ CASES = (
         "A slow reader gets whole lines, or is dropped",
         "A client that reads too slowly is told or dropped, and never receives a torn line.",
         given=GIVEN,
-        steps=(Flood("alice", "bob", 6, whole=True),),
+        steps=(flood_and_wake("alice", "bob", 6),),
         hint="send takes only a part when there is no room: keep the rest, and send that first next time.",
         lesson=LESSON,
         dialects=FRAMED,

@@ -47,7 +47,7 @@ class Peer:
         return bytes(self.heard[mark:])
 
 
-class Room:
+class Clients:
     """Clients of one server.
 
     Args:

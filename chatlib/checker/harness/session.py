@@ -5,13 +5,13 @@ import threading
 from collections.abc import Callable, Iterable
 
 from chatlib.checker.errors import Broken, Unjudged
-from chatlib.checker.harness.clients import Peer, Room
+from chatlib.checker.harness.clients import Clients, Peer
 from chatlib.checker.harness.dialect import Dialect, show
-from chatlib.checker.harness.timeouts import Pace
-from chatlib.checker.targets.target import Gauge, Instance, Target
+from chatlib.checker.harness.timeouts import Timeouts
+from chatlib.checker.targets.target import Instance, Target, Usage
 
 
-class Stage:
+class Session:
     """One server and its clients, for one case.
 
     Args:
@@ -29,13 +29,13 @@ class Stage:
         target: Target,
         instance: Instance,
         dialect: Dialect,
-        pace: Pace,
+        pace: Timeouts,
         number: int,
         halted: threading.Event,
         deadline: float,
     ) -> None:
-        self.target, self.instance, self.dialect, self.pace = target, instance, dialect, pace
-        self.room = Room(instance.address, halted, deadline)
+        self.target, self.instance, self.dialect, self.timeouts = target, instance, dialect, pace
+        self.clients = Clients(instance.address, halted, deadline)
         self.peers: dict[str, Peer] = {}
         self.voices: dict[str, set[tuple[bytes, bytes]]] = {}
         """What has stood before and behind the lines of each client."""
@@ -65,14 +65,14 @@ class Stage:
         """
         nick = f"{name}x{self.number}"
         try:
-            peer = self.room.connect(name, nick, self.pace.patience, sleeper)
+            peer = self.clients.connect(name, nick, self.timeouts.patience, sleeper)
         except TimeoutError:
             raise Broken(f"{name} can connect", self.silence("no answer"), certain=False) from None
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 raise Unjudged("the checker itself has no descriptor left: see ulimit -n") from None
             reason = (error.strerror or str(error)).lower()
-            why = self.explain(reason, self.pace.quiet)
+            why = self.explain(reason, self.timeouts.quiet)
             raise Broken(f"{name} can connect", why, certain=False) from None
         self.peers[name] = peer
         return peer
@@ -89,7 +89,7 @@ class Stage:
         Raises:
             Broken: The server no longer takes them.
         """
-        sent = self.room.send(peer, data, self.pace.patience)
+        sent = self.clients.send(peer, data, self.timeouts.patience)
         if sent < len(data):
             expected = f"the server takes what {peer.name} sends"
             why = self.fate(peer) if peer.end else self.silence(f"it took only {sent} of {len(data)} bytes")
@@ -142,7 +142,7 @@ class Stage:
         def found() -> Peer | None:
             return next((peer for peer in peers if forbidden in peer.heard), None)
 
-        self.wait(found, self.pace.quiet)
+        self.wait(found, self.timeouts.quiet)
         return found()
 
     def wait(self, condition: Callable[[], object], seconds: float | None = None) -> bool:
@@ -150,9 +150,9 @@ class Stage:
 
         Args:
             condition: Says whether it is so.
-            seconds: How long to wait at most; the stage's patience if None.
+            seconds: How long to wait at most; the session's patience if None.
         """
-        return self.room.until(condition, self.pace.patience if seconds is None else seconds)
+        return self.clients.until(condition, self.timeouts.patience if seconds is None else seconds)
 
     def pause(self, seconds: float) -> None:
         """Lets time pass, and reads for everybody meanwhile."""
@@ -161,10 +161,10 @@ class Stage:
     def fate(self, peer: Peer, heard: bytes = b"") -> str:
         """Says what became of a client."""
         if peer.end == "reset":
-            return self.explain(f"the connection of {peer.name} was reset", self.pace.quiet)
+            return self.explain(f"the connection of {peer.name} was reset", self.timeouts.quiet)
         if peer.end:
             told = f", after {show(heard)}" if heard else ""
-            return self.explain(f"the server closed the connection of {peer.name}{told}", self.pace.quiet)
+            return self.explain(f"the server closed the connection of {peer.name}{told}", self.timeouts.quiet)
         if heard:
             return f"{peer.name} received {show(heard)}"
         return self.silence(f"{peer.name} received nothing")
@@ -178,15 +178,15 @@ class Stage:
         ended = self.instance.ended(within)
         return f"{what}; {ended}" if ended and ended not in what else what
 
-    def gauge(self) -> Gauge:
+    def usage(self) -> Usage:
         """Returns what says how much the server uses.
 
         Raises:
             Unjudged: Nobody can look into its process from here.
         """
-        if self.instance.gauge is None:
+        if self.instance.usage is None:
             raise Unjudged("its process cannot be looked into from here")
-        return self.instance.gauge
+        return self.instance.usage
 
     def _missed(self, speaker: Peer, missing: list[Peer], text: bytes) -> None:
         expected = f"{_names(missing)} {'hears' if len(missing) == 1 else 'hear'} "

@@ -1,4 +1,4 @@
-"""How long to be patient: measured by how fast this computer is just now, never merely guessed."""
+"""How long to wait: measured by how fast this computer is just now, never merely guessed."""
 
 import socket
 import threading
@@ -7,27 +7,29 @@ from dataclasses import dataclass
 
 ROUNDS = 20
 
+PATIENCE = 0.9
+"""Seconds, on a machine that has nothing else to do."""
+
 
 @dataclass(frozen=True)
-class Pace:
+class Timeouts:
     """Two waits, in seconds."""
 
     patience: float
     """For what should happen. Only a failing server costs so much time."""
     quiet: float
     """For what should not happen, once something later has happened."""
-
-    is_doubled: bool = False
-
-    def doubled(self) -> "Pace":
-        """Returns the pace of a second look, when a first one found silence."""
-        return Pace(2 * self.patience, 2 * self.quiet, is_doubled=True)
+    factor: float = 1.0
+    """How many times longer than on a quiet machine: the deadlines of cases and floods grow with it."""
 
 
-def measured() -> Pace:
+def measured(factor: float = 1.0) -> Timeouts:
     """Measures round trips between two threads of this process; blocks for some milliseconds.
 
     A machine that is busy with something else is given more time.
+
+    Args:
+        factor: 1 at a first look; more when a case is looked at again, after silence.
     """
     here, there = socket.socketpair()
     with here, there:
@@ -35,7 +37,8 @@ def measured() -> Pace:
         there.settimeout(5.0)
         threading.Thread(target=_answer, args=(there,), daemon=True).start()
         slow = sorted(_round_trip(here) for _ in range(ROUNDS))[-3]
-    return Pace(patience=min(0.9 + 40 * slow, 4.0), quiet=min(0.06 + 10 * slow, 0.6))
+    patience, quiet = min(PATIENCE + 40 * slow, 4.0), min(0.06 + 10 * slow, 0.6)
+    return Timeouts(factor * patience, factor * quiet, factor * patience / PATIENCE)
 
 
 def _answer(end: socket.socket) -> None:

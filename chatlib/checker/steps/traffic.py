@@ -1,6 +1,6 @@
 """Floods: many lines towards a client that does not read. A few prove nothing: the kernel keeps megabytes.
 
-Nobody is ahead of the others by more than a window, so a reader that reads is never slow by our fault.
+No client is ahead of the others by more than a window, so one that reads is never slow by our fault.
 """
 
 import re
@@ -8,10 +8,10 @@ import time
 
 from chatlib.checker.errors import Broken, Unjudged
 from chatlib.checker.harness.clients import Peer
-from chatlib.checker.harness.session import Stage
+from chatlib.checker.harness.session import Session
 
 WINDOW = 65_536
-"""Bytes that are under way towards those who read."""
+"""Bytes that are under way towards the clients that read."""
 
 MEGABYTE = 1_000_000
 
@@ -78,16 +78,16 @@ class Flow:
     """A flood from one client to another, or in `shout` to itself.
 
     Args:
-        stage: Where.
-        speaker: Who sends.
-        listener: Who has to receive all.
+        session: Where.
+        speaker: The client that sends.
+        listener: The client that has to receive all.
     """
 
-    def __init__(self, stage: Stage, speaker: Peer, listener: Peer) -> None:
-        self.stage, self.speaker, self.listener = stage, speaker, listener
+    def __init__(self, session: Session, speaker: Peer, listener: Peer) -> None:
+        self.session, self.speaker, self.listener = session, speaker, listener
         self.lines = Lines()
         self.pacing = [self.lines]
-        """What those hear who must not fall behind."""
+        """What is heard by the clients that must not fall behind."""
         self.echo = Echo()
         self.sent = 0
         self.rate = 0.0
@@ -104,7 +104,7 @@ class Flow:
 
         Raises:
             Broken: The listener hears no more.
-            Unjudged: It hears more than was said to it: then nobody knows how much is under way.
+            Unjudged: It hears more than was said to it: then it is unknown how much is under way.
         """
         goal = self.sent + size
         self.speaker.listener = self.echo  # a server that echoes may cut off a speaker that falls behind
@@ -112,12 +112,12 @@ class Flow:
         start = moved = time.monotonic()
         while self._arrived() < goal - WINDOW // 2 and time.monotonic() - start < seconds:
             before = self._arrived()
-            if not self.echo.is_late(self.lines.dots, self.stage.pace.patience):
+            if not self.echo.is_late(self.lines.dots, self.session.timeouts.patience):
                 self._push(goal)
-            self.stage.room.pump(0.01)
+            self.session.clients.pump(0.01)
             if self._arrived() > before:
                 moved = time.monotonic()
-            elif self._ended() or time.monotonic() - moved > self.stage.pace.patience:
+            elif self._ended() or time.monotonic() - moved > self.session.timeouts.patience:
                 self._compare_numbers()
                 raise self._stalled()
         self._compare_numbers()
@@ -138,7 +138,7 @@ class Flow:
 
     def _stalled(self) -> Broken:
         ended, name = self._ended(), self.listener.name
-        what = self.stage.fate(ended) if ended else self.stage.explain(f"{name} heard nothing more")
+        what = self.session.fate(ended) if ended else self.session.explain(f"{name} heard nothing more")
         expected = f"{name} hears all that {self.speaker.name} says, without a pause"
         return Broken(expected, f"after {self._arrived() / MEGABYTE:.0f} MB {what}", certain=bool(ended))
 
@@ -146,7 +146,7 @@ class Flow:
         return int(self._heard() / self.kept)
 
     def _heard(self) -> float:
-        """Bytes of the flood, told by their dots, that have come to the one who is furthest behind."""
+        """Bytes of the flood, told by their dots, that have come to the client that is furthest behind."""
         return min(lines.dots for lines in self.pacing) * LENGTH / (LENGTH - 15)
 
     def _compare_numbers(self) -> None:
@@ -161,25 +161,26 @@ class Flow:
                 self.number += 16
             try:
                 took = self.speaker.sock.send(self._owed)
-            except OSError:  # full, or gone: whoever reads will see which
+            except OSError:  # full, or gone: the next read will show which
                 return
             self.sent += took
             self._owed = self._owed[took:]
 
 
-def control(stage: Stage, flow: Flow, size: int) -> None:
+def control(session: Session, flow: Flow, size: int) -> None:
     """Takes a flood while everybody reads.
 
     Raises:
         Unjudged: That fails already, so a slow reader would prove nothing.
     """
     try:
-        seconds = flow.run(size, 4.0)
+        seconds = flow.run(size, 4.0 * session.timeouts.factor)
     except Broken as broken:
         why = f"a flood fails already while everybody reads: {broken.actual}"
-        raise Unjudged(why, blocked=True) from None
+        raise Unjudged(why, blocked=True, certain=broken.certain) from None
     flow.rate = flow.sent / seconds
     if flow.sent < size * 0.9:
-        raise Unjudged(f"it is too slow for a flood: {flow.rate / MEGABYTE:.1f} MB in a second")
-    stage.wait(lambda: flow.part >= 1.0, stage.pace.quiet)
+        slow = f"it is too slow for a flood: {flow.rate / MEGABYTE:.1f} MB in a second"
+        raise Unjudged(slow, certain=False)
+    session.wait(lambda: flow.part >= 1.0, session.timeouts.quiet)
     flow.kept = min(1.0, max(flow.part, 0.5))

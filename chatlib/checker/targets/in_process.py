@@ -14,11 +14,10 @@ from typing import Any
 
 from chatlib.background import POLL_INTERVAL
 from chatlib.checker.errors import TargetError
-from chatlib.checker.targets.capture import last_lines
+from chatlib.checker.targets.capture import last_lines, overheard
 from chatlib.checker.targets.kill_thread import end_by_force
-from chatlib.checker.targets.target import Gauge, Instance, Need
+from chatlib.checker.targets.target import Instance, Need, Usage
 from chatlib.film.film import Film
-from chatlib.film.spans import Place
 from chatlib.own_code import is_own
 from chatlib.resources import OwnProcess, psutil
 from chatlib.sockets import LOOPBACK, Address
@@ -26,36 +25,50 @@ from chatlib.sockets import LOOPBACK, Address
 STARTS_WITHIN = 3.0
 """Seconds in which it has to be made, and to listen."""
 
-"""Where our own lines are: an X-ray of somebody else's server does not name them."""
+_alone = threading.Lock()
+"""Held while servers run in this process: two checks at once would take each other's threads for theirs."""
 
 
-class Inside:
-    """A class, or a function that makes a server.
+class InProcessTarget:
+    """A class, or a function that makes a server. In its `with` block, what other threads print is kept.
 
     Args:
         make: It is called with an address, if it takes one.
     """
 
     workers = 1  # several at once could not be told apart in one process
+    in_process = True
 
     def __init__(self, make: Callable[..., Any]) -> None:
         self.make = make
         self.name = getattr(make, "__name__", type(make).__name__)
         self.takes_address = _takes_arguments(make)
-        self.kept: deque[str] = deque()
-        """What its servers print: see `overhear`."""
+        self._printed: deque[str] = deque()
+        self._held = contextlib.ExitStack()
         offers = {Need.START}
         offers |= {Need.PORT} if self.takes_address else set()
-        self.offers = frozenset(offers | ({Need.GAUGE} if psutil else set()))
+        self.offers = frozenset(offers | ({Need.USAGE} if psutil else set()))
+
+    def __enter__(self) -> "InProcessTarget":
+        if not _alone.acquire(blocking=False):
+            raise TargetError(
+                "another check of a class is under way in this process: wait until it has ended"
+            )
+        self._held.callback(_alone.release)
+        self._printed = self._held.enter_context(overheard())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
 
     def start(self, port: int = 0, descriptors: int = 0, within: float = STARTS_WITHIN) -> Instance:
-        self.kept.clear()
+        self._printed.clear()
         before = set(threading.enumerate())
         server = self._made((LOOPBACK[0], port))
-        return InsideInstance(server, self.kept, before)
+        return InProcessInstance(server, self._printed, before)
 
     def close(self) -> None:
-        """Nothing is left behind."""
+        """Nothing is left: each instance ends its own threads."""
 
     def _made(self, address: Address) -> Any:
         result: list[Any] = []
@@ -67,7 +80,7 @@ class Inside:
             except BaseException as raised:
                 error.append(raised)
 
-        thread = _called(make, STARTS_WITHIN)
+        thread = _in_thread(make, STARTS_WITHIN)
         if error:
             raise TargetError(self._excuse(error[0], address))
         if not result:
@@ -88,31 +101,35 @@ class Inside:
         return f"{self.name}({address!r}) failed: {reason}"
 
 
-class InsideInstance:
-    """One such server, served by a thread of its own.
+class InProcessInstance:
+    """One such server, served by a thread of its own. Blocks until its address is known.
 
     Args:
         server: The server.
-        kept: What it prints.
+        printed: What it prints.
         before: The threads that were there without it.
+
+    Raises:
+        TargetError: It cannot be connected to.
     """
 
-    def __init__(self, server: Any, kept: deque[str], before: set[threading.Thread]) -> None:
-        self.server, self._kept, self._before = server, kept, before
-        self.gauge: Gauge | None = OwnProcess(self._threads) if psutil else None
+    def __init__(self, server: Any, printed: deque[str], before: set[threading.Thread]) -> None:
+        self.server, self._printed, self._before = server, printed, before
+        self.usage: Usage | None = OwnProcess(self._threads) if psutil else None
         self._error = ""
-        self.thread = threading.Thread(target=self._serve, name="the server", daemon=True)
-        self.thread.start()
+        self._thread = threading.Thread(target=self._serve, name="the server", daemon=True)
+        self.thread: threading.Thread | None = self._thread
+        self._thread.start()
         self.address = self._address()
 
     def ended(self, within: float = 0.0) -> str:
-        self.thread.join(within)
+        self._thread.join(within)
         if self._error:
             return f"the server has ended: {self._error}"
-        return "" if self.thread.is_alive() else "the server's serve_forever has returned"
+        return "" if self._thread.is_alive() else "the server's serve_forever has returned"
 
     def said(self) -> tuple[str, ...]:
-        return last_lines("".join(list(self._kept)))
+        return last_lines("".join(list(self._printed)))
 
     def waiting(self) -> tuple[str, ...]:
         threads = {thread.name for thread in self._threads()}
@@ -120,15 +137,21 @@ class InsideInstance:
             recording = film.recording()
         spans = tuple(span for span in recording.spans if span.thread in threads)
         waiting = replace(recording, spans=spans).waiting
-        return tuple(str(one if _is_own(one.place) else one._replace(place=None)) for one in waiting)
+        # Where a thread waits in our own lines, the X-ray of a student's server does not name them.
+        return tuple(
+            str(one._replace(place=None) if one.place and is_own(one.place.file) else one) for one in waiting
+        )
+
+    def guard(self) -> None:
+        """It shares this process, so it cannot be killed alone."""
 
     def stop(self, seconds: float) -> str:
         deadline = time.monotonic() + seconds
         for verb in ("shutdown", "server_close"):
-            if not self._told(verb, deadline - time.monotonic()):
+            if not self._called(verb, deadline - time.monotonic()):
                 return f"{verb}() had not returned {seconds:.0f} s later"
-        self.thread.join(max(0.0, deadline - time.monotonic()))
-        return f"serve_forever() still ran {seconds:.0f} s later" if self.thread.is_alive() else ""
+        self._thread.join(max(0.0, deadline - time.monotonic()))
+        return f"serve_forever() still ran {seconds:.0f} s later" if self._thread.is_alive() else ""
 
     def discard(self) -> None:
         """Ends it; blocks for a second or two. A thread that goes on, in a busy loop, is ended by force."""
@@ -140,24 +163,19 @@ class InsideInstance:
             for thread in threads:
                 end_by_force(thread)
             _joined(threads, 0.5)  # while what they raise is still kept from the notebook
-        self._told("server_close", 0.3)  # where `shutdown` did not return, nobody has closed the listener
+        self._called("server_close", 0.3)  # if `shutdown` did not return, the listener is still open
 
     def _close_connections(self) -> None:
-        """Who goes on receiving from a client that has left hears an error at last.
+        """Shuts the server's sockets down, so that handlers stuck in `recv` get an error.
 
-        And a connection that was forgotten must not end while the descriptors of a later server are counted.
+        A connection that the server has forgotten is closed, too: collected later, it would change the count
+        of descriptors while the next server is watched.
         """
         for thing in gc.get_objects():
-            if issubclass(type(thing), socket.socket) and self._is_ours(thing):
+            if issubclass(type(thing), socket.socket) and _port(thing) == self.address[1]:
                 with contextlib.suppress(OSError):  # it has been reset
-                    thing.shutdown(socket.SHUT_RDWR)  # wakes who waits in it; close does not
+                    thing.shutdown(socket.SHUT_RDWR)  # wakes a thread that waits in it; close does not
                 thing.close()
-
-    def _is_ours(self, sock: socket.socket) -> bool:
-        try:
-            return bool(sock.getsockname()[1:2] == (self.address[1],))
-        except OSError:  # it has been closed
-            return False
 
     def _threads(self) -> list[threading.Thread]:
         others = {*self._before, threading.current_thread()}
@@ -170,7 +188,7 @@ class InsideInstance:
         except Exception as error:
             self._error = f"{type(error).__name__}: {error}"
 
-    def _told(self, verb: str, seconds: float) -> bool:
+    def _called(self, verb: str, seconds: float) -> bool:
         """Calls a method of the server, which may never return. Returns whether it has ended in time."""
         returned = threading.Event()  # not whether its thread has ended: that takes a moment more
 
@@ -181,7 +199,7 @@ class InsideInstance:
             finally:
                 returned.set()
 
-        _called(call, 0.0)
+        _in_thread(call, 0.0)
         return returned.wait(max(0.0, seconds))
 
     def _address(self) -> Address:
@@ -196,9 +214,11 @@ class InsideInstance:
         raise TargetError(f"{type(self.server).__name__} cannot be connected to: {why}")
 
 
-def _is_own(place: Place | None) -> bool:
-    """Whether a line is the student's, and not one of ours."""
-    return place is not None and not is_own(place.file)
+def _port(sock: socket.socket) -> int | None:
+    try:
+        return int(sock.getsockname()[1])
+    except (OSError, IndexError):  # it has been closed; or it is no socket of the internet
+        return None
 
 
 def _joined(threads: list[threading.Thread], seconds: float) -> bool:
@@ -217,7 +237,7 @@ def _takes_arguments(make: Callable[..., Any]) -> bool:
     return any(parameter.kind is not parameter.KEYWORD_ONLY for parameter in parameters)
 
 
-def _called(work: Callable[[], None], seconds: float) -> threading.Thread:
+def _in_thread(work: Callable[[], None], seconds: float) -> threading.Thread:
     """Calls something in a thread, and waits for it at most so long. Returns the thread, which may run on."""
     thread = threading.Thread(target=work, daemon=True)
     thread.start()

@@ -16,8 +16,7 @@ from typing import Any
 
 from chatlib.checker.errors import TargetError
 from chatlib.checker.targets.capture import last_lines
-from chatlib.checker.targets.resolve import PORT
-from chatlib.checker.targets.target import STARTS_WITHIN, Instance, Need
+from chatlib.checker.targets.target import PORT, STARTS_WITHIN, Instance, Need
 from chatlib.resources import process_tree, psutil
 from chatlib.sockets import LOOPBACK, Address
 
@@ -52,7 +51,7 @@ SUPERVISOR = Path(__file__).with_name("supervisor.py")
 POSIX = os.name == "posix"
 
 
-class Program:
+class ProgramTarget:
     """A command that starts a server.
 
     Args:
@@ -63,23 +62,31 @@ class Program:
         TargetError: The package psutil is missing.
     """
 
+    in_process = False
+
     def __init__(self, command: list[str], port: int = 0) -> None:
         if psutil is None:  # pragma: no cover
             raise TargetError("to check a program, the package psutil is needed: pip install psutil")
         self.command, self.port = command, port
         self.name = " ".join("python" if word == sys.executable else word for word in command)
         self.told = any(PORT in word for word in command)
-        offers = {Need.START, Need.GAUGE, Need.PORT}
+        offers = {Need.START, Need.USAGE, Need.PORT}
         self.offers = frozenset(offers | ({Need.LIMITS} if POSIX else set()))
         self.workers = 4 if self.told else 1  # where the port is fixed, there can be only one at a time
         self.cookie = uuid.uuid4().hex
+
+    def __enter__(self) -> "ProgramTarget":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def start(self, port: int = 0, descriptors: int = 0, within: float = STARTS_WITHIN) -> Instance:
         tries = 1 if port or self.port else 3
         while True:
             tries -= 1
             chosen = port or self.port or _free_port()
-            process = Process(self, chosen, descriptors)
+            process = ProgramInstance(self, chosen, descriptors)
             try:
                 process.wait_until_it_listens(within)
                 return process
@@ -93,11 +100,11 @@ class Program:
                     raise
 
     def close(self) -> None:
-        """Kills what its programs have left behind in sessions of their own."""
+        """Kills what still runs of its programs, also what they have left behind in sessions of their own."""
         _reap(self.cookie)
 
 
-class Process:
+class ProgramInstance:
     """One run of a program.
 
     Args:
@@ -106,7 +113,10 @@ class Process:
         descriptors: How many it may have; as many as it likes if 0.
     """
 
-    def __init__(self, program: Program, port: int, descriptors: int) -> None:
+    server: Any = None
+    thread: threading.Thread | None = None
+
+    def __init__(self, program: ProgramTarget, port: int, descriptors: int) -> None:
         self.address: Address = (LOOPBACK[0], port)
         self.killed = ""
         """Why it was killed, if it was."""
@@ -123,7 +133,7 @@ class Process:
             self._pid = int(self._process.stdout.readline() or self._pid)  # type: ignore[union-attr]
         self._drain = threading.Thread(target=self._keep, daemon=True)
         self._drain.start()
-        self.gauge: Any = process_tree(self._pid)
+        self.usage: Any = process_tree(self._pid)
 
     def wait_until_it_listens(self, within: float) -> None:
         """Looks into the system's table: to connect would already be a client that comes and goes.
@@ -146,7 +156,7 @@ class Process:
                 raise TargetError(
                     f"{ended}, before it listened on a port{self._quoted()}{cure}", silent=quiet
                 )
-            ports = self.gauge.ports() if self.gauge else set()
+            ports = self.usage.ports() if self.usage else set()
             if wanted in ports:
                 return
             elsewhere_since = (elsewhere_since or time.monotonic()) if ports else 0.0
@@ -177,10 +187,10 @@ class Process:
 
     def guard(self) -> None:
         """Kills it if it uses too much."""
-        if self.gauge and not self.killed and self._process.poll() is None:
-            if len(self.gauge.processes()) > PROCESSES:
+        if self.usage and not self.killed and self._process.poll() is None:
+            if len(self.usage.processes()) > PROCESSES:
                 self.killed = f"it became more than {PROCESSES} processes"
-            elif self.gauge.memory() > MEMORY and (self.gauge.own_memory() or 0) > MEMORY:
+            elif self.usage.memory() > MEMORY and (self.usage.own_memory() or 0) > MEMORY:
                 self.killed = f"it used more than {MEMORY >> 20} MiB of memory"
             if self.killed:
                 self._kill()
@@ -207,7 +217,7 @@ class Process:
             self._drain.join(1.0)
 
     def _kill(self) -> None:
-        children = self.gauge.processes() if self.gauge else []  # before they lose their parent
+        children = self.usage.processes() if self.usage else []  # before they lose their parent
         with contextlib.suppress(OSError):
             self._process.stdin.close()  # type: ignore[union-attr] # the leash: its supervisor kills it
         for process in children:

@@ -9,48 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from chatlib.checker.errors import TargetError
-from chatlib.checker.targets.target import STARTS_WITHIN, Gauge, Instance, Need, Target
-from chatlib.sockets import Address
-
-PORT = "{port}"
-"""Where a command takes the port."""
-
-
-class Remote:
-    """A server that runs already, and that somebody else will stop.
-
-    Args:
-        address: Where it listens.
-    """
-
-    offers: frozenset[Need] = frozenset()
-    workers = 1
-    gauge: Gauge | None = None
-
-    def __init__(self, address: Address) -> None:
-        self.address = address
-        self.name = "{}:{}".format(*address)
-
-    def start(self, port: int = 0, descriptors: int = 0, within: float = STARTS_WITHIN) -> Instance:
-        return self
-
-    def ended(self, within: float = 0.0) -> str:
-        return ""
-
-    def said(self) -> tuple[str, ...]:
-        return ()
-
-    def waiting(self) -> tuple[str, ...]:
-        return ()
-
-    def stop(self, seconds: float) -> str:
-        return ""
-
-    def discard(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
+from chatlib.checker.targets.in_process import InProcessTarget
+from chatlib.checker.targets.program import ProgramTarget
+from chatlib.checker.targets.remote import Remote
+from chatlib.checker.targets.target import PORT, Target
 
 
 def target_of(what: Any, port: int = 0, lan: bool = False) -> Target:
@@ -65,23 +27,19 @@ def target_of(what: Any, port: int = 0, lan: bool = False) -> Target:
     Raises:
         TargetError: There is no such thing.
     """
-    # Here, not above: only who checks a program needs to know about processes.
-    from chatlib.checker.targets.in_process import Inside
-    from chatlib.checker.targets.program import Program
-
     if not isinstance(port, int) or not 0 <= port <= 65535:
         raise TargetError(f"{port!r} is not a port: ports are numbers from 1 to 65535")
     if isinstance(what, (str, Path)) and str(what):
         host, _, number = str(what).rpartition(":")
         if number.isdecimal() and host and not Path(what).exists():
             return _remote(host.strip("[]"), int(number), lan)
-        return Program(_command([str(what)], port), port)
+        return ProgramTarget(_command([str(what)], port), port)
     if isinstance(what, Sequence) and what and all(isinstance(word, str) for word in what):
-        return Program(_command(list(what), port), port)
+        return ProgramTarget(_command(list(what), port), port)
     if not isinstance(what, type) and isinstance(address := getattr(what, "server_address", None), tuple):
         return _remote(address[0], address[1], lan)
     if callable(what):
-        return Inside(what)
+        return InProcessTarget(what)
     raise TargetError(f"{what!r} cannot be checked: give a server class, the path of a script, or HOST:PORT")
 
 

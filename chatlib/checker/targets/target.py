@@ -1,9 +1,14 @@
 """What the checker asks of a server, whatever it was made from: protocols only."""
 
+import threading
+from contextlib import AbstractContextManager
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
 from chatlib.sockets import Address
+
+PORT = "{port}"
+"""Where a command takes the port."""
 
 STARTS_WITHIN = 10.0
 """Seconds in which a program has to listen."""
@@ -14,11 +19,11 @@ class Need(Enum):
 
     START = "it must be started and stopped by the checker"
     PORT = "it must be told on which port to listen"
-    GAUGE = "its memory, threads and descriptors must be visible"
+    USAGE = "its memory, threads and descriptors must be visible"
     LIMITS = "its descriptors must be limited, which only works for a program of its own"
 
 
-class Gauge(Protocol):
+class Usage(Protocol):
     """What a server uses now."""
 
     def cpu(self) -> float:
@@ -38,8 +43,12 @@ class Instance(Protocol):
     """A server that runs."""
 
     address: Address
-    gauge: Gauge | None
-    """What it uses, if one can see that."""
+    usage: Usage | None
+    """What it uses; None if that cannot be seen from here."""
+    server: Any
+    """The server itself, if it runs in this process; otherwise None."""
+    thread: threading.Thread | None
+    """The thread in `serve_forever`, if the server runs in this process."""
 
     def ended(self, within: float = 0.0) -> str:
         """Says how it has ended; nothing if it still runs.
@@ -52,7 +61,10 @@ class Instance(Protocol):
         """Returns the last lines that it printed."""
 
     def waiting(self) -> tuple[str, ...]:
-        """Returns who waits for whom, if it runs in this process."""
+        """Returns which thread waits for what, if it runs in this process."""
+
+    def guard(self) -> None:
+        """Kills it if it uses more than it may. Called ten times a second, from a thread of its own."""
 
     def stop(self, seconds: float) -> str:
         """Asks it to stop. Blocks for at most so long; returns what went wrong, nothing if all went well."""
@@ -61,17 +73,16 @@ class Instance(Protocol):
         """Ends it, whatever it does. Blocks for seconds if it resists."""
 
 
-class Target(Protocol):
-    """What servers can be started from."""
+class Target(AbstractContextManager[Any], Protocol):
+    """What servers can be started from, inside a `with` block: at its end, none of them is left."""
 
     name: str
     offers: frozenset[Need]
     """What cases can do with it."""
     workers: int
-    """How many of it may run at once."""
-
-    def close(self) -> None:
-        """Ends what is left of its servers."""
+    """How many of its servers may run at once."""
+    in_process: bool
+    """True if its servers run in this process, beside the checker."""
 
     def start(self, port: int = 0, descriptors: int = 0, within: float = STARTS_WITHIN) -> Instance:
         """Starts a server, and blocks until it listens.
@@ -84,3 +95,6 @@ class Target(Protocol):
         Raises:
             TargetError: It cannot be started.
         """
+
+    def close(self) -> None:
+        """Ends what is left of its servers, also those that are only starting in another thread."""

@@ -39,7 +39,7 @@ class Exercise:
     """What kind of thing that is, in words."""
     fits: Callable[[Any], bool]
     """Whether something is of that kind."""
-    cases: tuple[Case, ...]
+    cases: tuple[Case[Any], ...]
     lesson: str
     serves: Callable[[Any], ex02_servers.Make] | None = None
     """Makes something to check of an answer, if that is a server."""
@@ -183,7 +183,7 @@ def _tried(task: Exercise, answer: Any) -> tuple[Verdict, ...]:
 
 def _begun(task: Exercise, answer: Any) -> Verdict:
     """Says whether there is something to be tried out."""
-    case = Case(
+    case: Case[Any] = Case(
         "exercise.begun",
         "Something has been written",
         f"The check takes {task.name}: {task.takes}.",

@@ -3,18 +3,19 @@
 import socketserver
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from chatlib.checker.case import Case, Failure, Outcome, Verdict
-from chatlib.checker.cases.delivery import InARow
-from chatlib.checker.cases.framing import SayFramed
-from chatlib.checker.check import chosen_cases, listening
+from chatlib.checker.case import Case, Failure, Outcome, Verdict, step
+from chatlib.checker.cases.delivery import talk_in_a_row
+from chatlib.checker.cases.framing import say_in_pieces
+from chatlib.checker.check import chosen_cases
 from chatlib.checker.errors import Broken, TargetError
 from chatlib.checker.harness.dialect import Dialect
-from chatlib.checker.harness.session import Stage
+from chatlib.checker.harness.launcher import Launcher
+from chatlib.checker.harness.session import Session
 from chatlib.checker.runner import Runner
-from chatlib.checker.steps.basic import Join, Leave, Talk, listed
+from chatlib.checker.steps.basic import join, leave, talk
 from chatlib.checker.targets.resolve import target_of
 from chatlib.checker.targets.target import Need, Target
 from chatlib.sockets import LOOPBACK
@@ -75,7 +76,7 @@ def as_it_is(server: Any) -> Make:
     return server  # type: ignore[no-any-return]
 
 
-def chosen(*names: str) -> tuple[Case, ...]:
+def chosen(*names: str) -> tuple[Case[Session], ...]:
     """Returns cases of the checker in this order, which is that in which a learner gets there."""
     return tuple(case for name in names for case in chosen_cases([name]))
 
@@ -86,7 +87,7 @@ IN_TURN = (
         "turns.lines",
         "All that a client says is answered, in order",
         "Each line of a client is answered, as long as it stays.",
-        steps=(Join("alice"), InARow("alice")),
+        steps=(join("alice"), talk_in_a_row("alice")),
         hint="handle is called once for each client: it needs a loop that goes on until the client leaves.",
         lesson=LESSON,
     ),
@@ -95,8 +96,10 @@ IN_TURN = (
         "A line cut in two is answered as one",
         "A line is answered when it is whole, even if its bytes come in two pieces.",
         steps=(
-            Join("alice"),
-            SayFramed("alice", (b"cut-", b"%|"), "", "alice sends half a line, and a moment later the rest"),
+            join("alice"),
+            say_in_pieces(
+                "alice", (b"cut-", b"%|"), "", "alice sends half a line, and a moment later the rest"
+            ),
         ),
         hint="self.rfile gives whole lines: for line in self.rfile. A recv gives what is there.",
         lesson=f"{LESSON}, 04 The stream lies",
@@ -105,7 +108,7 @@ IN_TURN = (
         "turns.next",
         "When a client has left, the next is served",
         "When a client has left, its handler ends, and the next client is served.",
-        steps=(Join("alice"), Leave("alice"), Join("bob"), Talk("bob", 2)),
+        steps=(join("alice"), leave("alice"), join("bob"), talk("bob", times=2)),
         hint="Does your loop end when the client has left? Until handle returns, nobody else is served.",
         lesson=LESSON,
     ),
@@ -123,21 +126,14 @@ TOGETHER = chosen(
 )
 
 
-@dataclass(frozen=True)
-class JoinTheSameThread:
+@step("{names} join, and the server starts no thread for them")
+def join_the_same_thread(session: Session, *names: str) -> None:
     """More clients come, and no thread comes with them."""
-
-    names: str
-
-    def __str__(self) -> str:
-        return f"{listed(self.names)} join, and the server starts no thread for them"
-
-    def run(self, stage: Stage) -> None:
-        gauge = stage.gauge()
-        before = gauge.threads()
-        Join(self.names).run(stage)
-        if (more := gauge.threads() - before) > 0:
-            raise Broken("one thread serves everybody", f"{more} more threads run since they have come")
+    usage = session.usage()
+    before = usage.threads()
+    join(*names).run(session)
+    if (more := usage.threads() - before) > 0:
+        raise Broken("one thread serves everybody", f"{more} more threads run since they have come")
 
 
 BY_ONE = (
@@ -146,32 +142,33 @@ BY_ONE = (
         "loop.thread",
         "One thread serves all",
         "Whoever comes is served by the thread that serves all the others.",
-        given=(Join("alice"),),
-        steps=(JoinTheSameThread("bob carol"),),
+        given=(join("alice"),),
+        steps=(join_the_same_thread("bob", "carol"),),
         hint="No thread is started: the loop calls accept and serve itself, when the selector says so.",
         lesson="09 Nobody waits",
-        needs=frozenset({Need.GAUGE}),
+        needs=frozenset({Need.USAGE}),
     ),
     *chosen("delivery.private", "departures.fin", "departures.idle", "departures.reset"),
 )
 
 
-def served(make: Make, name: str, cases: Sequence[Case], dialect: Dialect) -> tuple[Verdict, ...]:
+def served(make: Make, name: str, cases: Sequence[Case[Session]], dialect: Dialect) -> tuple[Verdict, ...]:
     """Takes the cases one by one, as far as the first that fails, each on a server of its own.
 
     Blocks for at most a second, and for about three more if a case fails: a silence has to be waited for.
     """
     target = target_of(make)
-    with listening(target), warnings.catch_warnings():
+    with target, warnings.catch_warnings():
         warnings.simplefilter(
             "always", RuntimeWarning
         )  # "was never awaited", also when it is looked at again
         return in_turn(cases, lambda case: _taken(target, name, case, dialect))
 
 
-def _taken(target: Target, name: str, case: Case, dialect: Dialect) -> Verdict:
+def _taken(target: Target, name: str, case: Case[Session], dialect: Dialect) -> Verdict:
     try:
-        return Runner(target).run([case], dialect)[0]
+        with Launcher(target) as launcher:
+            return Runner(launcher, dialect).run([case])[0]
     except TargetError as error:
         failure = Failure((), f"a server is made: {name}(address)", "it listens at the address", str(error))
         return Verdict(replace(case, hint=UNMADE), Outcome.FAIL, failure)

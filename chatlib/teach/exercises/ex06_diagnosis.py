@@ -1,37 +1,27 @@
 """Exercise 06: what is the matter with these servers?"""
 
-from dataclasses import dataclass
-from typing import Any
-
-from chatlib.checker.case import Case
+from chatlib.checker.case import Case, step
 from chatlib.checker.errors import Broken
 from chatlib.teach.exercises.ex06_faulty_servers import FAULTS, FINDINGS
-from chatlib.teach.exercises.sandbox import shown
+from chatlib.teach.exercises.sandbox import Trial, shown
 
 LESSONS = "02 One at a time, 03 A thread for each, 05 Group chat by hand"
 
 
-@dataclass(frozen=True)
-class Diagnose:
+@step("what you say of {patient} is compared with its X-ray")
+def diagnose(trial: Trial, patient: str) -> None:
     """Compares what is said of one patient with what it suffers from."""
-
-    patient: str
-
-    def __str__(self) -> str:
-        return f"what you say of {self.patient} is compared with its X-ray"
-
-    def run(self, trial: Any) -> None:
-        said = trial.answer.get(self.patient, "")
-        fault = str(said).strip().lower()
-        wanted = f"a fault that explains the X-ray of {self.patient}"
-        if fault in ("", "none", "ellipsis"):
-            raise Broken(wanted, f"you have said nothing of {self.patient} yet")
-        if fault not in FAULTS:
-            raise Broken(f"one of the faults in the list, for {self.patient}", f"{shown(said)} is not in it")
-        finding = FINDINGS[self.patient]
-        if fault != finding.fault:
-            raise Broken(wanted, f"you said {fault!r}: then {FAULTS[fault]}, and that is not so here")
-        trial.remark = f"it shows here: {finding.shows}"
+    said = trial.answer.get(patient, "")
+    fault = str(said).strip().lower()
+    wanted = f"a fault that explains the X-ray of {patient}"
+    if fault in ("", "none", "ellipsis"):
+        raise Broken(wanted, f"you have said nothing of {patient} yet")
+    if fault not in FAULTS:
+        raise Broken(f"one of the faults in the list, for {patient}", f"{shown(said)} is not in it")
+    finding = FINDINGS[patient]
+    if fault != finding.fault:
+        raise Broken(wanted, f"you said {fault!r}: then {FAULTS[fault]}, and that is not so here")
+    trial.remark = f"it shows here: {finding.shows}"
 
 
 CASES = tuple(
@@ -39,7 +29,7 @@ CASES = tuple(
         f"diagnosis.{patient}",
         f"What {patient} suffers from",
         f"Patient {patient} has one fault, and its X-ray shows it.",
-        steps=(Diagnose(patient),),
+        steps=(diagnose(patient),),
         hint="Who waits, in which call, for whom? Whose thread is missing? Which thread is never at rest?",
         lesson=LESSONS,
     )

@@ -2,15 +2,14 @@
 
 import os
 import time
-from dataclasses import dataclass
 from typing import Any
 
-from chatlib.checker.case import Case
+from chatlib.checker.case import Case, step
 from chatlib.checker.errors import Broken
 from chatlib.checker.harness.clients import Peer
 from chatlib.checker.harness.dialect import show
-from chatlib.checker.harness.session import Stage
-from chatlib.checker.steps.basic import HalfClose, Join, SeesTheEnd
+from chatlib.checker.harness.session import Session
+from chatlib.checker.steps.basic import half_close, join, see_the_end
 from chatlib.sockets import LOOPBACK
 from chatlib.teach.exercises.ex02_servers import Make, built, chosen
 from chatlib.teach.exercises.ex11_gate import PATIENCE, Hall
@@ -44,144 +43,109 @@ def with_hall(server: Any) -> Make:
     return make
 
 
-def _hall(stage: Stage) -> Hall:
-    hall: Hall = stage.instance.server.hall  # type: ignore[attr-defined]
+def _hall(session: Session) -> Hall:
+    hall: Hall = session.instance.server.hall
     return hall
 
 
-def _ask(stage: Stage, peer: Peer, number: int) -> int:
+def _ask(session: Session, peer: Peer, number: int) -> int:
     """Asks for a number; returns how much the client had heard before."""
     mark = len(peer.heard)
-    stage.send(peer, f"{number}\n".encode())
+    session.send(peer, f"{number}\n".encode())
     return mark
 
 
-def _answered(stage: Stage, peer: Peer, mark: int, number: int) -> None:
+def _answered(session: Session, peer: Peer, mark: int, number: int) -> None:
     """Waits until the number is answered, rightly."""
     count = PRIMES[number]
     wanted = f"{peer.name} receives {show(b'%d' % count)}: so many prime numbers are below {number}"
-    stage.wait(lambda: b"\n" in peer.since(mark) or peer.end, PATIENCE)
+    session.wait(lambda: b"\n" in peer.since(mark) or peer.end, PATIENCE)
     if (heard := peer.since(mark)).strip() != b"%d" % count:
-        raise Broken(wanted, stage.fate(peer, heard))
+        raise Broken(wanted, session.fate(peer, heard))
 
 
-def _visited(stage: Stage, peer: Peer, mark: int, count: int, expected: str) -> None:
+def _visited(session: Session, peer: Peer, mark: int, count: int, expected: str) -> None:
     """Waits until so many compute, and are held."""
-    hall = _hall(stage)
+    hall = _hall(session)
 
     def seen() -> bool:
         return hall.look() >= count or b"\n" in peer.since(mark) or bool(peer.end)
 
-    if not stage.wait(seen) and len(hall.pool()) >= count:
-        stage.wait(seen, PATIENCE)  # a process has been started, and is on its way
+    if not session.wait(seen) and len(hall.pool()) >= count:
+        session.wait(seen, PATIENCE)  # a process has been started, and is on its way
     if len(hall.visitors) < count and ((heard := peer.since(mark)) or peer.end):
-        raise Broken(expected, f"self.work was not called; {stage.fate(peer, heard)}")
+        raise Broken(expected, f"self.work was not called; {session.fate(peer, heard)}")
     if len(hall.visitors) < count:
         many = "only one process computes" if hall.visitors else "self.work was not called"
-        raise Broken(expected, stage.silence(many))
+        raise Broken(expected, session.silence(many))
 
 
-@dataclass(frozen=True)
-class Count:
-    """Somebody asks how many prime numbers are below a number."""
-
-    who: str
-
-    def __str__(self) -> str:
-        return f"{self.who} says {SMALL}, and is told how many prime numbers are below it"
-
-    def run(self, stage: Stage) -> None:
-        peer = stage.peers[self.who]
-        _answered(stage, peer, _ask(stage, peer, SMALL), SMALL)
+@step(f"{{who}} says {SMALL}, and is told how many prime numbers are below it")
+def count(session: Session, who: str) -> None:
+    """A client asks how many prime numbers are below a number."""
+    peer = session.peers[who]
+    _answered(session, peer, _ask(session, peer, SMALL), SMALL)
 
 
-@dataclass(frozen=True)
-class CountSlowly:
-    """Somebody asks for something that takes long; meanwhile another is served."""
-
-    who: str
-    other: str
-
-    def __str__(self) -> str:
-        return f"{self.who} says a number that takes long; {self.other} says a line meanwhile"
-
-    def run(self, stage: Stage) -> None:
-        peer, other, hall = stage.peers[self.who], stage.peers[self.other], _hall(stage)
-        _visited(stage, peer, _ask(stage, peer, HELD), 1, "self.work is called with the number")
-        served_by = stage.instance.thread.ident  # type: ignore[attr-defined]
-        text = stage.say(other)
-        visitor = hall.visitors[0]
-        blocked = (visitor.pid, visitor.thread) == (os.getpid(), served_by)
-        if blocked and not stage.silent([other], text.upper()):  # this need not be found out by waiting
-            actual = f"{self.other} heard nothing: the server's only thread computed"
-            raise Broken(f"{self.other} hears {show(text.upper())} while it is computed", actual)
-        stage.must_hear(other, [other], text)
+@step("{who} says a number that takes long; {other} says a line meanwhile")
+def count_slowly(session: Session, who: str, other: str) -> None:
+    """A client asks for something that takes long; meanwhile another is served."""
+    peer, talker, hall = session.peers[who], session.peers[other], _hall(session)
+    _visited(session, peer, _ask(session, peer, HELD), 1, "self.work is called with the number")
+    served_by = session.instance.thread
+    text = session.say(talker)
+    visitor = hall.visitors[0]
+    blocked = served_by and (visitor.pid, visitor.thread) == (os.getpid(), served_by.ident)
+    if blocked and not session.silent([talker], text.upper()):  # this need not be found out by waiting
+        actual = f"{other} heard nothing: the server's only thread computed"
+        raise Broken(f"{other} hears {show(text.upper())} while it is computed", actual)
+    session.must_hear(talker, [talker], text)
 
 
-@dataclass(frozen=True)
-class CountTogether:
+@step("{names} say numbers that take long, both at the same time")
+def count_together(session: Session, *names: str) -> None:
     """Several ask at the same time, and are computed for at the same time, by a process each."""
+    expected = f"{WORKERS} processes compute at the same time"
+    marks = []
+    for number, peer in enumerate((session.peers[name] for name in names), 1):
+        marks.append((peer, _ask(session, peer, HELD)))
+        _visited(session, *marks[-1], number, expected)
+    hall = _hall(session)
+    if any(visitor.pid == os.getpid() for visitor in hall.visitors):
+        actual = "both are computed in the server's own process, by two threads, which share one GIL"
+        raise Broken(expected, actual)
+    hall.release()
+    for peer, mark in marks:
+        _answered(session, peer, mark, HELD)
 
-    names: tuple[str, str]
 
-    def __str__(self) -> str:
-        return f"{' and '.join(self.names)} say numbers that take long, both at the same time"
-
-    def run(self, stage: Stage) -> None:
-        expected = f"{WORKERS} processes compute at the same time"
-        marks = []
-        for count, peer in enumerate((stage.peers[name] for name in self.names), 1):
-            marks.append((peer, _ask(stage, peer, HELD)))
-            _visited(stage, *marks[-1], count, expected)
-        hall = _hall(stage)
-        if any(visitor.pid == os.getpid() for visitor in hall.visitors):
-            actual = "both are computed in the server's own process, by two threads, which share one GIL"
-            raise Broken(expected, actual)
+@step(lambda who, times: f"{who} says a number that takes long" + f", {times} times" * (times > 1))
+def count_again(session: Session, who: str, times: int) -> None:
+    """A client asks again and again: the processes that computed before do so again."""
+    peer, hall = session.peers[who], _hall(session)
+    expected = f"the same {WORKERS} processes compute for everybody"
+    for _ in range(times):
+        mark = _ask(session, peer, HELD)
+        _visited(session, peer, mark, 1, expected)
         hall.release()
-        for peer, mark in marks:
-            _answered(stage, peer, mark, HELD)
+        _answered(session, peer, mark, HELD)
+    if len(hall.pids) > WORKERS:
+        raise Broken(expected, f"{len(hall.pids)} different processes have computed so far")
 
 
-@dataclass(frozen=True)
-class CountAgain:
-    """Somebody asks again and again: those who computed before do so again."""
-
-    who: str
-    times: int
-
-    def __str__(self) -> str:
-        return f"{self.who} says a number that takes long" + f", {self.times} times" * (self.times > 1)
-
-    def run(self, stage: Stage) -> None:
-        peer, hall = stage.peers[self.who], _hall(stage)
-        expected = f"the same {WORKERS} processes compute for everybody"
-        for _ in range(self.times):
-            mark = _ask(stage, peer, HELD)
-            _visited(stage, peer, mark, 1, expected)
-            hall.release()
-            _answered(stage, peer, mark, HELD)
-        if len(hall.pids) > WORKERS:
-            raise Broken(expected, f"{len(hall.pids)} different processes have computed so far")
-
-
-@dataclass(frozen=True)
-class NoProcessIsLeft:
+@step("the server is shut down and closed")
+def end_with_the_pool(session: Session) -> None:
     """The server ends, and its processes do."""
-
-    def __str__(self) -> str:
-        return "the server is shut down and closed"
-
-    def run(self, stage: Stage) -> None:
-        hall, server = _hall(stage), stage.instance.server  # type: ignore[attr-defined]
-        hall.ends = False
-        stage.instance.stop(PATIENCE)
-        hall.ends = True
-        over = time.monotonic() + ENDS_WITHIN
-        while (left := len(hall.pool())) and time.monotonic() < over:
-            time.sleep(0.01)
-        if left:
-            actual = f"the server's serve_forever has returned, but of the pool still run: {left}"
-            raise Broken("the processes of the pool end, too", actual + _why(server))
+    hall, server = _hall(session), session.instance.server
+    hall.ends = False
+    session.instance.stop(PATIENCE)
+    hall.ends = True
+    over = time.monotonic() + ENDS_WITHIN
+    while (left := len(hall.pool())) and time.monotonic() < over:
+        time.sleep(0.01)
+    if left:
+        actual = f"the server's serve_forever has returned, but of the pool still run: {left}"
+        raise Broken("the processes of the pool end, too", actual + _why(server))
 
 
 def _why(server: Any) -> str:
@@ -199,7 +163,7 @@ CASES = (
         "pool.count",
         "A number is answered",
         "A line that is a number is answered with what self.work returns for it.",
-        steps=(Join("alice"), Count("alice")),
+        steps=(join("alice"), count("alice")),
         hint="Is b'1000\\n' a number? A lambda, or a function of a cell, cannot be sent to the pool.",
         lesson=POOL,
     ),
@@ -207,8 +171,8 @@ CASES = (
         "pool.meanwhile",
         "Who asks for much delays nobody",
         "While a number is computed, all others are served.",
-        given=(Join("alice bob"),),
-        steps=(CountSlowly("alice", "bob"),),
+        given=(join("alice", "bob"),),
+        steps=(count_slowly("alice", "bob"),),
         hint="await loop.run_in_executor(...) gives the thread back. self.work(...) and .result() keep it.",
         lesson=POOL,
     ),
@@ -216,8 +180,8 @@ CASES = (
         "pool.elsewhere",
         "Another process computes",
         "Numbers are computed by other processes, two at the same time, and the same two for all who ask.",
-        given=(Join("alice bob"),),
-        steps=(CountTogether(("alice", "bob")), CountAgain("alice", 4)),
+        given=(join("alice", "bob"),),
+        steps=(count_together("alice", "bob"), count_again("alice", 4)),
         hint="make_pool makes one pool, with max_workers=2. run_in_executor gets self.pool, and not None.",
         lesson=LESSON,
     ),
@@ -225,7 +189,7 @@ CASES = (
         "pool.copies",
         "A process of the pool holds no connection",
         "When a client has ended its side, its connection ends: no process of the pool has a copy of it.",
-        steps=(Join("alice"), Count("alice"), HalfClose("alice"), SeesTheEnd("alice")),
+        steps=(join("alice"), count("alice"), half_close("alice"), see_the_end("alice")),
         hint="A forked process has copies of all sockets. Give the pool an mp_context: see hint 3.",
         lesson=LESSON,
     ),
@@ -233,8 +197,8 @@ CASES = (
         "pool.end",
         "The processes end with the server",
         "When the server is shut down and closed, the processes of its pool end.",
-        given=(Join("alice"),),
-        steps=(CountAgain("alice", 1), NoProcessIsLeft()),
+        given=(join("alice"),),
+        steps=(count_again("alice", 1), end_with_the_pool()),
         hint="self.pool.shutdown() ends them. It belongs into close_pool.",
         lesson=LESSON,
         ends=True,

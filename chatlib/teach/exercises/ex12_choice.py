@@ -2,14 +2,13 @@
 
 import functools
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from chatlib.bench import Figures, Row, measure
 from chatlib.bench.records import FLOOR
-from chatlib.checker.case import Case
+from chatlib.checker.case import Case, step
 from chatlib.checker.errors import Broken
-from chatlib.teach.exercises.sandbox import shown
+from chatlib.teach.exercises.sandbox import Trial, shown
 
 LESSON = "12 Measure and choose"
 
@@ -66,7 +65,7 @@ def in_words(row: Row) -> str:
     return f"{row.server} ({row.clients} clients, p99 {figures.p99_us:g} us, {memory}{disturbed})"
 
 
-def answered(trial: Any, rows: Iterable[Row], limits: tuple[float, ...], expected: str) -> Any:
+def answered(trial: Trial, rows: Iterable[Row], limits: tuple[float, ...], expected: str) -> Any:
     """Returns what is chosen.
 
     Raises:
@@ -82,28 +81,35 @@ def answered(trial: Any, rows: Iterable[Row], limits: tuple[float, ...], expecte
         ) from None  # that there is nothing, the hint of the case says best
 
 
-@dataclass(frozen=True)
-class Choose:
+def _choosing(
+    rows: tuple[Row, ...],
+    right: str | None,
+    why: str,
+    clients: int = 100,
+    p99_ms: float = 10,
+    memory_mib: float = 100,
+) -> str:
+    table = ", ".join(map(in_words, rows)) or "empty"
+    limits = f"clients={clients}, p99_ms={p99_ms:g}, memory_mib={memory_mib:g}"
+    return f"choose(rows, {limits}); the rows are {table}"
+
+
+@step(_choosing)
+def choose(
+    trial: Trial,
+    rows: tuple[Row, ...],
+    right: str | None,
+    why: str,
+    clients: int = 100,
+    p99_ms: float = 10,
+    memory_mib: float = 100,
+) -> None:
     """Gives rows, made up, and a requirement, and compares what is chosen with what is right."""
-
-    rows: tuple[Row, ...]
-    right: str | None
-    why: str
-    clients: int = 100
-    p99_ms: float = 10
-    memory_mib: float = 100
-
-    def __str__(self) -> str:
-        table = ", ".join(map(in_words, self.rows)) or "empty"
-        limits = f"clients={self.clients}, p99_ms={self.p99_ms:g}, memory_mib={self.memory_mib:g}"
-        return f"choose(rows, {limits}); the rows are {table}"
-
-    def run(self, trial: Any) -> None:
-        expected = f"it returns {self.right!r}: {self.why}"
-        limits = self.clients, self.p99_ms, self.memory_mib
-        found = answered(trial, self.rows, limits, expected)
-        if found != self.right:
-            raise Broken(expected, f"it returned {shown(found)}")
+    expected = f"it returns {right!r}: {why}"
+    limits = clients, p99_ms, memory_mib
+    found = answered(trial, rows, limits, expected)
+    if found != right:
+        raise Broken(expected, f"it returned {shown(found)}")
 
 
 @functools.cache
@@ -112,33 +118,27 @@ def measured() -> tuple[Row, ...]:
     return measure(SIMPLE, [CLIENTS], seconds=0.05, within=6).rows
 
 
-@dataclass(frozen=True)
-class ChooseHere:
+@step(f"the servers are measured on this computer, with {CLIENTS} clients; then choose(rows, ...)")
+def choose_here(trial: Trial) -> None:
     """The same with numbers of this computer, from which the limits are taken, too."""
+    rows = measured()
+    everybody = good(rows, CLIENTS, 1e9, 1e9)
+    latest = [row.figures.p99_us / 1000 for row in rows if row.figures and row.server in everybody]
+    for p99_ms in sorted({0.0, *(1.001 * one for one in latest)}):  # a little more: nothing is rounded away
+        _compare(trial, rows, p99_ms)
 
-    def __str__(self) -> str:
-        return f"the servers are measured on this computer, with {CLIENTS} clients; then choose(rows, ...)"
 
-    def run(self, trial: Any) -> None:
-        rows = measured()
-        everybody = good(rows, CLIENTS, 1e9, 1e9)
-        latest = [row.figures.p99_us / 1000 for row in rows if row.figures and row.server in everybody]
-        for p99_ms in sorted(
-            {0.0, *(1.001 * one for one in latest)}
-        ):  # a little more: nothing is rounded away
-            self._compare(trial, rows, p99_ms)
-
-    def _compare(self, trial: Any, rows: tuple[Row, ...], p99_ms: float) -> None:
-        fit = good(rows, CLIENTS, p99_ms, 1000)
-        # What is at the very border of the noise may be rounded to either side; and very little memory is
-        # sometimes measured as less than nothing: then everybody who keeps the limits is right.
-        right = {chosen(fit, NOISE + 1e-6), chosen(fit, NOISE - 1e-6)}
-        right |= set(fit) if min(fit.values(), default=1.0) <= 0 else set()
-        words = " or ".join(map(repr, sorted(right, key=str)))
-        expected = f"choose(rows, {CLIENTS}, {p99_ms:.3f}, 1000) returns {words}"
-        found = answered(trial, rows, (CLIENTS, p99_ms, 1000), expected)
-        if found not in right:
-            raise Broken(f"{expected}, of {', '.join(map(in_words, rows))}", f"it returned {shown(found)}")
+def _compare(trial: Trial, rows: tuple[Row, ...], p99_ms: float) -> None:
+    fit = good(rows, CLIENTS, p99_ms, 1000)
+    # What is at the very border of the noise may be rounded to either side; and very little memory is
+    # sometimes measured as less than nothing: then everybody who keeps the limits is right.
+    right = {chosen(fit, NOISE + 1e-6), chosen(fit, NOISE - 1e-6)}
+    right |= set(fit) if min(fit.values(), default=1.0) <= 0 else set()
+    words = " or ".join(map(repr, sorted(right, key=str)))
+    expected = f"choose(rows, {CLIENTS}, {p99_ms:.3f}, 1000) returns {words}"
+    found = answered(trial, rows, (CLIENTS, p99_ms, 1000), expected)
+    if found not in right:
+        raise Broken(f"{expected}, of {', '.join(map(in_words, rows))}", f"it returned {shown(found)}")
 
 
 _THREADS = made_up("threading", 100, 2, 30)
@@ -151,12 +151,12 @@ CASES = (
         "Too late is too late",
         "A server is chosen only if 99 of 100 lines arrive within p99_ms milliseconds.",
         steps=(
-            Choose(
+            choose(
                 (_THREADS, made_up("asyncio", 100, 12, 5)),
                 "threading",
                 "of asyncio's lines, some take longer",
             ),
-            Choose((_THREADS, _TASKS), "asyncio", "both are in time, and it takes less memory"),
+            choose((_THREADS, _TASKS), "asyncio", "both are in time, and it takes less memory"),
         ),
         hint="figures.p99_us is in microseconds, and there are 1000 of them in a millisecond.",
         lesson=LESSON,
@@ -166,8 +166,8 @@ CASES = (
         "The memory of all clients together",
         "A server is chosen only if all clients together take at most memory_mib MiB.",
         steps=(
-            Choose((_THREADS,), None, "100 clients at 30 KiB are 2.9 MiB", memory_mib=2),
-            Choose((_THREADS,), "threading", "100 clients at 30 KiB are 2.9 MiB", memory_mib=3),
+            choose((_THREADS,), None, "100 clients at 30 KiB are 2.9 MiB", memory_mib=2),
+            choose((_THREADS,), "threading", "100 clients at 30 KiB are 2.9 MiB", memory_mib=3),
         ),
         hint="kib_per_client is in KiB and for one client: times clients, and 1024 KiB are a MiB.",
         lesson=LESSON,
@@ -177,8 +177,8 @@ CASES = (
         "Nobody is an answer, too",
         "If no server will do, choose returns None.",
         steps=(
-            Choose((_THREADS, _LOOP, _TASKS), None, "none of them is so quick", p99_ms=1),
-            Choose((), None, "nothing was measured"),
+            choose((_THREADS, _LOOP, _TASKS), None, "none of them is so quick", p99_ms=1),
+            choose((), None, "nothing was measured"),
         ),
         hint="min of an empty list is an error: return None before, if nobody is left.",
         lesson=LESSON,
@@ -188,8 +188,8 @@ CASES = (
         "Only what was measured counts",
         "Only rows with exactly so many clients count: what 10 clients cost says nothing of 100.",
         steps=(
-            Choose((made_up("selectors", 10, 1, 1), _THREADS), "threading", "only it was measured with 100"),
-            Choose((_THREADS, _LOOP), None, "nothing was measured with 1000", clients=1000, memory_mib=1e6),
+            choose((made_up("selectors", 10, 1, 1), _THREADS), "threading", "only it was measured with 100"),
+            choose((_THREADS, _LOOP), None, "nothing was measured with 1000", clients=1000, memory_mib=1e6),
         ),
         hint="Compare row.clients with clients, before you look at the figures.",
         lesson=LESSON,
@@ -199,16 +199,16 @@ CASES = (
         "Not every row has figures to trust",
         "The floor is no server; a row may have no figures, or no memory; disturbed figures are noise.",
         steps=(
-            Choose((made_up(FLOOR, 100, 1, 0.3), _THREADS), "threading", "the floor serves nobody"),
-            Choose(
+            choose((made_up(FLOOR, 100, 1, 0.3), _THREADS), "threading", "the floor serves nobody"),
+            choose(
                 (Row("asyncio", 100, reason="the time was up"), _THREADS),
                 "threading",
                 "asyncio has no figures",
             ),
-            Choose(
+            choose(
                 (made_up("asyncio", 100, 1, 1, busy=0.1), _THREADS), "threading", "asyncio's are disturbed"
             ),
-            Choose(
+            choose(
                 (made_up("asyncio", 100, 1, None), _THREADS), "threading", "asyncio's memory is not known"
             ),
         ),
@@ -220,10 +220,10 @@ CASES = (
         "Nearly equal is equal",
         "Who takes at most 1.5 times as much memory as the best is as good: the first in SIMPLE is chosen.",
         steps=(
-            Choose((_LOOP, _TASKS), "selectors", "5 KiB are more than 1.5 times 2 KiB"),
-            Choose((_LOOP, made_up("asyncio", 100, 5, 2.8)), "asyncio", "2.8 KiB are hardly more than 2"),
-            Choose((made_up("asyncio", 100, 5, 2.8), _LOOP), "asyncio", "the order of the rows says nothing"),
-            Choose(
+            choose((_LOOP, _TASKS), "selectors", "5 KiB are more than 1.5 times 2 KiB"),
+            choose((_LOOP, made_up("asyncio", 100, 5, 2.8)), "asyncio", "2.8 KiB are hardly more than 2"),
+            choose((made_up("asyncio", 100, 5, 2.8), _LOOP), "asyncio", "the order of the rows says nothing"),
+            choose(
                 (
                     made_up("selectors", 100, 20, 1),
                     made_up("asyncio", 100, 5, 4),
@@ -240,7 +240,7 @@ CASES = (
         "choice.here",
         "On this computer",
         "It chooses from what is measured on this computer as well.",
-        steps=(ChooseHere(),),
+        steps=(choose_here(),),
         hint="In what do these rows differ from the made-up ones? print(results.rows) shows all of them.",
         lesson=LESSON,
     ),

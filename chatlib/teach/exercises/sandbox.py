@@ -17,7 +17,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, TypeVar
 
-from chatlib.checker.case import Case, Failure, Outcome, Step, Verdict
+from chatlib.checker.case import Case, Context, Failure, Outcome, Step, Verdict
 from chatlib.checker.errors import Broken
 from chatlib.checker.targets.capture import last_lines
 from chatlib.checker.targets.kill_thread import end_by_force
@@ -42,7 +42,7 @@ _NOT_THEIRS = (str(Path(os.__file__).resolve().parent) + os.sep, FOLDER)
 
 
 class Trial:
-    """What is tried out: the steps of an exercise run on it, as those of a server do on a stage.
+    """What is tried out: the steps of an exercise run on it, as those of a server do on a session.
 
     Args:
         answer: What the learner has written.
@@ -90,7 +90,7 @@ class Trial:
         return results[0]
 
 
-def in_turn(cases: Sequence[Case], take: Callable[[Case], Verdict]) -> tuple[Verdict, ...]:
+def in_turn(cases: Sequence[Case[Context]], take: Callable[[Case[Context]], Verdict]) -> tuple[Verdict, ...]:
     """Takes the cases one by one, as far as the first that fails: one thing at a time is mended."""
     verdicts: list[Verdict] = []
     for case in cases:
@@ -100,7 +100,7 @@ def in_turn(cases: Sequence[Case], take: Callable[[Case], Verdict]) -> tuple[Ver
     return tuple(verdicts)
 
 
-def left_out(cases: Sequence[Case], failed: str) -> tuple[Verdict, ...]:
+def left_out(cases: Sequence[Case[Any]], failed: str) -> tuple[Verdict, ...]:
     """Returns what is said of the cases after the one that has failed: why, but only once."""
     return tuple(
         Verdict(case, Outcome.SKIPPED, reason="" if number else f"first mend {failed}")
@@ -108,7 +108,7 @@ def left_out(cases: Sequence[Case], failed: str) -> tuple[Verdict, ...]:
     )
 
 
-def tried(case: Case, trial: Trial) -> Verdict:
+def tried(case: "Case[Trial]", trial: Trial) -> Verdict:
     """Takes one case."""
     start, done = time.monotonic(), list[str]()
     trial.remark = ""
@@ -124,11 +124,11 @@ def tried(case: Case, trial: Trial) -> Verdict:
     return Verdict(case, Outcome.PASS, reason=trial.remark, seconds=time.monotonic() - start)
 
 
-def _take(step: Step, trial: Trial) -> None:
+def _take(step: "Step[Trial]", trial: Trial) -> None:
     """Takes a step, and once more if it went wrong by the clock only: this thread may have been held up."""
     for left in reversed(range(ATTEMPTS)):
         try:
-            step.run(trial)  # type: ignore[arg-type]
+            step.run(trial)
             return
         except Broken as broken:
             if broken.certain or not left:

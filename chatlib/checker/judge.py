@@ -1,0 +1,87 @@
+"""Takes the steps of one case on a server of its own, and says what that look has shown."""
+
+from typing import NamedTuple
+
+from chatlib.checker.case import Case, Failure, Outcome
+from chatlib.checker.cases.lifecycle import DESCRIPTORS
+from chatlib.checker.errors import Broken, TargetError, Unjudged
+from chatlib.checker.harness.dialect import Dialect
+from chatlib.checker.harness.launcher import Launcher
+from chatlib.checker.harness.session import Session
+from chatlib.checker.harness.timeouts import Timeouts
+from chatlib.checker.targets.target import Need
+
+
+class Ruling(NamedTuple):
+    """What one look at a server has shown."""
+
+    outcome: Outcome
+    failure: Failure | None = None
+    reason: str = ""
+    blocked: bool = False
+    """True if another fault of the server is the reason why nothing can be said."""
+    certain: bool = True
+    """False if it is only that nothing came in time."""
+    joined: bool = True
+    """False if not even its clients were served."""
+
+
+LEFT_OVER = " (is a list outside the class left over from an earlier case?)"
+"""A guess, where a class served earlier cases in this process and now fails before it is judged."""
+
+
+def judged(
+    case: Case[Session], launcher: Launcher, dialect: Dialect, timeouts: Timeouts, is_first: bool
+) -> Ruling:
+    """Starts a server and takes the steps of one case. Blocks for at most the case's deadline, as scaled.
+
+    Args:
+        case: Which.
+        launcher: Starts the server.
+        dialect: What is spoken.
+        timeouts: How long to wait for what.
+        is_first: False if other cases have had their servers before.
+
+    Raises:
+        Halted: The check was interrupted.
+    """
+    descriptors = DESCRIPTORS if Need.LIMITS in case.needs else 0
+    try:
+        with launcher.session(dialect, timeouts, case.deadline * timeouts.factor, descriptors) as session:
+            return _steps_taken(case, session, is_first)
+    except TargetError as error:
+        return Ruling(Outcome.SKIPPED, reason=f"it could not be started: {error}", blocked=True)
+    except Unjudged as unjudged:
+        reason, blocked = str(unjudged), unjudged.blocked
+        return Ruling(Outcome.SKIPPED, reason=reason, blocked=blocked, certain=unjudged.certain)
+
+
+def _steps_taken(case: Case[Session], session: Session, is_first: bool) -> Ruling:
+    done: list[str] = []
+    for step in (*case.given, *case.steps):
+        try:
+            step.run(session)
+        except Broken as broken:
+            if len(done) < len(case.given):
+                left_over = "" if is_first or not session.target.in_process else LEFT_OVER
+                reason = f"before that, {broken.actual}{left_over}"
+                return Ruling(Outcome.SKIPPED, None, reason, True, broken.certain, joined=bool(done))
+            return Ruling(Outcome.FAIL, _failure(session, done, str(step), broken), certain=broken.certain)
+        done.append(str(step))
+    # A client that sees the end of its connection may have seen the end of the server.
+    within = session.timeouts.quiet if any(peer.end for peer in session.clients.peers) else 0.0
+    if case.ends or not (ended := session.instance.ended(within)):
+        return Ruling(Outcome.PASS)
+    *done, last = done
+    failure = Failure(tuple(done), last, "the server still runs", ended, (), session.instance.said())
+    return Ruling(Outcome.FAIL, failure)
+
+
+def _failure(session: Session, done: list[str], step: str, broken: Broken) -> Failure:
+    actual = session.explain(broken.actual)
+    waiting: tuple[str, ...] = ()
+    if session.target.in_process:
+        # A thread that is only on its way to its next wait should not be seen in this one.
+        session.pause(session.timeouts.quiet)
+        waiting = session.instance.waiting()
+    return Failure(tuple(done), step, broken.expected, actual, waiting, session.instance.said())
