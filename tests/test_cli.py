@@ -195,9 +195,10 @@ def test_a_privileged_port_is_one_clear_line() -> None:
     """Who may not listen on port 80 is told so. (Root may: the child becomes nobody, once all is loaded.)"""
     program = """
 import contextlib, encodings.idna, fcntl, io, os, resource, sys
+from chatlib import SyncServer
 from chatlib.cli import main
 with contextlib.suppress(SystemExit), contextlib.redirect_stderr(io.StringIO()):
-    main([])  # loads what argparse only loads when it is needed
+    main(["serve"])  # loads what is only loaded when it is needed
 if os.getuid() == 0:
     os.setuid(65534)
 sys.exit(main(["serve", "sync", "--port", "80"]))

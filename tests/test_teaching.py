@@ -15,7 +15,8 @@ from refresh import LESSONS
 from chatlib.checker.check import CASES
 from chatlib.checker.harness.dialect import DIALECTS
 from chatlib.checker.report import points_of
-from chatlib.cli import OPTIONS, _parser
+from chatlib.cli import parse
+from chatlib.cli.check import OPTIONS
 
 ROOT = Path(__file__).parent.parent
 GUIDE = (ROOT / "docs" / "teaching.md").read_text(encoding="utf-8")
@@ -54,7 +55,7 @@ def cells_of(number: str) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_its_commands_parse(words: list[str]) -> None:
     """Each command and option exists, and takes what it is given."""
-    options = _parser().parse_args(words)
+    options = parse(words)
     assert set(getattr(options, "case", [])) <= NAMES
 
 
@@ -62,7 +63,7 @@ def test_its_other_options_exist() -> None:
     """Also those that are named in a sentence."""
     for option, value in re.findall(r"`(--[a-z-]+) (\w+)`", GUIDE):
         command = ["serve", "sync"] if option == "--port" else ["check", "server.py"]
-        _parser().parse_args([*command, option, value])
+        parse([*command, option, value])
     assert all(f"`--{option} yes`" in GUIDE for option in OPTIONS)
     assert set(re.findall(r"run\.py (\w+)", GUIDE)) <= {"lab", "test"}
 

@@ -1,0 +1,28 @@
+"""`python -m chatlib chat`: a conversation with a server, from a terminal."""
+
+import argparse
+import contextlib
+import sys
+from typing import cast
+
+from chatlib.cli.output import allow_any_letter
+from chatlib.client import connect
+from chatlib.terminal import Keyboard, chat
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Says what the command takes."""
+    parser.add_argument("address", metavar="HOST:PORT")
+    parser.add_argument("--name", help="your name, if the server asks for one")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Talks until the server or the keyboard ends it. Blocks."""
+    if sys.stdin is None or sys.stdout is None:
+        raise ValueError("there is no terminal to chat in")
+    allow_any_letter()
+    keyboard = cast(Keyboard, sys.stdin.buffer.raw)  # type: ignore[union-attr] # typeshed forgets `raw`
+    with connect(options.address, options.name) as client, contextlib.suppress(KeyboardInterrupt):
+        print("connected; Ctrl-C leaves", file=sys.stderr)
+        print(chat(client, keyboard, options.name), file=sys.stderr)
+    return 0

@@ -1,0 +1,23 @@
+"""How the commands print: on any console, into any file, and for readers that may have seen enough."""
+
+import io
+import os
+import sys
+
+
+def write(text: str) -> None:
+    """Prints a text. The reader, `head` perhaps, may be gone already: that is no mistake of the call."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
+
+
+def allow_any_letter(encoding: str | None = None) -> None:
+    """Lets letters be printed that a console or a file lacks: spelled out, or in another encoding.
+
+    Args:
+        encoding: What to write from here on. The same as before, if it is not given.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace", encoding=encoding)
