@@ -1,14 +1,19 @@
-"""What every socket needs, on every system: an address, a way to hang up, a way to be woken."""
+"""What every socket needs, on every system: an address, options, a way to hang up, a way to be woken."""
 
 import contextlib
 import os
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 Address = tuple[str, int]
 
 LOOPBACK: Address = ("127.0.0.1", 0)
 """This computer only, on any free port."""
+
+KEEPALIVE = {"TCP_KEEPALIVE": 60, "TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 6}
+"""After 60 s of silence the kernel asks every 10 s whether the peer is there; after 6 questions without an
+answer the connection is broken. The first two names mean the same: systems differ."""
 
 
 def checked(address: Any) -> Address:
@@ -24,28 +29,58 @@ def checked(address: Any) -> Address:
     raise TypeError(f'{address!r} is not an address: that is a pair like ("127.0.0.1", 9999)')
 
 
+@contextlib.contextmanager
+def explaining(address: Address) -> Iterator[None]:
+    """Names the address in an error of `bind`, whose own message says only that some address is in use."""
+    if not 0 <= address[1] <= 65535:
+        raise OverflowError(f"{address[1]} is not a port: ports are numbers from 0 to 65535")
+    try:
+        yield
+    except OSError as error:
+        reason = f"cannot listen on {address[0]}:{address[1]}: {error.strerror}"
+        raise type(error)(error.errno, reason) from None
+
+
+def set_options(connection: socket.socket) -> None:
+    """Has small lines sent at once, and a peer that vanished noticed within two minutes.
+
+    Without TCP_NODELAY the kernel holds back a small segment until the one before is acknowledged (Nagle's
+    algorithm), for up to 40 ms. Without SO_KEEPALIVE a peer that lost its power stays connected for ever.
+    """
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEPALIVE.items():
+        if option := getattr(socket, name, None):  # each system has some of them
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
 def shut(connection: socket.socket) -> None:
-    """Ends both directions of a connection, and keeps its descriptor. Never waits."""
-    # Each half by itself: on macOS SHUT_RDWR raises if one half is shut already (websockets issue 1596).
+    """Ends both directions of a connection, and keeps its descriptor open. Never blocks."""
+    # Each half by itself: on macOS SHUT_RDWR raises if one half is shut already (websockets issue 1596), and
+    # the other half would stay open.
     for half in (socket.SHUT_RD, socket.SHUT_WR):
         with contextlib.suppress(OSError):
             connection.shutdown(half)
 
 
 def hang_up(connection: socket.socket) -> None:
-    """Ends a connection that another thread may be waiting on, and wakes that thread. Never waits."""
+    """Ends a connection, and wakes a thread that blocks in `recv` or `send` on it. Never blocks.
+
+    The woken thread gets `b""` or an error, and has to close the socket.
+    """
     shut(connection)
-    # On Windows shutdown does not wake a thread that waits in recv; close does (CPython issue 91913). Nowhere
-    # else may we close here: on macOS a close can undo the wake-up (issue 154224), and on every POSIX system
-    # the descriptor's number could be given to a new connection while the other thread still uses it.
+    # On Windows shutdown does not wake a thread that blocks in recv; close does (CPython issue 91913).
+    # Elsewhere close would be wrong: on macOS it can undo the wake-up (issue 154224), and on every POSIX
+    # system the kernel could give the descriptor's number to a new connection, which the other thread would
+    # then read.
     if os.name == "nt":
         connection.close()
 
 
 class Wakeup:
-    """A pair of connected sockets: one end lies in the selector, a byte into the other end wakes it.
+    """Wakes a thread that blocks in a selector: one end of a socket pair lies there, the other is written to.
 
-    Closing a socket that another thread waits on wakes nobody on Linux; this does, everywhere.
+    To close a socket that another thread waits on does not wake that thread on Linux. This works everywhere.
     """
 
     def __init__(self) -> None:
@@ -58,12 +93,12 @@ class Wakeup:
         return self._reader.fileno()
 
     def set(self) -> None:
-        """Wakes the waiting thread. Never waits; nothing happens once closed."""
-        with contextlib.suppress(OSError):  # full: it is awake already
+        """Wakes the waiting thread, from any thread. Never blocks; does nothing once closed."""
+        with contextlib.suppress(OSError):  # a full buffer: the thread has enough to wake it already
             self._writer.send(b"!")
 
     def clear(self) -> None:
-        """Takes the bytes out, so that the next wait waits again."""
+        """Takes the bytes out, so that the next `select` sleeps again."""
         with contextlib.suppress(OSError):
             self._reader.recv(4096)
 

@@ -18,10 +18,10 @@ class LineReader:
         limit: The longest line that is accepted, in bytes.
     """
 
-    __slots__ = ("_limit", "_rest", "overlong")
+    __slots__ = ("_rest", "limit", "overlong")
 
     def __init__(self, limit: int = LINE_LIMIT) -> None:
-        self._limit = limit
+        self.limit = limit
         self._rest: bytes | bytearray = b""  # most readers wait between two lines: an array costs 56 bytes
         self.overlong = False
         """True once a line has passed the limit. Nothing is read any more: where it ends is unknown."""
@@ -44,13 +44,13 @@ class LineReader:
             if isinstance(self._rest, bytes):
                 self._rest = bytearray(self._rest)
             self._rest += data
-        if self.overlong or (len(self._rest) > self._limit and not self._fits(self._rest)):
+        if self.overlong or (len(self._rest) > self.limit and not self._fits(self._rest)):
             self.overlong = True
             self._rest = b""
         return lines
 
     def _split(self, whole: bytes) -> list[str]:
-        if len(whole) > self._limit:  # then one of its lines may be too long
+        if len(whole) > self.limit:  # then one of its lines may be too long
             lines = whole.split(b"\n")
             fitting = list(itertools.takewhile(self._fits, lines))
             self.overlong = len(fitting) < len(lines)
@@ -59,7 +59,7 @@ class LineReader:
         return [line.removesuffix("\r") for line in text.split("\n")] if "\r" in text else text.split("\n")
 
     def _fits(self, line: bytes | bytearray) -> bool:
-        return len(line.removesuffix(b"\r")) <= self._limit
+        return len(line.removesuffix(b"\r")) <= self.limit
 
 
 def printable(text: str) -> str:

@@ -22,6 +22,7 @@ from faults import (
 )
 
 from chatlib.outbox import OUTBOX_LIMIT, PIECES, Flusher, Outbox
+from chatlib.servers.core.flusher import ThreadFlusher
 from chatlib.sockets import Wakeup, hang_up
 
 BUFFER = 65_536
@@ -62,7 +63,7 @@ Connect = Callable[..., Line]
 @pytest.fixture
 def flusher() -> Iterator[Flusher]:
     """One flusher, closed at the end."""
-    with contextlib.closing(Flusher()) as flusher:
+    with contextlib.closing(ThreadFlusher()) as flusher:
         yield flusher
 
 
@@ -518,7 +519,7 @@ class Glass(list[bytes]):
 def test_who_adopts_an_outbox_sees_that_it_has_stalled(line: Connect) -> None:
     """An event loop looks at it in another thread, and would not wait for room otherwise."""
 
-    class Loop(Flusher):
+    class Loop(ThreadFlusher):
         def adopt(self, outbox: Outbox) -> bool:
             seen.append(outbox.stalled)
             return super().adopt(outbox)

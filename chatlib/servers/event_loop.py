@@ -1,4 +1,4 @@
-"""One thread for everybody: it waits in a selector, for all clients at once, and never for a single one."""
+"""One thread for all clients: it waits in a selector, for all of them at once, and never for one alone."""
 
 import selectors
 from selectors import EVENT_READ, EVENT_WRITE
@@ -15,58 +15,65 @@ from chatlib.sockets import Wakeup
 class SelectorServer(NonblockingServer):
     """Serves every client in the thread that called `serve_forever`.
 
-    It asks the operating system which sockets are ready, and sleeps until one is. The sockets themselves
-    never block: `recv` brings what has come, `send` takes what there is room for.
+    The thread asks the kernel which sockets are ready, and sleeps until one is. The sockets themselves never
+    block: `recv` returns what has come, `send` takes what there is room for. The price: a thread would
+    remember by its place in the program what comes next; here each `SelectorClient` has to note it.
     """
 
     def wait(self, wakeup: Wakeup) -> None:
-        """The loop: sleeps until somebody is ready, serves all who are, sends what has come of it."""
-        with selectors.DefaultSelector() as selector:
-            self.reactor = Reactor(selector, self.socket, wakeup)
+        """The event loop, which `serve_forever` calls: sleeps, serves the clients that are ready, sleeps."""
+        with selectors.DefaultSelector() as self.selector:
+            self.reactor = Reactor(self.selector, self.socket, wakeup)
             try:
                 while not self.stopped:
-                    for key, events in selector.select(self.reactor.sleep()):
-                        if key.data:
-                            self.serve(key.data, events)
-                        elif key.fileobj is wakeup:
-                            wakeup.clear()
-                        else:
-                            self.accept()
-                    self.flusher.flush()
-                    for talk in self.reactor.due():
-                        self.update_interest(talk)
+                    self.serve_ready(wakeup)
             finally:  # also after Ctrl-C
-                for talk in self.reactor.all:
-                    talk.abort("the server stopped")
-                    self.update_interest(talk)
+                for client in self.reactor.clients:
+                    client.abort("the server stopped")
+                    self.update_interest(client)
+
+    def serve_ready(self, wakeup: Wakeup) -> None:
+        """One round of the loop."""
+        # Blocks, the only call here that does: the thread sleeps until any client sends, or reads what it is
+        # owed, or connects, or `shutdown` sets the wakeup, or the time of a silent client is over.
+        for key, events in self.selector.select(self.reactor.timeout()):
+            if key.data:
+                self.serve(key.data, events)
+            elif key.fileobj is wakeup:
+                wakeup.clear()
+            else:
+                self.accept()
+        self.flusher.flush()  # once for all that this round has brought, as far as the kernel has room
+        for client in self.reactor.due():
+            self.update_interest(client)
 
     def make_client(self, connection: socket, name: str) -> SelectorClient:
         """Returns what stands for a new client: see `Server.make_client`."""
         return SelectorClient(self, connection, name)
 
     def process_request(self, request: socket, client_address: Any) -> None:
-        """Begins a conversation, and returns at once."""
-        talk: Any = self.clients[request]
-        talk.begin()
-        self.update_interest(talk)
+        """Begins a conversation and returns at once: `accept` in `core/server.py` has called it."""
+        client: Any = self.clients[request]
+        client.begin()
+        self.update_interest(client)
 
-    def serve(self, talk: SelectorClient, events: int) -> None:
-        """Sends what the kernel had no room for, and takes what the client says."""
+    def serve(self, client: SelectorClient, events: int) -> None:
+        """Does what a client is ready for. Neither call blocks: the kernel has said that it need not."""
         if events & EVENT_WRITE:
-            talk.resume()
+            client.send_on()  # what the kernel had no room for before
         if events & EVENT_READ:
-            talk.receive()
-        self.update_interest(talk)
+            client.receive()  # and deliver it to the service
+        self.update_interest(client)
 
-    def update_interest(self, talk: SelectorClient) -> None:
-        """Waits for what this client needs next; closes it if that is nothing."""
-        if not self.reactor.update_interest(talk):
-            self.shutdown_request(talk.connection)
+    def update_interest(self, client: SelectorClient) -> None:
+        """Watches a client for what it must do next; closes its connection if that is nothing."""
+        if not self.reactor.update_interest(client):
+            self.shutdown_request(client.connection)
 
     def changed(self, client: SelectorClient) -> None:
-        """Looks at a client again, soon: see `NonblockingServer.changed`."""
+        """Has the loop look at a client again, soon: see `NonblockingServer.changed`."""
         self.reactor.changed(client)
 
     def pause(self) -> None:
-        """Goes on serving, but accepts nobody for a while: see `Server.pause`."""
+        """Goes on serving, but accepts no client for a while: see `Server.pause`."""
         self.reactor.pause(PAUSE)

@@ -1,4 +1,4 @@
-"""The coroutines of an event loop, one for each client, and what they wait for when they send."""
+"""The coroutines of an event loop, one for each client, and what they await when they send."""
 
 import asyncio
 import contextlib
@@ -10,17 +10,19 @@ from chatlib.servers.core.session import CHUNK, GOODBYE
 
 
 class ClientTasks:
-    """Who is being served in this thread's event loop.
+    """The clients that are served in this thread's event loop, and the task of each.
+
+    Only the loop's thread calls it, except for `changed`.
 
     Args:
-        flusher: What the clients' outboxes are flushed with.
+        flusher: Sends what the service has posted to the clients.
     """
 
     def __init__(self, flusher: Flusher) -> None:
         self._flusher = flusher
         self._loop = asyncio.get_running_loop()
         self._tasks: dict[Outbox, asyncio.Task[None]] = {}
-        self._moved = asyncio.Event()
+        self._moved = asyncio.Event()  # set for a moment whenever a client may have taken something
         self._flush_is_due = False
 
     def start(self, client: Outbox, coroutine: Coroutine[Any, Any, None]) -> None:
@@ -29,49 +31,57 @@ class ClientTasks:
 
     def forget(self, client: Outbox) -> None:
         """Stops watching a client, before its connection is closed."""
+        # Otherwise the loop's selector would keep the number of the descriptor, which the kernel gives to the
+        # next connection: the loop would then send this client's bytes to that one.
         self._loop.remove_writer(client.connection)
         del self._tasks[client]
 
     async def end(self) -> None:
-        """Ends all coroutines, and waits until they have said goodbye."""
+        """Ends all coroutines. Waits until their `finally` blocks have run."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def changed(self, client: Outbox) -> None:
-        """Looks after a client, as soon as the loop can: any thread may call this."""
+        """Has the loop look after a client that has stalled or was aborted. Any thread may call it."""
+        # An event loop is not thread-safe: this call only is, and it wakes the loop.
         with contextlib.suppress(RuntimeError):  # the loop has been closed
             self._loop.call_soon_threadsafe(self._look_after, client)
 
     def flush_soon(self) -> None:
-        """Sends when all who are ready have been heard: what one round has brought travels on together."""
+        """Sends when all ready clients have been heard: what one round has brought travels on together."""
         if not self._flush_is_due:
             self._flush_is_due = True
             self._loop.call_soon(self._flush)
 
     async def drain(self, client: Outbox, patience: float, leave: int = 0) -> None:
-        """Waits until a client has taken all but `leave` bytes, or none for `patience` seconds."""
+        """Waits until a client has taken all but `leave` bytes, or for `patience` seconds has taken none."""
         with contextlib.suppress(TimeoutError):
             while client.owed > leave:
-                client.flush()  # if another thread were about to do it, that would wake nobody here
+                # Not left to another thread that may be about to flush: its `send` would wake no task here.
+                client.flush()
                 owed = client.owed
                 async with asyncio.timeout(patience):
                     while client.stalled and client.owed >= owed:
-                        await self._moved.wait()
+                        await self._moved.wait()  # `_send_on` wakes it, when the kernel has room again
 
     async def lingering_close(self, client: Outbox) -> None:
-        """Waits until a client has taken what it is owed and, if we ended the conversation, has closed."""
+        """Waits until a client has taken what it is owed and, if this side ended it all, has closed.
+
+        Why: see `session.lingering_close`.
+        """
         await self.drain(client, GOODBYE)
         with contextlib.suppress(OSError):
             async with asyncio.timeout(GOODBYE):
-                # Closing over unread bytes would send a reset, which overtakes our last words.
                 while client.ended and not client.closed and await self.receive(client):
                     pass
 
     async def receive(self, client: Outbox) -> bytes:
-        """Returns what a client sends next, as soon as it has come, and others have had their turn."""
-        await asyncio.sleep(0)  # or, while data lies ready, `sock_recv` would never let go
+        """Waits until a client sends something, and returns it; b"" when it has left."""
+        # `sock_recv` returns without giving way while bytes lie ready: a client that floods the server would
+        # keep the loop for itself. A sleep of 0 lets the other tasks run first.
+        await asyncio.sleep(0)
         return await self._loop.sock_recv(client.connection, CHUNK)
 
     def _look_after(self, client: Outbox) -> None:
@@ -79,11 +89,13 @@ class ClientTasks:
         if task and client.closed:
             task.cancel()
         elif task:
-            self._loop.add_writer(client.connection, self._resume, client)
+            self._loop.add_writer(client.connection, self._send_on, client)
 
-    def _resume(self, client: Outbox) -> None:
-        if client.resume():
-            self._loop.remove_writer(client.connection)
+    def _send_on(self, client: Outbox) -> None:
+        if client.send_on():
+            self._loop.remove_writer(
+                client.connection
+            )  # a socket with room is always ready: the loop would spin
         self._wake()
 
     def _flush(self) -> None:
@@ -92,5 +104,5 @@ class ClientTasks:
         self._wake()
 
     def _wake(self) -> None:
-        self._moved.set()  # wakes those who wait now
-        self._moved.clear()
+        self._moved.set()  # wakes the tasks that wait now
+        self._moved.clear()  # and not those that wait later

@@ -1,4 +1,4 @@
-"""What both event loops share: sockets that never wait, and one thread that looks after all of them."""
+"""What both event loops share: sockets that never block, and one thread that serves all clients."""
 
 import socket
 from collections.abc import Callable
@@ -10,10 +10,10 @@ from chatlib.sockets import Address, shut
 
 
 class LoopFlusher(Flusher):
-    """The flusher of an event loop, whose one thread waits for all clients: it sends to slow readers, too.
+    """The flusher of an event loop, whose one thread waits for all clients: it sends on to the stalled, too.
 
     Args:
-        changed: Called when an outbox has stalled, or was cut. By any thread, and it must not wait.
+        changed: Called when an outbox has stalled or was aborted. Any thread may call it; it must not block.
     """
 
     def __init__(self, changed: Callable[[Any], object]) -> None:
@@ -21,36 +21,45 @@ class LoopFlusher(Flusher):
         self._changed = changed
 
     def sender_for(self, sock: socket.socket) -> socket.socket:
-        """Returns the connection itself: it never waits."""
+        """Returns the connection itself: it never blocks."""
         return sock
 
     def hang_up(self, outbox: Outbox) -> None:
-        """Ends its connection, and says so."""
+        """Ends a connection, and has the loop look at its client."""
+        # No `close` here, as this may be another thread: the loop's selector would be left with a descriptor
+        # that the kernel may give to a new connection. The loop closes it.
         shut(outbox.connection)
         self._changed(outbox)
 
     def adopt(self, outbox: Outbox) -> bool:
-        """Leaves a stalled outbox to the loop."""
+        """Leaves a stalled outbox to the loop, which watches from now on for room."""
         self._changed(outbox)
         return True
 
+    def wake(self) -> None:
+        """Does nothing: the loop itself closes the connections, and stops watching them first."""
+
+    def close(self) -> None:
+        """Does nothing: there is no thread to end."""
+
 
 class NonblockingServer(Server):
-    """A server whose only thread serves every client. (Its service must not wait: all would wait with it.)
+    """A server whose only thread serves every client.
 
-    A kind of it adds `wait`, `process_request`, `pause` and `changed`.
+    Its service must not block: all clients would wait with it. A subclass adds `wait`, `process_request`,
+    `pause` and `changed`.
     """
 
     blocking = False
 
     def listen(self, address: Address) -> None:
-        """Creates the socket, binds it and listens."""
+        """Creates the socket, binds it and listens. The kernel completes connections from here on."""
         backlog = self.request_queue_size
         self.socket = socket.create_server(address, family=self.address_family, backlog=backlog)
         self.server_address = self.socket.getsockname()
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Accepts a client."""
+        """Accepts a client. Never blocks: the loop calls it when one has come."""
         return self.socket.accept()
 
     def make_flusher(self) -> LoopFlusher:
@@ -58,5 +67,5 @@ class NonblockingServer(Server):
         return LoopFlusher(self.changed)
 
     def changed(self, client: Any) -> None:
-        """Called, by any thread, when the kernel takes no more for a client, or when it was cut off."""
+        """Has the loop look at a client that has stalled or was aborted. Any thread may call it."""
         raise NotImplementedError

@@ -4,61 +4,39 @@ import contextlib
 import itertools
 import os
 import selectors
-import socket as sockets
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
-from socket import AF_INET, AF_INET6, IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET, TCP_NODELAY
+from collections.abc import Callable
+from socket import AF_INET, AF_INET6
 from socket import socket as Socket
 from typing import Any, Self
 
 from chatlib.outbox import Flusher, Outbox
+from chatlib.servers.core.flusher import ThreadFlusher
 from chatlib.servers.core.limits import Limits
 from chatlib.services import Service, Shout
-from chatlib.sockets import LOOPBACK, Address, Wakeup, checked
+from chatlib.sockets import LOOPBACK, Address, Wakeup, checked, explaining, set_options
 from chatlib.wire import encode
 
 BACKLOG = 4096
-"""Connections that the kernel holds ready until they are accepted: a crowd gets in without a delay. (Linux
-takes at most `net.core.somaxconn`: 4096, unless somebody has changed it.)"""
-
-KEEPALIVE = {"TCP_KEEPALIVE": 60, "TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 6}
-"""After 60 s of silence ask every 10 s whether the peer is there; after 6 questions it is gone. The first two
-names mean the same: systems differ."""
+"""Connections that the kernel completes and keeps until they are accepted: a crowd gets in without a delay.
+(With socketserver's 5, others of the crowd wait a second. Linux takes at most `net.core.somaxconn`, 4096.)"""
 
 PAUSE = 0.1
 """Seconds without accepting, after the system had no descriptor left for a connection."""
 
 STOP_WITHIN = 2.0
-"""Seconds for which stopping waits at most."""
-
-
-@contextlib.contextmanager
-def explaining(address: Address) -> Iterator[None]:
-    """Says in an error from `bind` which address is not available."""
-    if not 0 <= address[1] <= 65535:
-        raise OverflowError(f"{address[1]} is not a port: ports are numbers from 0 to 65535")
-    try:
-        yield
-    except OSError as error:
-        reason = f"cannot listen on {address[0]}:{address[1]}: {error.strerror}"
-        raise type(error)(error.errno, reason) from None
-
-
-def set_options(connection: Socket) -> None:
-    """Sends small lines at once, and notices within two minutes that a silent peer has vanished."""
-    connection.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-    connection.setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1)
-    for name, value in KEEPALIVE.items():
-        if hasattr(sockets, name):  # not every system has every one
-            connection.setsockopt(IPPROTO_TCP, getattr(sockets, name), value)
+"""Seconds for which stopping waits at most: a thread that is busy then is left behind."""
 
 
 class Server:
-    """A listener's life: `serve_forever`, `shutdown`, `server_close`; and who is connected meanwhile.
+    """A listener's life: `serve_forever`, `shutdown`, `server_close`; and the clients connected meanwhile.
 
-    A kind of server adds three methods: `listen`, `get_request` and `process_request`; an event loop replaces
+    The life of a connection: `accept` takes it from the kernel (`get_request`), notes its client and calls
+    `process_request`, which serves it or has it served; `shutdown_request` forgets the client and closes.
+
+    A subclass adds three methods: `listen`, `get_request` and `process_request`; an event loop replaces
     `wait`, too. They are declared and not defined here: a definition would hide the one of `socketserver`,
     which comes second. Of socketserver's other hooks, `handle_request`, `verify_request` and
     `service_actions` are not used.
@@ -76,14 +54,14 @@ class Server:
 
     socket: Socket
     selector: selectors.BaseSelector
-    """What it waits in; there is none before it serves."""
+    """What the server's thread sleeps in; there is none before it serves."""
     server_address: Any
     listen: Callable[[Address], None]
     get_request: Callable[[], tuple[Socket, Any]]
     process_request: Callable[[Any, Any], None]
     blocking = True
-    """Whether its sockets block: whoever serves a client then waits in `recv`."""
-    allow_reuse_address = os.name == "posix"  # on Windows a second server could then bind, and hear nothing
+    """Whether its sockets block: the thread that serves a client then sleeps in `recv`."""
+    allow_reuse_address = os.name == "posix"  # on Windows a second server could bind, and would hear nothing
     request_queue_size = BACKLOG
 
     def __init__(
@@ -101,9 +79,10 @@ class Server:
         self.flusher = self.make_flusher()
         self.clients: dict[Socket, Outbox] = {}
         self._numbers = itertools.count(1)
-        # Weak: a thread is in it until it has really ended, and nobody has to take it out.
+        # Weak: a thread leaves the set by itself, and only when it has really ended. A thread that took
+        # itself out would still run for a moment, and `shutdown` would not wait for it.
         self._handlers: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # for `clients` and `_stopping`: never held while a call blocks
         self._stopping = False
         self._serving: threading.Thread | None = None
         self._served = threading.Event()
@@ -117,7 +96,7 @@ class Server:
         """Accepts clients until `shutdown` is called. Blocks, so it is usually called in a thread of its own.
 
         Once shut down, a server does not serve again. `poll_interval` is there because socketserver has it:
-        this loop polls nothing, it is woken.
+        this loop does not poll, it is woken.
 
         Raises:
             RuntimeError: Another thread serves already.
@@ -125,13 +104,15 @@ class Server:
         with self._lock:
             if self._stopping:
                 return
-            if self._serving:  # two loops would share one wake-up, and one of them would never end
+            if self._serving:  # two loops would share one wake-up, and only one of them would see it and end
                 raise RuntimeError("this server is being served already")
             self._wakeup = Wakeup()
             self._serving = threading.current_thread()
             self._served.clear()
         try:
-            self.socket.setblocking(False)  # the client that woke us may be gone before we accept it
+            # A client may connect, wake `select` and be gone before `accept`, which would then block, for the
+            # next client, and `shutdown` could not wake it. Non-blocking, it raises BlockingIOError instead.
+            self.socket.setblocking(False)
             self.wait(self._wakeup)
         finally:
             self._wakeup.close()
@@ -139,11 +120,12 @@ class Server:
             self._served.set()
 
     def wait(self, wakeup: Wakeup) -> None:
-        """Waits for clients until the server stops, which sets `wakeup`, and accepts them. Blocks."""
+        """The loop of `serve_forever`: sleeps until a client comes or `shutdown` sets `wakeup`."""
         with selectors.DefaultSelector() as self.selector:
             self.selector.register(self.socket, selectors.EVENT_READ, self.accept)
             self.selector.register(wakeup, selectors.EVENT_READ)
             while not self._stopping:
+                # Blocks: a client that connects wakes the thread, and so does `shutdown`.
                 for key, _ in self.selector.select():
                     if key.data and not self._stopping:
                         key.data()
@@ -154,17 +136,19 @@ class Server:
         May be called at any time, also before serving began, and twice; but not from the handler of a signal,
         which may interrupt this very server while it holds its lock: set a flag there. Blocks for at most
         2 s; a thread that is still busy then (in a service that sleeps, say) is left behind. Called from one
-        of the server's own threads, it waits for nobody: the others may be waiting for that one.
+        of the server's own threads, it does not block: two threads that joined each other would never end.
         """
-        with self._lock:
+        with self._lock:  # `_admit` looks at the mark and adds its client under the lock, too: none is missed
             self._stopping = True
             present = list(self.clients.values())
         if self._wakeup:
             self._wakeup.set()
         for outbox in present:
-            outbox.flush()  # here, as another thread may have begun to flush and not have come to it yet
+            # Another thread may be in the middle of a flush and not have come to this client yet: what it was
+            # posted, perhaps "the server stops", would be lost.
+            outbox.flush()
             outbox.abort("the server stopped")
-        self._join(time.monotonic() + STOP_WITHIN)
+        self.join_threads(time.monotonic() + STOP_WITHIN)
 
     def server_close(self) -> None:
         """Shuts down, and frees the port. Blocks for at most 3 s, and only if a thread does not end."""
@@ -174,7 +158,7 @@ class Server:
 
     @property
     def stopped(self) -> bool:
-        """True once `shutdown` has been called: it will not serve any more."""
+        """True once `shutdown` has been called: the server will not serve any more."""
         return self._stopping
 
     @property
@@ -188,7 +172,7 @@ class Server:
         with self._lock:
             outbox = self.clients.pop(request, None)
         if outbox:
-            outbox.close()
+            outbox.close()  # first: it sends by the same descriptor, whose number is free after the next line
         request.close()
 
     def start_handler(self, target: Callable[..., None], *args: Any, name: str) -> None:
@@ -199,25 +183,34 @@ class Server:
         thread.start()
 
     def after_fork(self, request: Socket) -> None:
-        """In a forked child: serves one client only, with locks that no thread of the parent holds."""
+        """In a forked child: serves one client only, with locks that no thread of the parent holds.
+
+        A lock that a thread of the parent held at the fork stays locked in the child for ever: the thread
+        that would release it was not copied.
+        """
         mine = self.clients[request]
         mine.sender.detach()
         self._lock, self._wakeup, self.flusher = threading.Lock(), None, self.make_flusher()
-        self._inherited = self.clients  # kept: their descriptors are closed, and may be in use again
+        # Kept: their descriptors are closed, and the numbers may be in use again. When Python frees a socket
+        # it closes its number, whatever that is by then.
+        self._inherited = self.clients
         self.clients = {request: self.make_client(request, mine.name)}
         self.service.after_fork()
 
     def pause(self) -> None:
-        """Waits a little: while no descriptor is free, accepting again at once only burns the processor."""
+        """Sleeps a little: while no descriptor is free, to accept again at once only burns the processor.
+
+        The client is still in the backlog, so `select` would return at once, 300,000 times a second.
+        """
         time.sleep(PAUSE)
 
     def make_client(self, connection: Socket, name: str) -> Outbox:
-        """Returns what stands for a new client: to the service, a member."""
+        """Returns what stands for a new client: for the service, a member."""
         return Outbox(connection, name, self.flusher, self.limits.outbox)
 
     def make_flusher(self) -> Flusher:
         """Returns what sends to the clients."""
-        return Flusher()
+        return ThreadFlusher()
 
     def __enter__(self) -> Self:
         return self
@@ -226,13 +219,13 @@ class Server:
         self.server_close()
 
     def accept(self) -> None:
-        """Accepts a client that has come, and serves it, or begins to: see `process_request`.
+        """Accepts a client that has come, and serves it or begins to: see `process_request`.
 
-        Waits a little if no descriptor is left.
+        Never blocks by itself, except for a moment if no descriptor is left: see `pause`.
         """
         try:
             connection, address = self.get_request()
-        except (BlockingIOError, ConnectionError):  # the client that woke us has gone again
+        except (BlockingIOError, ConnectionError):  # the client that woke the thread has gone again
             return
         except OSError as error:
             self._note_shortage(error)
@@ -244,14 +237,17 @@ class Server:
             return
         try:
             self.process_request(connection, address)
-        except Exception as error:  # no thread left for it, or too broken a service
+        except Exception as error:  # the system has no thread or process left for it
             self._refuse(connection, name, str(error))
         except BaseException:  # Ctrl-C, where the server runs in the main thread
             self.shutdown_request(connection)
             raise
 
     def _admit(self, connection: Socket, name: str) -> str:
-        with self._lock:  # shutdown must find it among the clients, or we must find that it is over
+        """Adds a client. Returns why not, if it cannot be served."""
+        # A `shutdown` at the same moment either finds the client, or is found here. Without the lock it could
+        # do neither, and the client's thread would never be told to end.
+        with self._lock:
             if self._stopping:
                 return "the server stops"
             if len(self.clients) >= self.limits.clients:
@@ -265,6 +261,7 @@ class Server:
         return ""
 
     def _refuse(self, connection: Socket, name: str, why: str) -> None:
+        """Tells a client why it is not served, as far as that takes no time, and closes its connection."""
         self.service.journal.add("refused", name, why)
         with contextlib.suppress(OSError):
             connection.setblocking(False)
@@ -272,6 +269,7 @@ class Server:
         self.shutdown_request(connection)
 
     def _note_shortage(self, error: OSError) -> None:
+        """Out of descriptors: says so once, until a client could be accepted again, and pauses."""
         if self._stopping:  # the listener has been closed by another thread
             return
         if not self._short_of_descriptors:
@@ -279,10 +277,11 @@ class Server:
             self.service.journal.add("paused", "the server", error.strerror or str(error))
         self.pause()
 
-    def _join(self, deadline: float) -> None:
+    def join_threads(self, deadline: float) -> None:
+        """Blocks until every thread of the server has ended, or `time.monotonic` has reached the deadline."""
         if threading.current_thread() in self.threads:
             return
-        if self._serving:  # not joined: it may be the main thread, which goes on after serve_forever
+        if self._serving:  # not joined: it may be the main thread, which goes on after `serve_forever`
             self._served.wait(max(0.0, deadline - time.monotonic()))
         for thread in self.threads:
             if thread is not self._serving:
