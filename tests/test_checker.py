@@ -1,5 +1,6 @@
 """The checker: what it makes of good servers, of bad ones, and of what is no server at all."""
 
+import contextlib
 import io
 import json
 import os
@@ -559,6 +560,30 @@ def test_an_interrupted_check_ends_at_once_and_leaves_nothing(tmp_path: Path, nu
         assert time.monotonic() - start < 3.0
         assert eventually(lambda: not any(_runs(process.pid) for process in started))
         assert checking.stderr is not None and b"Traceback" not in checking.stderr.read()
+
+
+EARLY = """
+import os, signal
+from chatlib.checker.targets import supervisor
+os.setsid = lambda: (os.write(1, b"forked"), signal.pause())
+supervisor.main()
+"""
+
+
+@POSIX
+def test_a_program_is_ended_before_it_has_a_session_of_its_own() -> None:
+    """Letting go of the leash so early ends the program as well; its supervisor does not wait for ever."""
+    command, pipe = [sys.executable, "-c", EARLY, "{}", "true"], subprocess.PIPE
+    with subprocess.Popen(command, env=environment(), stdin=pipe, stdout=pipe) as supervisor:
+        assert supervisor.stdin and supervisor.stdout
+        children = _children(supervisor.pid) if supervisor.stdout.read(6) == b"forked" else []
+        supervisor.stdin.close()
+        try:
+            assert supervisor.wait(SOON) == 128 + signal.SIGKILL
+        finally:
+            for process in children:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
 
 
 @POSIX

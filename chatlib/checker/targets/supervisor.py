@@ -51,8 +51,9 @@ def main() -> None:
         run(limits, command, silent)
     ready, _, _ = select.select([0, woken], [], [])
     if woken not in ready:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child, signal.SIGKILL)
+        for kill in os.killpg, os.kill:  # it may not have become a group yet: then killpg finds nobody
+            with contextlib.suppress(ProcessLookupError):
+                kill(child, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     with contextlib.suppress(ProcessLookupError):  # what it has left behind
         os.killpg(child, signal.SIGKILL)
