@@ -222,10 +222,10 @@ class Child:
 
 
 @contextlib.contextmanager
-def ended(process: subprocess.Popen[Any]) -> Iterator[subprocess.Popen[Any]]:
+def ended(process: "subprocess.Popen[str]", within: float = 6 * SOON) -> Iterator["subprocess.Popen[str]"]:
     """Ends a child process whatever happens, also while its output is waited for: no wait here is endless."""
     with process:
-        killer = threading.Timer(6 * SOON, process.kill)
+        killer = threading.Timer(within, process.kill)
         killer.start()
         try:
             yield process

@@ -25,7 +25,7 @@ PICTURED = "02_one_at_a_time"
 """The lesson whose first film the README shows."""
 WIDGET = "application/vnd.jupyter.widget-view+json"
 """What a live view is in an output: nothing without its kernel."""
-CELL_TIMEOUT = 20
+CELL_TIMEOUT = 120
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from faults import environment
+from faults import SOON, environment
 from refresh import LESSONS
 
 from chatlib.checker.check import CASES
@@ -109,7 +109,6 @@ def test_it_counts_the_cases_of_each_dialect() -> None:
     assert counts == {name: str(sum(name in case.dialects for case in CASES)) for name in DIALECTS}
 
 
-@pytest.mark.slow
 def test_its_loop_grades_a_folder(tmp_path: Path) -> None:
     """The program is run as it stands: one server does not start, one serves a client at a time."""
     (tmp_path / "points.csv").write_text(POINTS, encoding="utf-8")
@@ -117,7 +116,7 @@ def test_its_loop_grades_a_folder(tmp_path: Path) -> None:
         (tmp_path / "submissions" / who).mkdir(parents=True)
         (tmp_path / "submissions" / who / "server.py").write_text(text, encoding="utf-8")
     command = [sys.executable, "-c", LOOP]
-    subprocess.run(command, cwd=tmp_path, env=environment(), timeout=60, check=True)
+    subprocess.run(command, cwd=tmp_path, env=environment(), timeout=20 * SOON, check=True)
     with (tmp_path / "grades.csv").open(encoding="utf-8", newline="") as grades:
         [_, anna, ben] = csv.reader(grades)
     assert "SyntaxError" in anna[1]
