@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -78,7 +79,7 @@ def judge(target: Target, cases: list[Case[Session]], dialect: Dialect) -> list[
 
 
 GOOD = [
-    ("lines", "raw-threads", "Broadcast"),
+    ("lines", "raw-threads", "Broadcast"),  # this one every day, the others with --exhaustive
     ("shout", "threading", "Shout"),
     ("budget-chat", "threading", "Chat"),
     ("lines", "selectors", "Broadcast"),
@@ -98,7 +99,7 @@ print(chatlib.check(make, dialect).json())
 
 
 @pytest.fixture(scope="module")
-def good() -> dict[tuple[str, ...], Any]:
+def good(request: pytest.FixtureRequest) -> dict[tuple[str, ...], Any]:
     """The records of good servers: classes, and programs of their own.
 
     Checked at once, in processes of their own: most of the time, each waits.
@@ -113,16 +114,22 @@ def good() -> dict[tuple[str, ...], Any]:
 
     def record(line: list[str]) -> Any:
         command, pipe = [sys.executable, *line], subprocess.PIPE
-        done = subprocess.run(command, env=environment(), stdout=pipe, stderr=pipe, timeout=120)
+        done = subprocess.run(command, env=environment(), stdout=pipe, stderr=pipe, timeout=20 * SOON)
         assert done.stdout, done.stderr
         return json.loads(done.stdout)
 
+    asked = lines if request.config.getoption("exhaustive") else [GOOD[0], PROGRAMS[0]]
     with ThreadPoolExecutor(3) as pool:
-        return dict(zip(lines, pool.map(record, lines.values()), strict=True))
+        return dict(zip(asked, pool.map(record, [lines[names] for names in asked]), strict=True))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("names", GOOD, ids="-".join)
+def first_every_day(servers: Sequence[tuple[str, ...]]) -> pytest.MarkDecorator:
+    """A test for each of these; all but the first are exhaustive."""
+    others = [pytest.param(names, marks=pytest.mark.exhaustive) for names in servers[1:]]
+    return pytest.mark.parametrize("names", [servers[0], *others], ids="-".join)
+
+
+@first_every_day(GOOD)
 def test_a_good_server_keeps_every_promise(good: dict[tuple[str, ...], Any], names: tuple[str, ...]) -> None:
     """Nothing fails; only what cannot be done inside one process is skipped."""
     record = good[names]
@@ -132,8 +139,7 @@ def test_a_good_server_keeps_every_promise(good: dict[tuple[str, ...], Any], nam
 
 
 @POSIX
-@pytest.mark.slow
-@pytest.mark.parametrize("names", PROGRAMS, ids="-".join)
+@first_every_day(PROGRAMS)
 def test_a_good_program_keeps_every_promise(good: dict[tuple[str, ...], Any], names: tuple[str, ...]) -> None:
     """As a program of its own nothing is skipped: also not what needs few descriptors."""
     record = good[names]
@@ -141,7 +147,6 @@ def test_a_good_program_keeps_every_promise(good: dict[tuple[str, ...], Any], na
 
 
 @POSIX
-@pytest.mark.slow
 def test_the_dialect_of_a_program_is_found_too(good: dict[tuple[str, ...], Any]) -> None:
     """By talking to it."""
     spoken = {"name": "lines", "found": True, "echo": False, "name_first": False, "prefix": None}

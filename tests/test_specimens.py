@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,7 @@ PATIENCE = 240.0
 PROGRAMS = tuple(one._replace(as_program=True) for one in SOUND)
 """The sound ones again: whether they can be stopped is another question for a program."""
 
-EVERY_DAY = (SOUND[0], PROGRAMS[0], *SPECIMENS)
-"""One good class, one good program, and every faulty one."""
-
-ALL = (*EVERY_DAY, *SOUND[1:], *PROGRAMS[1:])
+ALL = (*SPECIMENS, *SOUND, *PROGRAMS)
 
 # In a process of its own: there, an exception that ends a server's thread is no error of the test.
 CHILD = """
@@ -57,9 +54,7 @@ def cases_for(one: Specimen, exhaustive: bool) -> list[str]:
     """Returns what is tried on it: all (an empty list), or what it fails, with all of the same topics."""
     if one in PROGRAMS:
         return ["lifecycle"]  # for the other cases, it does not matter where a server runs
-    if exhaustive or one in SOUND:
-        return []
-    return [*GATES, *{case.partition(".")[0] for case in one.fails}]
+    return [] if exhaustive else [*GATES, *{case.partition(".")[0] for case in one.fails}]
 
 
 def records(one: Specimen, exhaustive: bool) -> Records:
@@ -76,16 +71,9 @@ def verdicts(request: pytest.FixtureRequest) -> Iterator[Callable[[Specimen], Re
     """Waits for what came of one of them; all are checked side by side from the beginning."""
     exhaustive = request.config.getoption("exhaustive")
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        coming = {one: pool.submit(records, one, exhaustive) for one in (ALL if exhaustive else EVERY_DAY)}
+        coming = {one: pool.submit(records, one, exhaustive) for one in (ALL if exhaustive else SPECIMENS)}
         yield lambda one: coming[one].result()
         pool.shutdown(cancel_futures=True)
-
-
-def each(specimens: Iterable[Specimen]) -> pytest.MarkDecorator:
-    """A test for each of these; those that are not for every day are left to `--exhaustive`."""
-    marks = {True: (), False: (pytest.mark.exhaustive,)}
-    params = [pytest.param(one, id=title(one), marks=marks[one in EVERY_DAY]) for one in specimens]
-    return pytest.mark.parametrize("one", params)
 
 
 def of(found: Records, outcome: str) -> set[str]:
@@ -93,18 +81,20 @@ def of(found: Records, outcome: str) -> set[str]:
     return {name for name, record in found.items() if record["outcome"] == outcome}
 
 
-@each(ALL)
+@pytest.mark.parametrize("one", SPECIMENS, ids=title)
 def test_it_fails_what_its_table_says(verdicts: Callable[[Specimen], Records], one: Specimen) -> None:
-    """All of that, and nothing else; the sound ones fail nothing. What was skipped does not count."""
+    """All of that, and nothing else. What was skipped does not count."""
     found = verdicts(one)
     assert of(found, "fail") == one.fails, found
     assert not of(found, "error"), found
 
 
-@each([*SOUND, *PROGRAMS])
-def test_a_sound_server_is_judged(verdicts: Callable[[Specimen], Records], one: Specimen) -> None:
-    """Every case of its dialect; in this process, all but the one that limits descriptors."""
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("one", [*SOUND, *PROGRAMS], ids=title)
+def test_a_sound_server_fails_nothing(verdicts: Callable[[Specimen], Records], one: Specimen) -> None:
+    """Every case of its dialect is judged; in this process, all but the one that limits descriptors."""
     found = verdicts(one)
+    assert not of(found, "fail") | of(found, "error"), found
     assert of(found, "skipped") == (set() if one.as_program else {"lifecycle.descriptors"}), found
 
 
