@@ -5,29 +5,23 @@
 The command is `python -m chatlib bench`; the method is described in docs/benchmarks.md.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from chatlib.bench.records import Figures, Plan, Row
+from chatlib.lazy import lazily
 
 if TYPE_CHECKING:
     from chatlib.bench.measurement import measure
+    from chatlib.bench.records import Figures, Plan, Row
     from chatlib.bench.results import Results
 
 __all__ = ["Figures", "Plan", "Results", "Row", "measure"]
 
+_HOMES = {
+    "chatlib.bench.measurement": "measure",
+    "chatlib.bench.records": "Figures Plan Row",
+    "chatlib.bench.results": "Results",
+}
+"""Where each name lives. The load generator imports this package, too, and needs less than all of it."""
 
-def __getattr__(name: str) -> Any:
-    # Loaded when they are first used: `import chatlib` would take a fifth longer.
-    if name == "measure":
-        from chatlib.bench.measurement import measure
-
-        return measure
-    if name == "Results":
-        from chatlib.bench.results import Results
-
-        return Results
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+if not TYPE_CHECKING:  # or a type checker would take every misspelt name for one that is found here
+    __getattr__, __dir__ = lazily(__name__, _HOMES)

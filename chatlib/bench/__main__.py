@@ -1,4 +1,4 @@
-"""The process of the load generator: for each order on its input it prints the figures, or what failed.
+"""The process of the load generator: for each workload on its input it prints the figures, or what failed.
 
 `python -m chatlib bench` starts it; see `chatlib.bench.loadgen_process`.
 """
@@ -9,17 +9,16 @@ import json
 import sys
 
 from chatlib.bench.loadgen.load import load
-from chatlib.bench.loadgen.payload import Failed
-from chatlib.bench.records import Order
+from chatlib.bench.records import MeasurementError, Workload
 
 
 def main() -> None:
     """Does one measurement after the other, until its input ends."""
-    gc.disable()  # or its pauses would look like the server's
-    for line in sys.stdin:
+    gc.disable()  # a collection takes milliseconds: they would look like latency of the server
+    for line in sys.stdin:  # blocks until the benchmark orders the next measurement, or ends
         try:
-            answer = dataclasses.asdict(load(Order(**json.loads(line))))
-        except Failed as error:
+            answer = dataclasses.asdict(load(Workload(**json.loads(line))))
+        except MeasurementError as error:
             answer = {"failed": str(error)}
         print(json.dumps(answer), flush=True)
         gc.collect()

@@ -1,15 +1,16 @@
 """The floor: a server that does nothing but the sends. It has no limits, no slow readers, no end.
 
-    python floor.py broadcast
+    python baseline.py broadcast
 
-What a real server takes longer than this, it takes for being a server. (It imports nothing of chatlib.)
+What a real server takes longer than this, it takes for being a server. It imports nothing of chatlib, for
+that would be memory and time that are not the floor's.
 """
 
 import selectors
 import socket
 import sys
 
-PATIENCE = 5.0
+SEND_WITHIN = 5.0
 """Seconds that a receiver may take to read on; then this program ends."""
 
 
@@ -28,11 +29,11 @@ class Floor:
         """The clients, and the beginning of a line that each has sent."""
 
     def serve(self) -> None:
-        """Serves until it is killed."""
+        """Serves until it is killed. Blocks."""
         self.selector.register(self.listener, selectors.EVENT_READ)
         print("listening on {}:{}".format(*self.listener.getsockname()), flush=True)
         while True:
-            for key, _ in self.selector.select():
+            for key, _ in self.selector.select():  # blocks until a client comes, or says something
                 if key.fileobj is self.listener:
                     self.accept()
                 else:
@@ -72,13 +73,13 @@ def received(sender: socket.socket) -> bytes:
 
 
 def send(client: socket.socket, data: bytes) -> None:
-    """Sends all of it. Blocks only if the kernel has no room."""
+    """Sends all of it. Blocks only if the kernel has no room; then every other client waits, too."""
     try:
         sent = client.send(data)
     except BlockingIOError:
         sent = 0
     if sent < len(data):
-        client.settimeout(PATIENCE)
+        client.settimeout(SEND_WITHIN)
         client.sendall(data[sent:])
         client.setblocking(False)
 

@@ -1,4 +1,4 @@
-"""Programs that the benchmark runs: what they print is always read, and they are ended whatever happens."""
+"""Programs that the benchmark runs: what they print is always read, and they end whatever happens."""
 
 import contextlib
 import os
@@ -11,9 +11,8 @@ import time
 from collections import deque
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
 
-from chatlib.bench.loadgen.payload import Failed
+from chatlib.bench.records import MeasurementError
 
 END_WITHIN = 3.0
 """Seconds that a program has to end by itself, once it was asked to."""
@@ -21,7 +20,7 @@ END_WITHIN = 3.0
 POSIX = os.name == "posix"
 
 
-class Program:
+class Child:
     """A program that runs from `start` until `close`.
 
     Args:
@@ -35,26 +34,25 @@ class Program:
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._last: deque[str] = deque(maxlen=3)
         self._process: Future[subprocess.Popen[str]] = Future()
-        self._begun = False
+        self._reader: threading.Thread | None = None
 
     def start(self) -> None:
         """Starts it. Blocks until there is a process.
 
         Raises:
-            Failed: There is no such program.
+            MeasurementError: There is no such program.
         """
-        # A thread starts the program, and then reads what it prints. Ctrl-C only interrupts the main thread:
-        # there it could come when the program runs already, but nobody has noted its number yet.
-        self._reader = threading.Thread(target=self._run, name="runs a program", daemon=True)
-        self._begun = True
+        # Ctrl-C interrupts the main thread only. There, it could come when the program runs already and its
+        # number is not noted yet: nothing would end that program. So the thread that reads it starts it, too.
+        self._reader = threading.Thread(target=self._run_and_read, name="runs a program", daemon=True)
         self._reader.start()
         try:
             self.pid = self._process.result().pid
         except OSError as error:
-            raise Failed(f"cannot run {self._command[0]}: {error.strerror}") from None
+            raise MeasurementError(f"cannot run {self._command[0]}: {error.strerror}") from None
 
     def say(self, line: str) -> None:
-        """Writes a line to its input. A program that has ended does not mind."""
+        """Writes a line to its input. If the program has ended, nothing happens."""
         with contextlib.suppress(OSError):
             print(line, file=self._process.result().stdin, flush=True)
 
@@ -62,23 +60,24 @@ class Program:
         """Returns the next line that it prints with this sign in it. Blocks for at most `within` seconds.
 
         Raises:
-            Failed: It ends before that, or the time is over.
+            MeasurementError: It ends before that, or the time is over.
         """
         deadline = time.monotonic() + within
         with contextlib.suppress(queue.Empty):
             while line := self._lines.get(timeout=max(deadline - time.monotonic(), 0)):
                 if sign in line:
                     return line
-            raise Failed(f"the program has ended; its last words: {' '.join(self._last) or 'none'}")
-        raise Failed(f"nothing was heard of it for {within:.0f} s")
+            last = " ".join(self._last) or "none"
+            raise MeasurementError(f"the program has ended; its last words: {last}")
+        raise MeasurementError(f"nothing was heard of it for {within:.0f} s")
 
     def close(self) -> None:
         """Ends it, if it runs: asks it to, and after `END_WITHIN` seconds forces it and its children."""
-        if not self._begun:
+        if not self._reader:
             return
         try:
             process = self._process.result(END_WITHIN)
-        except (OSError, TimeoutError):  # there is no such program, or Ctrl-C came before its thread
+        except (OSError, TimeoutError):  # there is no such program, or Ctrl-C came before its thread began
             return
         try:
             process.terminate()
@@ -86,15 +85,34 @@ class Program:
         except subprocess.TimeoutExpired:
             pass
         finally:  # also if Ctrl-C is pressed once more
-            _kill(process)
+            if process.poll() is None:  # else its number may belong to another program by now
+                if POSIX:
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.kill()
+                process.wait()
+        # A grandchild that lives on may hold the other end of the pipe: the thread is a daemon, and is left.
         self._reader.join(1.0)
         for stream in process.stdin, process.stdout:
             with contextlib.suppress(OSError):
                 stream.close()  # type: ignore[union-attr]
 
-    def _run(self) -> None:
+    def _run_and_read(self) -> None:
+        """Starts the program and reads what it prints, in a thread of its own.
+
+        A program that nobody reads would block as soon as the pipe is full, and look like a slow server.
+        """
+        pipe, here = subprocess.PIPE, str(Path(__file__).parents[2])
         try:
-            process = _start(self._command)
+            process = subprocess.Popen(
+                self._command,
+                stdin=pipe,
+                stdout=pipe,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                env={**os.environ, "PYTHONPATH": here, "PYTHONUNBUFFERED": "1"},  # it finds this very chatlib
+                start_new_session=POSIX,  # Ctrl-C is for the benchmark alone, which then ends its programs
+            )
         except OSError as error:
             self._process.set_exception(error)
             return
@@ -105,29 +123,6 @@ class Program:
         self._lines.put("")
 
 
-def _start(command: list[str]) -> "subprocess.Popen[str]":
-    pipe = subprocess.PIPE
-    options: dict[str, Any] = {"stdin": pipe, "stdout": pipe, "stderr": subprocess.STDOUT, "text": True}
-    # In a session of its own: Ctrl-C is for whoever started the benchmark, which ends its programs.
-    options |= {"env": _environment(), "errors": "replace", "start_new_session": POSIX}
-    return subprocess.Popen(command, **options)
-
-
-def _kill(process: "subprocess.Popen[str]") -> None:
-    """Kills a program that still runs, and what it has started."""
-    if process.poll() is not None:
-        return  # its number may belong to another program by now
-    if POSIX:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.kill()
-    process.wait()
-
-
 def python(*arguments: str) -> list[str]:
     """Returns the command that runs this Python."""
     return [sys.executable, *arguments]
-
-
-def _environment() -> dict[str, str]:
-    """Returns one in which Python finds this very chatlib."""
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONUNBUFFERED": "1"}

@@ -1,4 +1,4 @@
-"""Who is measured: each server's command, the sign that it is ready, and the reason why it is left out."""
+"""The servers that are measured: their commands, the sign that one is ready, the reason to leave one out."""
 
 import itertools
 import os
@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chatlib.bench.child import python
-from chatlib.bench.records import FLOOR, Plan
+from chatlib.bench.records import FLOOR, Plan, Row
 from chatlib.servers import MODELS, Limits
 
-PROCESSES = 200
-"""A process for each client: with more than so many clients, it is left out."""
+MAX_PROCESSES = 200
+"""With more clients than this, a server with a process for each client is left out."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ class Contender:
 
     command: list[str]
     """What starts it. A rival's holds `{port}`, for the port that it is told to take."""
-    dialect: str
-    """What is spoken with it: a name in `DIALECTS`."""
+    protocol: str
+    """How it wants lines to be written on the wire: a name in `PROTOCOLS`."""
     sign: str = "listening on "
-    """It is ready when it prints a line with this in it. After it comes the address, unless `port` is set."""
+    """It is ready when it prints a line with this in it. The address follows, unless `port` is set."""
     port: int = 0
     """The port that it was told to take; 0 if it chooses one, and says which."""
 
@@ -50,32 +50,32 @@ def contender(server: str, service: str) -> Contender:
     if server == FLOOR:  # -P: what stands beside the file must not hide the standard library
         return Contender(python("-P", str(Path(__file__).with_name("baseline.py")), service), service)
     if server in RIVALS:
-        rival, port = RIVALS[server], _free_port()
+        # Another program may take the port before the rival: then the rival ends, and the table says why.
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            rival, port = RIVALS[server], int(probe.getsockname()[1])
         return replace(rival, command=[word.format(port=port) for word in rival.command], port=port)
     return Contender(python("-m", "chatlib", "serve", server, "--service", service), service)
 
 
-def _free_port() -> int:
-    # Somebody may take it before the rival does: then that one ends, and the table says why.
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-def schedule(plan: Plan) -> list[tuple[str, int]]:
-    """Returns what is measured, in order: pairs of a server and a number of clients, the floor first."""
-    pairs: dict[tuple[str, int], None] = {}  # each once, even if somebody names it twice
+def schedule(plan: Plan) -> list[Row]:
+    """Returns what is to be measured, in order, the floor first; what is left out has its reason already."""
+    pairs: dict[tuple[str, int], None] = {}  # each once, even if it is named twice
     for number, server in itertools.product(plan.clients, (*plan.models, *plan.against)):
         pairs[server, 1 if (server, plan.service) == ("sync", "shout") else number] = None
-    floors = {(FLOOR, number) for server, number in pairs if not left_out(server, number, plan)}
-    return sorted((*floors, *pairs), key=lambda pair: pair[1])
+    rows = [Row(server, number, reason=left_out(server, number, plan)) for server, number in pairs]
+    floors = {row.clients: Row(FLOOR, row.clients) for row in rows if not row.reason}
+    return sorted((*floors.values(), *rows), key=lambda row: row.clients)
 
 
 def left_out(server: str, clients: int, plan: Plan) -> str:
-    """Returns the reason why a server is not measured with so many clients; empty if it is."""
+    """Returns the reason why a server is not measured with this number of clients; empty if it is."""
     if os.name != "posix" and clients > Limits().clients:
         return f"more than {Limits().clients} clients are too many for select on this system"
     if plan.service == "shout":
-        return _left_out_of_shout(server, clients)
+        if server in RIVALS:
+            return "it passes lines on to others; it does not shout"
+        too_many = server == "forking" and clients > MAX_PROCESSES
+        return f"more than {MAX_PROCESSES} processes are too many" if too_many else ""
     if server == "sync":
         return "it serves one client at a time, so nobody would hear a sender: see --service shout"
     if server == "forking":
@@ -87,16 +87,8 @@ def left_out(server: str, clients: int, plan: Plan) -> str:
     return ""
 
 
-def _left_out_of_shout(server: str, clients: int) -> str:
-    if server in RIVALS:
-        return "it passes lines on to others; it does not shout"
-    if server == "forking" and clients > PROCESSES:
-        return f"more than {PROCESSES} processes are too many"
-    return ""
-
-
 def check_names(models: tuple[str, ...], against: tuple[str, ...]) -> None:
-    """Raises ValueError if a name is none of a server."""
+    """Raises ValueError if there is no server of such a name."""
     for names, known, option in (models, tuple(MODELS), "--models"), (against, tuple(RIVALS), "--against"):
         for name in names:
             if name not in known:

@@ -1,28 +1,26 @@
 """The benchmark: for each server and number of clients a fresh process, and another one that loads it."""
 
 import contextlib
-import os
-import platform
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
-from chatlib.bench.child import Program
-from chatlib.bench.contenders import Contender, check_names, contender, left_out, schedule
-from chatlib.bench.loadgen.payload import Failed
-from chatlib.bench.loadgen_process import Generator
-from chatlib.bench.records import Figures, Order, Plan, Row
-from chatlib.bench.results import Results
+from chatlib.bench.child import Child
+from chatlib.bench.contenders import check_names, contender, schedule
+from chatlib.bench.loadgen_process import LoadGenerator
+from chatlib.bench.records import MeasurementError, Plan, Row, Workload
+from chatlib.bench.results import Results, this_computer
 from chatlib.descriptors import descriptors
 from chatlib.servers import MODELS
 
 Progress = Callable[[str, int, int, int], object]
-"""Is told before each measurement: which server, with how many clients, its place, of how many."""
+"""Is called before each measurement: with the server, the number of clients, its place, and of how many."""
 
 START_WITHIN = 15.0
 """Seconds until a server must say that it listens."""
 
 TIME_IS_UP = "the time was up"
-"""Why it was left out, if it was to be measured within a time."""
+"""Why a server was left out when the time for all measurements had passed."""
 
 
 def measure(
@@ -51,7 +49,7 @@ def measure(
         seconds: How long each server is under load.
         against: Servers of others: `redis`, `nats`.
         within: Seconds after which no further measurement begins; the rest is left out. If None, nothing is.
-        progress: Is told before each measurement which one it is.
+        progress: Is called before each measurement, and says which one it is.
 
     Returns:
         What was measured. A server that lost, doubled, tore or reordered a line has no figures, but a reason.
@@ -62,54 +60,38 @@ def measure(
     chosen, others = tuple(MODELS if models is None else models), tuple(against)
     check_names(chosen, others)
     plan = Plan(chosen, tuple(clients), senders, window, service, seconds, others)
-    todo = schedule(plan)
-    reasons = [f"{server}: {why}" for server, n in todo if (why := left_out(server, n, plan))]
-    if len(reasons) == len(todo):
-        why = "; ".join(dict.fromkeys(reasons)) or "no server is named"
+    rows = schedule(plan)
+    if all(row.reason for row in rows):
+        why = "; ".join(dict.fromkeys(f"{row.server}: {row.reason}" for row in rows)) or "no server is named"
         raise ValueError(f"there is nothing to measure: {why}")
-    with descriptors(max(plan.clients)), contextlib.closing(Generator()) as generator:
-        deadline = float("inf") if within is None else time.monotonic() + within
-        return Results(plan, tuple(_rows(todo, plan, generator, deadline, progress)), _computer())
+    deadline = float("inf") if within is None else time.monotonic() + within
+    # A client needs a descriptor, and the load generator inherits the limit of this process.
+    with descriptors(max(plan.clients)), contextlib.closing(LoadGenerator()) as generator:
+        for place, row in enumerate(rows):
+            if not row.reason and time.monotonic() > deadline:
+                rows[place] = replace(row, reason=TIME_IS_UP)
+                continue
+            if progress:
+                progress(row.server, row.clients, place + 1, len(rows))
+            if not row.reason:
+                rows[place] = measured(row, plan, generator)
+    return Results(plan, tuple(rows), this_computer())
 
 
-def _rows(
-    todo: list[tuple[str, int]],
-    plan: Plan,
-    generator: Generator,
-    deadline: float,
-    progress: Progress | None,
-) -> Iterator[Row]:
-    for place, (server, clients) in enumerate(todo, 1):
-        if time.monotonic() > deadline and not left_out(server, clients, plan):
-            yield Row(server, clients, reason=TIME_IS_UP)
-            continue
-        if progress:
-            progress(server, clients, place, len(todo))
-        yield _row(server, clients, plan, generator)
+def measured(row: Row, plan: Plan, generator: LoadGenerator) -> Row:
+    """Starts a server, loads it and ends it. Returns its row, with figures or with what failed.
 
-
-def _row(server: str, clients: int, plan: Plan, generator: Generator) -> Row:
-    if reason := left_out(server, clients, plan):
-        return Row(server, clients, reason=reason)
-    generator.start()  # before the server: both take a moment, and so they take it together
+    Blocks for the time under load and the time that starting and joining take.
+    """
+    server = contender(row.server, plan.service)
     try:
-        return Row(server, clients, _measured(contender(server, plan.service), plan, clients, generator))
-    except Failed as error:
-        return Row(server, clients, reason=str(error), failed=True)
-
-
-def _measured(server: Contender, plan: Plan, clients: int, generator: Generator) -> Figures:
-    with contextlib.closing(Program(server.command)) as program:
-        program.start()
-        host, port = server.address(program.line_with(server.sign, START_WITHIN))
-        senders, seconds = plan.talkers(clients), plan.seconds
-        order = Order(host, port, program.pid, server.dialect, clients, senders, plan.window, seconds)
-        return generator.measure(order)
-
-
-def _computer() -> str:
-    cores = os.cpu_count() or 1
-    with contextlib.suppress(AttributeError):  # only Linux says which cores this process may use
-        cores = len(os.sched_getaffinity(0))
-    python_is = f"{platform.python_implementation()} {platform.python_version()}"
-    return f"{platform.system()} {platform.machine()}, {cores} core{'s' * (cores > 1)}, {python_is}"
+        generator.start()  # before the server: each takes a moment to start, and so both start side by side
+        with contextlib.closing(Child(server.command)) as child:
+            child.start()
+            host, port = server.address(child.line_with(server.sign, START_WITHIN))
+            where, senders = (host, port, child.pid, server.protocol), plan.talkers(row.clients)
+            workload = Workload(*where, row.clients, senders, plan.window, plan.seconds)
+            figures = generator.measure(workload)
+    except MeasurementError as error:
+        return replace(row, reason=str(error), failed=True)
+    return replace(row, figures=figures)

@@ -1,4 +1,4 @@
-"""What is to be measured, and what was: frozen records."""
+"""What is to be measured, and what was: frozen records. And the error that says why it could not be."""
 
 from dataclasses import dataclass
 
@@ -12,15 +12,20 @@ FLOOR = "floor"
 """What the servers are compared with: a program that does nothing but the sends."""
 
 
+class MeasurementError(Exception):
+    """A program did not do what was asked of it, or not in time; the text says what."""
+
+
 @dataclass(frozen=True)
-class Order:
+class Workload:
     """What the load generator is told to do."""
 
     host: str
     port: int
     pid: int
     """The server's process, whose processor time and memory are read."""
-    dialect: str
+    protocol: str
+    """How lines are written on the wire: a name in `PROTOCOLS`."""
     clients: int
     senders: int
     """How many of the clients send."""
@@ -36,17 +41,17 @@ class Figures:
     deliveries_per_s: float
     """Lines that reached a receiver, in one second; all receivers together."""
     p50_us: float
-    """Half of the lines took at most so many microseconds, from their `send` to the watcher's `recv`."""
+    """Half of the lines took at most this, in microseconds, from their `send` to the watcher's `recv`."""
     p99_us: float
-    """99 of 100 lines took at most so many microseconds."""
+    """99 of 100 lines took at most this, in microseconds."""
     cpu_us: float | None
-    """Processor time of the server for each delivery, in microseconds; None if the system does not say."""
+    """Processor time of the server for each delivery, in microseconds; None if it is not known."""
     kib_per_client: float | None
-    """Memory of the server for each client that is connected and silent, in KiB."""
+    """Memory of the server for each client that is connected and silent, in KiB; None if it is not known."""
     joins_per_s: float
     """Clients divided by the seconds until all of them were served."""
     server_busy: float | None
-    """Processor time of the server as a share of the time; above 1 if it used several cores."""
+    """Processor time of the server as a share of the time; above 1 for several cores, None if not known."""
     load_busy: float
     """Processor time of the load generator as a share of the time. For the rest it waited."""
 
@@ -63,7 +68,10 @@ class Figures:
 
 @dataclass(frozen=True)
 class Row:
-    """One server with one number of clients: its figures, or the reason why there are none."""
+    """One server with one number of clients: its figures, or the reason why there are none.
+
+    With neither it is still to be measured.
+    """
 
     server: str
     clients: int
@@ -84,7 +92,7 @@ class Plan:
     models: tuple[str, ...]
     clients: tuple[int, ...]
     senders: int | None
-    """How many send; if None, one in `broadcast`, and all in `shout`."""
+    """How many clients send; if None, one in `broadcast`, and all in `shout`."""
     window: int
     service: str
     seconds: float
@@ -110,5 +118,5 @@ class Plan:
         return 1 if self.senders is None else self.senders
 
     def talkers(self, clients: int) -> int:
-        """Returns how many of so many clients send."""
+        """Returns how many of the clients send."""
         return clients if self.service == "shout" and self.senders is None else min(self.least, clients)

@@ -1,10 +1,14 @@
 """What was measured, as a record: as a table, as JSON, as a picture."""
 
+import contextlib
 import json
+import os
+import platform
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
-from chatlib.bench.plot import picture
+from chatlib.bench.plot import svg
 from chatlib.bench.records import FLOOR, Figures, Plan, Row
 from chatlib.bench.table import table
 
@@ -27,7 +31,7 @@ class Results:
         """Returns what was measured on one server.
 
         Raises:
-            KeyError: It was not measured with so many clients; the message says why, if that is known.
+            KeyError: It was not measured with this number of clients; the message says why, if that is known.
         """
         for row in self.rows:
             if (row.server, row.clients) == (server, clients):
@@ -44,8 +48,12 @@ class Results:
         return None
 
     def svg(self) -> str:
-        """Returns a picture: deliveries per second, latency and memory, by the number of clients."""
-        return picture(self.rows, self.plan.service)
+        """Returns a picture: deliveries per second, latency and memory, by the number of clients.
+
+        Raises:
+            ImportError: The package matplotlib is not installed; the message says so.
+        """
+        return svg(self.rows, self.plan.service)
 
     def json(self) -> str:
         """Returns everything as JSON."""
@@ -54,6 +62,21 @@ class Results:
         content = {"written": now, "computer": self.computer, "plan": asdict(self.plan), "rows": rows}
         return json.dumps(content, indent=1)
 
+    def write(self, folder: Path) -> list[str]:
+        """Writes `bench.json` and `bench.svg`. Returns a sentence on each: where it is, or why it is missing.
+
+        Raises:
+            OSError: It cannot write there.
+        """
+        said = []
+        for name, text_of in ("bench.json", self.json), ("bench.svg", self.svg):
+            try:
+                (folder / name).write_text(text_of() + "\n", encoding="utf-8")
+                said.append(f"written: {folder / name}")
+            except ImportError as error:
+                said.append(f"not written: {folder / name}: {error}")
+        return said
+
     def __str__(self) -> str:
         return table(self.plan, self.rows, self.computer, self.ratio)
 
@@ -61,5 +84,18 @@ class Results:
         """What a notebook shows: the picture. Its text has no figures, as they are others each time."""
         names = ", ".join(dict.fromkeys(row.server for row in self.rows if row.figures))
         numbers = ", ".join(map(str, sorted({row.clients for row in self.rows if row.figures})))
-        text = f"{names}\nmeasured with {numbers} clients; print(...) shows the figures"
-        return {"image/svg+xml": self.svg(), "text/plain": text}
+        shown = {"text/plain": f"{names}\nmeasured with {numbers} clients; print(...) shows the figures"}
+        try:
+            shown["image/svg+xml"] = self.svg()
+        except ImportError as error:
+            shown["text/plain"] += f"\n{error}"
+        return shown
+
+
+def this_computer() -> str:
+    """Returns what has an influence on the figures: system, processor, cores, Python."""
+    cores = os.cpu_count() or 1
+    with contextlib.suppress(AttributeError):  # only Linux says which cores this process may use
+        cores = len(os.sched_getaffinity(0))
+    python_is = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"{platform.system()} {platform.machine()}, {cores} core{'s' * (cores > 1)}, {python_is}"

@@ -46,9 +46,7 @@ def run(options: argparse.Namespace) -> int:
     )
     allow_any_letter()
     write(str(results))
-    for name, text in ("bench.json", results.json()), ("bench.svg", results.svg()):
-        (options.output / name).write_text(text + "\n", encoding="utf-8")
-        print(f"written: {options.output / name}", file=sys.stderr)
+    print(*results.write(options.output), sep="\n", file=sys.stderr)
     return 0 if results.passed else 1
 
 

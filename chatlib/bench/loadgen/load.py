@@ -1,6 +1,6 @@
 """The load: senders that keep lines under way, watchers that time them, receivers that check every byte.
 
-A line counts as arrived when its watcher has it: in `broadcast` the last client, whom most servers serve
+A line counts as arrived when its watcher has it: in `broadcast` the last client, which most servers serve
 last; in `shout` the sender itself. The others are read when they are 16 KiB behind, far less than the kernel
 holds for them, and in large pieces. So this generator, although in Python, needs less time than the servers.
 """
@@ -9,18 +9,18 @@ import contextlib
 import selectors
 import time
 
-from chatlib.bench.loadgen.connecting import crowd, expect, join
-from chatlib.bench.loadgen.payload import DIALECTS, LINE
+from chatlib.bench.loadgen.connecting import connected, expect, wait_until_served
+from chatlib.bench.loadgen.payload import LINE_SIZE, PROTOCOLS
 from chatlib.bench.loadgen.receiver import Receiver
 from chatlib.bench.loadgen.sender import Latencies, Sender
-from chatlib.bench.records import Figures, Order
+from chatlib.bench.records import Figures, Workload
 from chatlib.resources import ProcessTree, process_tree
 
-DRAIN = 16 * 1024
+HIGH_WATER = 16 * 1024
 """Bytes that the watcher is ahead of the others when they are read."""
 
-SLICE = 4
-"""Clients that are read before the watcher is looked at again."""
+READ_IN_A_ROW = 4
+"""Clients that are read before the watcher is looked at again; that time would look like latency."""
 
 WARM_UP = 0.25
 """Share of the time that the load runs beforehand, unmeasured: memory is being found, buffers grow."""
@@ -28,24 +28,24 @@ WARM_UP = 0.25
 SILENCE = 5.0
 """Seconds in which nothing arrives after which what is missing counts as lost."""
 
-WAIT = 0.02
-"""Seconds after which a silent watcher is doubted: perhaps the server waits until another has been read."""
+DOUBT_AFTER = 0.02
+"""Seconds after which a silent watcher is doubted: perhaps the server waits until another client has read."""
 
 QUIET = 0.03
-"""Seconds that are waited at the end for lines that should not come."""
+"""Seconds at the end in which nothing more may come."""
 
 
 class Snapshot:
     """A moment, and what had been done and used until then.
 
     Args:
-        senders: Who sends.
+        senders: The clients that send.
         server: Its processes; None if what they use is not known.
     """
 
     def __init__(self, senders: list[Sender], server: ProcessTree | None) -> None:
         self.cpu = server.cpu() if server else None
-        self.own = time.process_time()
+        self.own = time.process_time()  # psutil says that, too, but in steps of 10 ms
         self.at = time.perf_counter()
         self.lines = sum(sender.arrived for sender in senders)
 
@@ -54,20 +54,20 @@ class Load:
     """Puts a server under load.
 
     Args:
-        order: How many clients send, how much, for how long.
-        clients: All of them, joined.
+        workload: How many clients send, and how much.
+        clients: All of them, served.
     """
 
-    def __init__(self, order: Order, clients: list[Receiver]) -> None:
-        expect(order, clients)
-        dialect, talkers = DIALECTS[order.dialect], clients[: order.senders]
+    def __init__(self, workload: Workload, clients: list[Receiver]) -> None:
+        expect(workload, clients)
+        protocol, talkers, window = PROTOCOLS[workload.protocol], clients[: workload.senders], workload.window
         self.latencies = Latencies()
-        if dialect.service == "shout":
-            stream, watchers, self._others = dialect.out(0), talkers, clients[order.senders :]
-            self.senders = [Sender(client, stream, order.window, client.number) for client in talkers]
+        if protocol.service == "shout":
+            payload, watchers, self._others = protocol.outgoing(0), talkers, clients[workload.senders :]
+            self.senders = [Sender(client, payload, window, client.number) for client in talkers]
         else:
             watchers, self._others = clients[-1:], clients[:-1]
-            self.senders = [Sender(client, dialect.out(client.number), order.window, 0) for client in talkers]
+            self.senders = [Sender(client, protocol.outgoing(client.number), window, 0) for client in talkers]
         self._clients = clients
         self._watchers = selectors.DefaultSelector()
         for watcher in watchers:
@@ -77,10 +77,10 @@ class Load:
         self._heard_at = time.perf_counter()
 
     def run(self, seconds: float) -> None:
-        """Keeps the server busy for so long. Blocks.
+        """Keeps the server busy. Blocks for this time.
 
         Raises:
-            Failed: Something else came than what was sent, or nothing for `SILENCE` seconds.
+            MeasurementError: Something else came than what was sent, or nothing for `SILENCE` seconds.
         """
         end = time.perf_counter() + seconds
         active = self.senders
@@ -93,13 +93,15 @@ class Load:
         """Waits until all have received all. Blocks; then nothing is under way any more.
 
         Raises:
-            Failed: A line was lost, or another came than the one due.
+            MeasurementError: A line was lost, or another came than the one due.
         """
         while any(sender.arrived < sender.sent for sender in self.senders):
             self._turn()
         missing = self._clients
         while missing := [client for client in missing if self._owed(client)]:
-            _wait_for(missing[0])
+            with selectors.DefaultSelector() as selector:
+                selector.register(missing[0].sock, selectors.EVENT_READ)
+                selector.select(DOUBT_AFTER)
             for client in missing:
                 self._hear(client)
             self._check_silence(missing[0])
@@ -108,12 +110,12 @@ class Load:
         """Waits for what should not come. Blocks for `QUIET` seconds.
 
         Raises:
-            Failed: Somebody has received more than was sent.
+            MeasurementError: A client has received more than was sent.
         """
         self._watchers.select(QUIET)
         for client in self._clients:
             if client.hear() or client.rest:
-                raise client.fail("it received more than was sent")
+                raise client.error("it received more than was sent")
 
     def close(self) -> None:
         """Gives the descriptor of its selector back."""
@@ -124,31 +126,24 @@ class Load:
         stuck = [sender for sender in self.senders if sender.stuck]
         for sender in stuck:
             sender.push()
-        ready = self._watchers.select(0 if self._to_read else 0.001 if stuck else WAIT)
-        if not ready:
-            self._read_others()
-        return [sender for key, _ in ready for sender in self._watch(key.data)]
-
-    def _watch(self, watcher: Receiver) -> list[Sender]:
-        heard = self._hear(watcher)
-        for number, count in heard:
-            self.senders[number].arrive(count, self._heard_at, self.latencies)
-            self._ahead += count
-        if self._ahead * LINE >= DRAIN and not self._to_read:
-            self._read_all_others()
-        return [self.senders[number] for number, _ in heard]
-
-    def _read_others(self) -> None:
-        """Reads some of them; all of them from now on, if the watcher has been silent for `WAIT` seconds."""
-        if not self._to_read:
+        # Blocks until a watcher has something: not at all while others are to be read, and only briefly while
+        # the kernel does not take what is to be sent, for no selector says when it does.
+        ready = self._watchers.select(0 if self._to_read else 0.001 if stuck else DOUBT_AFTER)
+        arrived = []
+        for key, _ in ready:
+            for number, count in self._hear(key.data):
+                self.senders[number].arrive(count, self._heard_at, self.latencies)
+                self._ahead += count
+                arrived.append(self.senders[number])
+        if not ready and not self._to_read:
             self._check_silence(self._clients[-1])
-            self._read_all_others()
-        for client in self._to_read[-SLICE:]:
-            self._hear(client)
-        del self._to_read[-SLICE:]
-
-    def _read_all_others(self) -> None:
-        self._to_read, self._ahead = self._others[::-1], 0
+        if not self._to_read and (not ready or self._ahead * LINE_SIZE >= HIGH_WATER):
+            self._to_read, self._ahead = self._others[::-1], 0
+        if not ready:  # the watcher goes first: only its lines are timed
+            for client in self._to_read[-READ_IN_A_ROW:]:
+                self._hear(client)
+            del self._to_read[-READ_IN_A_ROW:]
+        return arrived
 
     def _hear(self, client: Receiver) -> list[tuple[int, int]]:
         heard = client.hear()
@@ -162,51 +157,39 @@ class Load:
     def _check_silence(self, client: Receiver) -> None:
         if time.perf_counter() - self._heard_at > SILENCE:
             lines = f"{self._owed(client)} lines are missing"
-            raise client.fail(f"nothing came for {SILENCE:.0f} s, and {lines}: they were lost")
+            raise client.error(f"nothing came for {SILENCE:.0f} s, and {lines}: they were lost")
 
 
-def _wait_for(client: Receiver) -> None:
-    with selectors.DefaultSelector() as selector:
-        selector.register(client.sock, selectors.EVENT_READ)
-        selector.select(WAIT)
-
-
-def load(order: Order) -> Figures:
-    """Lets a crowd in, puts the server under load, and returns what was measured. Blocks.
+def load(workload: Workload) -> Figures:
+    """Connects the clients, puts the server under load, and returns what was measured. Blocks.
 
     Raises:
-        Failed: The server did something wrong, or not in time.
+        MeasurementError: The server did something wrong, or not in time.
     """
-    server = process_tree(order.pid)
+    server = process_tree(workload.pid)
     empty, began = server.own_memory() if server else None, time.perf_counter()
-    with crowd(order) as clients:
-        served = join(order, clients)
+    with connected(workload) as clients:
+        served = wait_until_served(workload, clients)
         full = server.own_memory() if server else None
-        with contextlib.closing(Load(order, clients)) as work:
-            work.run(order.seconds * WARM_UP)
+        with contextlib.closing(Load(workload, clients)) as work:
+            work.run(workload.seconds * WARM_UP)
             work.latencies.clear()
             start = Snapshot(work.senders, server)
-            work.run(order.seconds)
+            work.run(workload.seconds)
             work.finish()
             end = Snapshot(work.senders, server)
             work.stay_quiet()
-    deliveries = (end.lines - start.lines) * DIALECTS[order.dialect].receivers(order.clients, order.senders)
-    kib = None if empty is None or full is None else (full - empty) / 1024 / order.clients
-    return _figures(start, end, deliveries, work.latencies, kib, order.clients / (served - began))
-
-
-def _figures(
-    start: Snapshot, end: Snapshot, deliveries: int, latencies: Latencies, kib: float | None, joins: float
-) -> Figures:
     seconds = end.at - start.at
     used = None if start.cpu is None or end.cpu is None else end.cpu - start.cpu
+    receivers = PROTOCOLS[workload.protocol].receivers(workload.clients, workload.senders)
+    deliveries = (end.lines - start.lines) * receivers
     return Figures(
         deliveries_per_s=deliveries / seconds,
-        p50_us=latencies.percentile(0.50) * 1e6,
-        p99_us=latencies.percentile(0.99) * 1e6,
+        p50_us=work.latencies.percentile(0.50) * 1e6,
+        p99_us=work.latencies.percentile(0.99) * 1e6,
         cpu_us=None if used is None or not deliveries else used / deliveries * 1e6,
-        kib_per_client=kib,
-        joins_per_s=joins,
+        kib_per_client=None if empty is None or full is None else (full - empty) / 1024 / workload.clients,
+        joins_per_s=workload.clients / (served - began),
         server_busy=None if used is None else used / seconds,
         load_busy=(end.own - start.own) / seconds,
     )

@@ -1,26 +1,24 @@
-"""What is said under load. It repeats, so what every receiver should get can be compared in large blocks."""
+"""What is said under load. It repeats, so what each receiver should get can be compared in large blocks."""
 
 from dataclasses import dataclass
 
-LINE = 64
+LINE_SIZE = 64
 """Bytes in each line."""
 
 PERIOD = 1024
-"""A sender's lines are numbered, and begin again after so many: more than can ever be under way."""
+"""A sender's lines are numbered, and begin again after this many: more than can ever be under way."""
 
-BUFFER = 1 << 16
-"""Bytes that are read at once."""
+READ_SIZE = 1 << 16
+"""Bytes that one `recv` may bring: a system call costs the same for one line as for a thousand."""
 
 LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 """Each sender's lines begin with its letter."""
 
 
-class Failed(Exception):
-    """A server did not do what was asked of it, or not in time; the text says what."""
-
-
-class Stream:
+class Payload:
     """Frames, all of one length, that repeat for ever. A place in it is the number of frames before it.
+
+    Whatever a receiver reads at once is found in it as one piece, wherever in the payload that begins.
 
     Args:
         frames: The first `PERIOD` of them.
@@ -30,10 +28,10 @@ class Stream:
         self.frames = frames
         self.size = len(frames[0])
         once = b"".join(frames)
-        self._text = once * (2 + BUFFER // len(once))
+        self._text = once * (2 + READ_SIZE // len(once))
 
     def part(self, place: int, count: int) -> bytes:
-        """Returns so many frames from there on: at most `PERIOD`."""
+        """Returns this many frames from there on: at most `PERIOD`."""
         start = place % PERIOD * self.size
         return self._text[start : start + count * self.size]
 
@@ -45,35 +43,34 @@ class Stream:
         """Says what is wrong with the first frame that is not the one due."""
         for start in range(0, len(data), self.size):
             frame, due = data[start : start + self.size], (place + start // self.size) % PERIOD
+            if frame not in self.frames:
+                return f"line {due} was due, but what came is torn: {frame!r}"
             if frame != self.frames[due]:
-                return self._explain(due, frame)
+                came = self.frames.index(frame)
+                again = (due - came - 1) % PERIOD < PERIOD // 2  # of two places on a ring, the nearer one
+                what = "doubled, or out of order" if again else "lost, or out of order"
+                return f"line {due} was due, but line {came} came: {what}"
         return "nothing"
-
-    def _explain(self, due: int, frame: bytes) -> str:
-        if frame not in self.frames:
-            return f"line {due} was due, but what came is torn: {frame!r}"
-        came = self.frames.index(frame)
-        again = (due - came - 1) % PERIOD < PERIOD // 2
-        what = "doubled, or out of order" if again else "lost, or out of order"
-        return f"line {due} was due, but line {came} came: {what}"
 
 
 @dataclass(frozen=True)
-class Dialect:
-    """What a server wants to hear for a line, and what its receivers hear: bytes around the line."""
+class WireProtocol:
+    """How a line is written on the wire: the bytes before and after it, and what is said besides."""
 
     service: str
-    """Who hears a line: everybody else (`broadcast`), or the sender, in upper case (`shout`)."""
-    said: tuple[bytes, bytes] = (b"", b"")
-    heard: tuple[bytes, bytes] = (b"", b"")
+    """Which clients hear a line: all others (`broadcast`), or its sender, in upper case (`shout`)."""
+    sent: tuple[bytes, bytes] = (b"", b"")
+    """What stands before and after a line on its way to the server."""
+    received: tuple[bytes, bytes] = (b"", b"")
+    """What stands before and after a line on its way back."""
     hello: bytes = b""
     """What a receiver says first, if it has to."""
     welcome: bytes = b""
-    """What it hears then, at last."""
+    """What the server answers to that, once it serves the client."""
     receipt: bytes = b""
     """What a sender hears instead of the lines of others: how many have heard its own."""
-    aside: bytes = b""
-    """What a server may ask in between; it is not answered, and a server waits minutes for that."""
+    ping: bytes = b""
+    """What a server may ask in between. It is not answered: a server waits minutes for that."""
 
     def receivers(self, clients: int, senders: int) -> int:
         """Returns how many of the clients hear a line."""
@@ -81,49 +78,47 @@ class Dialect:
             return 1
         return clients - (senders if self.receipt else 1)
 
-    def out(self, sender: int) -> Stream:
+    def outgoing(self, sender: int) -> Payload:
         """Returns what a sender says."""
-        return Stream(tuple(line.join(self.said) for line in lines(sender)))
+        return Payload(tuple(line.join(self.sent) for line in lines(sender)))
 
-    def back(self, sender: int) -> Stream:
+    def incoming(self, sender: int) -> Payload:
         """Returns what is heard of it."""
-        said = lines(sender)
-        if self.service == "shout":
-            said = [line.upper() for line in said]
-        return Stream(tuple(line.join(self.heard) for line in said))
+        said = [line.upper() if self.service == "shout" else line for line in lines(sender)]
+        return Payload(tuple(line.join(self.received) for line in said))
 
 
 def lines(sender: int) -> list[bytes]:
     """Returns the lines of a sender until they repeat."""
     texts = (f"{LETTERS[sender]} {n:04} the quick brown fox jumps over the lazy dog" for n in range(PERIOD))
-    return [text.ljust(LINE - 1, ".").encode() + b"\n" for text in texts]
+    return [text.ljust(LINE_SIZE - 1, ".").encode() + b"\n" for text in texts]
 
 
 def _bulk(*words: bytes) -> bytes:
-    """Returns words in the form in which Redis takes and gives them."""
+    """Returns words as Redis reads and writes them (RESP, bulk strings)."""
     return b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
 
 
-_LAST = b"$%d\r\n" % LINE
+_LAST = b"$%d\r\n" % LINE_SIZE
 
-DIALECTS = {
-    "broadcast": Dialect("broadcast"),
-    "shout": Dialect("shout", hello=b"hello\n", welcome=b"HELLO\n"),
-    "redis": Dialect(
+PROTOCOLS = {
+    "broadcast": WireProtocol("broadcast"),
+    "shout": WireProtocol("shout", hello=b"hello\n", welcome=b"HELLO\n"),
+    "redis": WireProtocol(
         "broadcast",
-        said=(b"*3\r\n" + _bulk(b"PUBLISH", b"room") + _LAST, b"\r\n"),
-        heard=(b"*3\r\n" + _bulk(b"message", b"room") + _LAST, b"\r\n"),
+        sent=(b"*3\r\n" + _bulk(b"PUBLISH", b"room") + _LAST, b"\r\n"),
+        received=(b"*3\r\n" + _bulk(b"message", b"room") + _LAST, b"\r\n"),
         hello=b"*2\r\n" + _bulk(b"SUBSCRIBE", b"room"),
         welcome=b"*3\r\n" + _bulk(b"subscribe", b"room") + b":1\r\n",
         receipt=b":%d\r\n",
     ),
-    "nats": Dialect(
+    "nats": WireProtocol(
         "broadcast",
-        said=(b"PUB room %d\r\n" % LINE, b"\r\n"),
-        heard=(b"MSG room 1 %d\r\n" % LINE, b"\r\n"),
+        sent=(b"PUB room %d\r\n" % LINE_SIZE, b"\r\n"),
+        received=(b"MSG room 1 %d\r\n" % LINE_SIZE, b"\r\n"),
         hello=b'CONNECT {"verbose":false,"pedantic":false,"echo":false}\r\nSUB room 1\r\nPING\r\n',
         welcome=b"PONG\r\n",
-        aside=b"PING\r\n",
+        ping=b"PING\r\n",
     ),
 }
-"""What is spoken, by name."""
+"""How lines are written on the wire, by the name of the service or of the rival."""

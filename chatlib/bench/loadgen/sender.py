@@ -3,7 +3,7 @@
 import array
 from collections import deque
 
-from chatlib.bench.loadgen.payload import Stream
+from chatlib.bench.loadgen.payload import Payload
 from chatlib.bench.loadgen.receiver import Receiver
 
 
@@ -12,14 +12,14 @@ class Sender:
 
     Args:
         client: The connection.
-        stream: What it says.
+        payload: What it says.
         window: How many lines may be under way.
-        place: Where in the stream it begins.
+        place: Where in the payload it begins.
     """
 
-    def __init__(self, client: Receiver, stream: Stream, window: int, place: int) -> None:
+    def __init__(self, client: Receiver, payload: Payload, window: int, place: int) -> None:
         self.client = client
-        self.stream = stream
+        self.payload = payload
         self.window = window
         self.sent = self.arrived = place
         self._times: deque[tuple[int, float]] = deque()  # up to which place, sent when
@@ -31,24 +31,28 @@ class Sender:
         return bool(self._unsent)
 
     def fill(self, now: float) -> None:
-        """Sends new lines until the window is full, in one piece. Never waits."""
+        """Sends new lines until the window is full, in one piece. Never blocks."""
         if (count := self.window - (self.sent - self.arrived)) > 0:
-            self._unsent += self.stream.part(self.sent, count)
+            self._unsent += self.payload.part(self.sent, count)
             self.sent += count
             self._times.append((self.sent, now))
         self.push()
 
     def push(self) -> None:
-        """Sends what is left, as far as the kernel takes it."""
+        """Sends what is left, as far as the kernel takes it. Never blocks.
+
+        Raises:
+            MeasurementError: The connection has ended.
+        """
         try:
             self._unsent = self._unsent[self.client.sock.send(self._unsent) :]
         except BlockingIOError:
             pass
         except OSError as error:
-            raise self.client.fail(f"it cannot send: {error.strerror}") from None
+            raise self.client.error(f"it cannot send: {error.strerror}") from None
 
     def arrive(self, count: int, now: float, latencies: "Latencies") -> None:
-        """Notes that so many more lines have arrived."""
+        """Notes that this many more lines have arrived."""
         self.arrived += count
         while count:
             upto, at = self._times[0]
@@ -60,7 +64,10 @@ class Sender:
 
 
 class Latencies:
-    """How long lines took, in seconds: one entry for all that were sent and arrived together."""
+    """How long lines took, in seconds: one entry for all that were sent and arrived together.
+
+    In arrays, without an object for each: the memory that a million of them takes would be found under load.
+    """
 
     def __init__(self) -> None:
         self._seconds = array.array("d")
