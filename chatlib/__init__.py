@@ -102,4 +102,3 @@ _HOMES = {
 
 if not TYPE_CHECKING:  # or a type checker would take every misspelt name for one that is found here
     __getattr__, __dir__ = lazily(__name__, _HOMES)
-    del TYPE_CHECKING, lazily  # no names of ours: tab completion should not offer them

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def lazily(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Returns a `__getattr__` and a `__dir__` for a package.
+    """Returns a `__getattr__` and a `__dir__` for a package. What `dir` and tab completion offer is public.
 
     While one thread imports a module, others that ask for it wait, and then get the same object.
 
@@ -26,6 +26,6 @@ def lazily(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any]
         return found
 
     def names() -> list[str]:
-        return sorted({*vars(sys.modules[package]), *home_of})
+        return sorted({*sys.modules[package].__all__, *home_of})
 
     return find, names

@@ -1,9 +1,8 @@
 """Whose code a file is: chatlib's own, or that of the program that uses it."""
 
 import os
-from pathlib import Path
 
-FOLDER = str(Path(__file__).resolve().parent) + os.sep
+FOLDER = os.path.dirname(os.path.realpath(__file__)) + os.sep
 """Where chatlib lies, with a separator at the end: `chatlib_homework` beside it is a student's."""
 
 

@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from chatlib.bench.records import MeasurementError
+from chatlib.own_code import FOLDER
 
 END_WITHIN = 3.0
 """Seconds that a program has to end by itself, once it was asked to."""
@@ -101,7 +102,7 @@ class Child:
 
         A program that nobody reads would block as soon as the pipe is full, and look like a slow server.
         """
-        pipe, here = subprocess.PIPE, str(Path(__file__).parents[2])
+        pipe, here = subprocess.PIPE, str(Path(FOLDER).parent)
         try:
             process = subprocess.Popen(
                 self._command,
