@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from faults import SOON
 
 import chatlib
 from chatlib.sockets import checked
@@ -61,7 +62,7 @@ def test_text_for_bytes_and_bytes_for_text_are_named() -> None:
         with pytest.raises(TypeError, match="send takes text"):
             client.send(b"hello")  # type: ignore[arg-type]
         client.send("hello")
-        assert server.service.journal.wait_for("failed", timeout=10)
+        assert server.service.journal.wait_for("failed", timeout=SOON)
     failed = server.service.journal.find("failed")[0].text
     assert "write member.post(chatlib.encode([text]))" in failed
     assert failed.endswith("in answer)")

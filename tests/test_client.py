@@ -99,7 +99,7 @@ def test_a_line_over_the_limit_is_reported(ends: Ends) -> None:
 
     def receive() -> None:
         with pytest.raises(ConnectionError):
-            client.receive(0.5)
+            client.receive(SOON)
 
     together(pour, receive)
 

@@ -35,7 +35,7 @@ class TellsWhere(Shout):
 def where(client: chatlib.Client) -> int:
     """Returns the process that serves a client."""
     client.send("where?")
-    return int(client.receive())
+    return int(client.receive(SOON))
 
 
 def children() -> set[int]:
@@ -66,7 +66,7 @@ def test_nothing_is_shared(serve: Serve, connect: Connect) -> None:
     journal = server.service.journal
     assert journal.wait_for("came", count=2, timeout=SOON)
     alice.send("hello")
-    assert bob.waits(0.2)
+    assert bob.waits(0.1)
     alice.close()
     assert journal.wait_for("left", "client 1", timeout=SOON)
     assert [entry.what for entry in journal] == ["came", "came", "left"]
@@ -93,7 +93,7 @@ def test_what_another_thread_holds_does_not_stop_a_child(serve: Serve, connect: 
     with server.service._lock, server.service.journal._changed:
         alice = connect(server)
         alice.send("hello")
-        assert alice.receive() == "HELLO"
+        assert alice.receive(SOON) == "HELLO"
 
 
 def test_a_mistake_costs_that_client_only(
@@ -104,7 +104,7 @@ def test_a_mistake_costs_that_client_only(
     alice, mallory = connect(server), connect(server)
     mallory.send("fail")
     with pytest.raises(chatlib.Disconnected):
-        mallory.receive()
+        mallory.receive(SOON)
     assert where(alice) and where(connect(server))
     assert capfd.readouterr() == ("", "")
 
@@ -115,7 +115,7 @@ def test_a_child_that_is_killed_takes_only_its_client_along(serve: Serve, connec
     alice, bob = connect(server), connect(server)
     os.kill(where(alice), signal.SIGKILL)
     with pytest.raises(chatlib.Disconnected):
-        alice.receive()
+        alice.receive(SOON)
     assert server.service.journal.wait_for("left", "client 1", timeout=SOON)
     assert where(bob)
 
@@ -128,7 +128,7 @@ def test_stopping_ends_every_child(serve: Serve, connect: Connect) -> None:
     chatlib.stop(server)
     for client in clients:
         with pytest.raises(chatlib.Disconnected):
-            client.receive()
+            client.receive(SOON)
     with socket.create_server(server.server_address):
         pass
 
@@ -152,7 +152,7 @@ def test_stopping_from_a_child_ends_that_child_only(
     assert server.service.journal.wait_for("came", count=2, timeout=SOON)
     alice.send("stop")
     with pytest.raises(chatlib.Disconnected):
-        alice.receive()
+        alice.receive(SOON)
     assert bob.waits(0.05)
     assert capfd.readouterr() == ("", "")
 
@@ -164,9 +164,9 @@ class Stubborn(Shout):
         time.sleep(60)
 
 
-@pytest.mark.slow
-def test_a_busy_child_is_killed(serve: Serve, connect: Connect) -> None:
+def test_a_busy_child_is_killed(serve: Serve, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """Unlike a thread, a process can be ended from outside."""
+    monkeypatch.setattr("chatlib.servers.core.server.STOP_WITHIN", 0.2)
     server = serve(ForkingServer, service=Stubborn())
     connect(server).send("hello")
     assert server.service.journal.wait_for("came", timeout=SOON)
@@ -195,7 +195,7 @@ import os, sys, chatlib
 os.register_at_fork(before=lambda: sys.stdout.write("once "))  # after multiprocessing has flushed
 with chatlib.running(chatlib.ForkingServer) as server, chatlib.connect(server) as alice:
     alice.send("hello")
-    print(alice.receive())
+    print(alice.receive(30))
 """
 
 
@@ -218,9 +218,9 @@ def test_short_visits_leave_nothing_behind(serve: Serve) -> None:
     visit()
     assert server.service.journal.wait_for("left", timeout=SOON)
     before = psutil.Process().num_fds()  # what the first fork leaves, once, does not count
-    for _ in range(49):
+    for _ in range(19):
         visit()
-    assert server.service.journal.wait_for("left", count=50, timeout=SOON)
+    assert server.service.journal.wait_for("left", count=20, timeout=SOON)
     assert eventually(lambda: not server.clients and psutil.Process().num_fds() <= before)
 
 
@@ -229,8 +229,8 @@ def test_one_client_too_many_is_told_so(serve: Serve, connect: Connect) -> None:
     server = serve(ForkingServer, limits=Limits(clients=1))
     alice = connect(server)
     alice.send("hello")
-    assert alice.receive() == "HELLO"
-    assert connect(server).receive() == "* the server is full"
+    assert alice.receive(SOON) == "HELLO"
+    assert connect(server).receive(SOON) == "* the server is full"
 
 
 def test_where_there_is_no_fork_it_says_what_to_take_instead(monkeypatch: pytest.MonkeyPatch) -> None:
