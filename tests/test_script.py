@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from faults import SOON
+from faults import SOON, ended
+
+from chatlib.cli import main
 
 TEXTBOOK = """
 from socket import *
@@ -129,16 +131,96 @@ UNMODIFIED = {
 }
 
 
+STRIKES = """
+import signal, sys
+def strike(*_):
+    signal.raise_signal({number})
+"""
+
+MOMENTS = {
+    "while the film begins": (
+        """
+from chatlib.film.film import Film
+start = Film.start
+Film.start = lambda film: strike() or start(film)
+""",
+        "print('the script runs')",
+        0,
+    ),
+    "while a thread is started": (
+        "",
+        """
+import threading
+def trace(frame, event, _):
+    if (event, frame.f_code.co_name) == ("return", "_release_save"):
+        sys.settrace(None)
+        strike()
+    return trace
+may_start = threading.Lock()
+may_start.acquire()
+threading.Thread(target=may_start.acquire, daemon=True).start()
+sys.settrace(trace)
+threading.Event().wait(60)
+""",
+        0,
+    ),
+    "while an object is freed": (
+        "",
+        """
+import threading
+class Struck:
+    __del__ = strike
+Struck()
+threading.Event().wait(60)
+""",
+        0,
+    ),
+    "and once more, while the script ends": (
+        """
+from chatlib.film.interrupts import Interrupts
+keep, strikes = Interrupts.keep, iter([lambda: None, strike, lambda: None])
+Interrupts.keep = lambda interrupts: next(strikes)() or keep(interrupts)
+""",
+        "strike()",
+        0,
+    ),
+    "while the page is written": (
+        """
+from chatlib.film.render import svg
+page = svg.page
+svg.page = lambda *arguments: strike() or page(*arguments)
+""",
+        "sys.exit(3)",
+        3,
+    ),
+    "while functions run at the end": ("", "import atexit; atexit.register(strike); sys.exit(3)", 3),
+    "while Python ends": (
+        "",
+        """
+class Struck:
+    def __del__(self, raise_signal=signal.raise_signal):
+        raise_signal({number})
+struck = Struck()
+sys.exit(3)
+""",
+        3,
+    ),
+}
+"""When a signal may come: what is done to chatlib, so that it comes just then; the script; its status."""
+
+
 @contextmanager
 def xray(script: Path, *arguments: str, options: tuple[str, ...] = ()) -> Iterator["subprocess.Popen[str]"]:
     """Runs the command in the script's folder; ends it, if the test has not."""
     command = [sys.executable, "-m", "chatlib", "xray", *options, script.name, *arguments]
+    with ended(started(command, script.parent)) as process:
+        yield process
+
+
+def started(command: list[str], folder: Path) -> "subprocess.Popen[str]":
+    """Starts a program in a folder, with pipes to talk to it."""
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=script.parent) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=folder)
 
 
 def dial(port: int) -> socket.socket:
@@ -171,6 +253,22 @@ def test_a_textbook_chat_is_filmed_until_ctrl_c(script: Path, number: signal.Sig
     assert "client, _ = server.accept()" in page
     assert "src=" not in page
     assert "href=" not in page
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process that raises SIGTERM in itself")
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_at_any_moment_ends_in_a_page(tmp_path: Path, moment: str, number: signal.Signals) -> None:
+    """No traceback, the status of the script or 0, and the sentence."""
+    prelude, script, status = MOMENTS[moment]
+    strikes = STRIKES.format(number=int(number))
+    (tmp_path / "script.py").write_text(strikes + script.replace("{number}", str(int(number))))
+    run = f"{strikes}{prelude}\nfrom chatlib.cli import main\nsys.exit(main(['xray', 'script.py']))"
+    with ended(started([sys.executable, "-c", run], tmp_path)) as process:
+        printed, said = process.communicate(timeout=SOON)
+    assert (process.returncode, printed) == (status, ""), said
+    assert re.fullmatch("the film is in film.html(, and empty: nothing has waited)?\n", said)
+    assert (tmp_path / "film.html").read_text("utf-8").endswith("</html>\n")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals between processes")
@@ -215,16 +313,22 @@ def test_a_script_that_fails_shows_its_own_error(script: Path) -> None:
 
 
 def test_a_script_ends_when_its_last_thread_does(script: Path) -> None:
-    """As Python has it: threads that are no daemons are waited for; `--live` says meanwhile who waits."""
+    """As Python has it: threads that are no daemons are waited for; `--live` says what each waits for.
+
+    A name from the program does not steer the terminal: it stays one line, and what is no letter is spelled.
+    """
     script.write_text(
-        "import threading, time\n"
-        "def nap():\n    time.sleep(1.2)\n    print('rested')\n"
-        "threading.Thread(target=nap, name='sleeper').start()\n"
+        "import sys, threading\nmay = threading.Event()\n"
+        "def rest():\n    may.wait(60)\n    print('rested')\n"
+        "def listen():\n    sys.stdin.readline()\n    may.set()\n"
+        "threading.Thread(target=rest, name='\\x1b[31mred\\nFAKE').start()\n"
+        "threading.Thread(target=listen).start()\n"
     )
     with xray(script, options=("--live",)) as process:
-        printed, said = process.communicate(timeout=SOON)
-    assert printed == "rested\n"
-    assert "sleeper: sleep 1.2 s" in said
+        assert process.stderr
+        assert any(line.startswith("\\x1b[31mred\\nFAKE: wait an event, ") for line in process.stderr)
+        printed, _ = process.communicate("go on\n", timeout=SOON)
+    assert (printed, process.returncode) == ("rested\n", 0)
 
 
 def test_a_script_may_say_why_it_ends(script: Path) -> None:
@@ -236,12 +340,13 @@ def test_a_script_may_say_why_it_ends(script: Path) -> None:
     assert said.startswith("no more\n")
 
 
-def test_no_such_script_is_one_clear_line(script: Path) -> None:
+def test_no_such_script_is_one_clear_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Status 2, and the line names it."""
-    with xray(script) as process:
-        _, said = process.communicate(timeout=SOON)
-    assert process.returncode == 2
-    assert said == "chatlib: there is no script script.py\n"
+    monkeypatch.chdir(tmp_path)
+    assert main(["xray", "script.py"]) == 2
+    assert capsys.readouterr() == ("", "chatlib: there is no script script.py\n")
 
 
 def test_a_script_that_exits_waits_for_its_threads(script: Path) -> None:
@@ -259,14 +364,16 @@ def test_a_script_that_exits_waits_for_its_threads(script: Path) -> None:
     assert "time.sleep(0.3)" in (script.parent / "film.html").read_text("utf-8")
 
 
-def test_a_page_that_cannot_be_written_is_said_before_the_script_runs(script: Path) -> None:
-    """And which one it is."""
+def test_a_page_that_cannot_be_written_is_said_before_the_script_runs(
+    script: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The line names the page."""
     script.write_text("print('run')")
-    with xray(script, options=("--output", "nowhere/film.html")) as process:
-        printed, said = process.communicate(timeout=SOON)
-    assert (printed, process.returncode) == ("", 2)
+    assert main(["xray", "--output", str(script.parent / "nowhere" / "film.html"), str(script)]) == 2
+    printed, said = capsys.readouterr()
+    assert printed == ""
     assert "nowhere" in said
-    assert "Traceback" not in said
+    assert said.count("\n") == 1
 
 
 def test_the_page_is_where_it_was_asked_for(script: Path, tmp_path: Path) -> None:
@@ -286,18 +393,6 @@ def test_an_empty_film_is_said_to_be_empty(script: Path) -> None:
     with xray(script) as process:
         _, said = process.communicate(timeout=SOON)
     assert said == "the film is in film.html, and empty: nothing has waited\n"
-
-
-def test_names_from_a_program_do_not_steer_the_terminal(script: Path) -> None:
-    """`--live` spells out what is no letter, and one thread has one line."""
-    script.write_text(
-        "import threading, time\n"
-        "threading.Thread(target=time.sleep, args=(1.2,), name='\\x1b[31mred\\nFAKE').start()\n"
-    )
-    with xray(script, options=("--live",)) as process:
-        _, said = process.communicate(timeout=SOON)
-    assert "\\x1b[31mred\\nFAKE: sleep 1.2 s" in said
-    assert "\x1b" not in said
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot fork")

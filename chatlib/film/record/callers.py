@@ -13,7 +13,7 @@ from chatlib.own_code import FOLDER, is_own
 
 _LIBRARY = str(Path(os.__file__).resolve().parent) + os.sep
 # Who films is not filmed; nor is how a server of ours wakes itself up.
-_UNFILMED = ("views", "film/film.py", "film/script.py", "sockets.py")
+_UNFILMED = ("views", "film/film.py", "film/script.py", "film/interrupts.py", "sockets.py")
 _BEHIND = tuple(str(Path(FOLDER, name)) for name in _UNFILMED)
 _WRAPPERS = ("socket_calls.py", "other_waits.py", "locks.py")
 _BETWEEN = tuple(str(Path(__file__).resolve().with_name(name)) for name in _WRAPPERS)
