@@ -34,11 +34,8 @@ def film_script(script: str, arguments: Sequence[str], output: Path, live: bool 
     Raises:
         OSError: There is no such script, or the page cannot be written.
     """
-    process, place, page = (
-        os.getpid(),
-        Path(script).resolve(),
-        output.resolve(),
-    )  # a script may change folders
+    # Now, as the script may go to another folder, or fork.
+    process, place, page = os.getpid(), Path(script).resolve(), output.resolve()
     if not place.is_file():
         raise FileNotFoundError(2, f"there is no script {script}")
     try:
