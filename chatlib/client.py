@@ -24,7 +24,7 @@ CLIENT_LINE_LIMIT = 1_048_576
 DISCARD = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
 client_names: dict[Any, str] = {}
-"""What the clients of this process are called, by their addresses: the last thousand that connected."""
+"""The names of this process's clients, by their addresses: the last thousand that connected."""
 
 NAMES = 1000
 
@@ -67,7 +67,7 @@ def connect(target: Any, name: str | None = None, timeout: float = DEADLINE) -> 
         timeout: Seconds to wait for the connection.
 
     Raises:
-        ConnectionRefusedError: Nobody listens there.
+        ConnectionRefusedError: No server listens there.
         TimeoutError: No answer in time.
         OSError: There is no such host.
         TypeError, ValueError: This is not an address.
@@ -132,7 +132,7 @@ class Client:
         Raises:
             TimeoutError: No whole line has come in that time.
             Disconnected: The server has closed the connection, or has gone; or this client has left.
-            ConnectionError: A line is too long for any of our servers to have sent it.
+            ConnectionError: A line is longer than any server of chatlib would send.
         """
         deadline = time.monotonic() + timeout
         while not self._lines:
@@ -167,7 +167,7 @@ class Client:
 
     def close(self) -> None:
         """Leaves politely (FIN). Never waits; harmless when called twice."""
-        with contextlib.suppress(OSError):  # the server may have gone before us
+        with contextlib.suppress(OSError):  # the server may have gone first
             self.socket.shutdown(socket.SHUT_WR)
             self.socket.setblocking(False)
             # Closing over unread bytes would send a reset. They are thrown away by C itself, so that no film

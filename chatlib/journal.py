@@ -37,8 +37,8 @@ class Journal:
     """The entries of one service, oldest first. Any thread may add, read and wait."""
 
     def __init__(self, remembered: int = REMEMBERED) -> None:
-        # Apart from each other: however much is said, who came and left, and why, is not forgotten over it.
-        # Appending to a deque is atomic, so who adds waits for nobody, and takes no lock for each line.
+        # Two rings, so that a flood of messages cannot push out joins and departures. To append to a deque is
+        # atomic: a thread that adds takes no lock, and waits for no other.
         self._said: deque[tuple[int, str, str, str, str]] = deque(maxlen=remembered)
         self._done: deque[tuple[int, str, str, str, str]] = deque(maxlen=remembered)
         self._numbers = itertools.count(1)
@@ -55,7 +55,9 @@ class Journal:
         thread = threading.current_thread().name
         for text in texts:
             entries.append((next(self._numbers), what, who, text[:TEXT_LIMIT], thread))
-        if self._waiting:  # looked at last: who waits from now on finds the entries
+        # Looked at last: a thread that begins to wait after this line finds the entries. And mostly no thread
+        # waits, so a line costs no lock.
+        if self._waiting:
             with self._changed:
                 self._changed.notify_all()
 

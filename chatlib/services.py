@@ -1,4 +1,4 @@
-"""What is said. A service decides who hears what; it never knows how the waiting is done. No I/O here."""
+"""What is said: a service decides which client hears what. It knows nothing of waiting: no I/O here."""
 
 import threading
 from typing import Protocol
@@ -13,9 +13,9 @@ class Member(Protocol):
     name: str
 
     def post(self, data: bytes) -> None:
-        """Puts bytes into the client's outbox. Never waits.
+        """Puts bytes into the client's outbox. Never blocks.
 
-        They are sent at the latest when the service's method that posts them has returned. Who
+        They are sent at the latest when the service's method that posts them has returned. Code that
         posts from elsewhere, from a timer say, calls the server's `flusher.flush()` afterwards.
         """
 
@@ -27,12 +27,14 @@ class Member(Protocol):
 
 
 class Service:
-    """The base of all services: who is here, and a journal of what happened.
+    """The base of all services: the members that are here, and a journal of what happened.
 
     A server calls `joined`, `heard` and `left`, from whichever thread serves the client. Each holds the
-    service's lock from beginning to end. So no member joins or leaves while a broadcast walks the list, and
-    all hear the same things in the same order. Posting never waits, so neither does anyone who waits for the
-    lock.
+    service's lock from beginning to end. So no member joins or leaves while a broadcast walks the list
+    (walking a dict that grows raises RuntimeError), and all members hear the same things in the same order.
+
+    The price of one lock: while one thread is in `answer`, all others wait for it. That takes microseconds,
+    as posting never blocks; a service that sleeps in `answer` holds up every client.
 
     Subclasses override `welcome`, `answer` and `farewell`, which are called with the lock held.
     """
@@ -40,6 +42,7 @@ class Service:
     def __init__(self) -> None:
         self.journal = Journal()
         self.members: dict[Member, None] = {}  # a set that keeps the order in which they came
+        # Reentrant, as a method of a service may call another one, which takes the lock again.
         self._lock = threading.RLock()
 
     def joined(self, member: Member) -> None:
@@ -70,13 +73,13 @@ class Service:
         self.journal.after_fork()
 
     def welcome(self, member: Member) -> None:
-        """What happens when a client comes."""
+        """What a client gets when it comes. May be overridden."""
 
     def answer(self, member: Member, lines: list[str]) -> None:
-        """What happens when a client speaks."""
+        """What a client's lines set off. May be overridden."""
 
     def farewell(self, member: Member) -> None:
-        """What happens when a client has gone."""
+        """What the others get when a client has gone. May be overridden."""
 
 
 class Shout(Service):
@@ -107,7 +110,7 @@ class Chat(Service):
 
     def __init__(self) -> None:
         super().__init__()
-        self._names: dict[Member, str] = {}  # only those who have said their name are in the room
+        self._names: dict[Member, str] = {}  # only members that have said their name are in the room
 
     def welcome(self, member: Member) -> None:
         member.post(encode(["Welcome! What is your name?"]))

@@ -12,7 +12,7 @@ class LineReader:
 
     A line ends with a newline; one carriage return before it is dropped. Whole lines are decoded, never
     single chunks, so a letter that was cut in half arrives intact. Bytes that are not UTF-8 become U+FFFD:
-    the line is still delivered, and whoever reads it gets text that is valid.
+    the line is still delivered, as valid text.
 
     Args:
         limit: The longest line that is accepted, in bytes.

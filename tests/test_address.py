@@ -1,4 +1,4 @@
-"""What an address is, and what a beginner is told who writes something else."""
+"""What an address is, and what a beginner is told that wrote something else."""
 
 import socket
 from collections.abc import Callable

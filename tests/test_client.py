@@ -137,7 +137,7 @@ def test_send_has_a_deadline(ends: Ends) -> None:
         client.send("one more", timeout=0.05)
 
 
-def test_sending_to_nobody_is_a_connection_error(ends: Ends) -> None:
+def test_sending_to_a_server_that_has_gone_is_a_connection_error(ends: Ends) -> None:
     """When the server has gone, one of the next lines says so."""
     client, peer = ends
     reset(peer)
@@ -177,7 +177,7 @@ def test_waits_keeps_what_came(ends: Ends) -> None:
 
 
 def test_waits_is_false_at_the_end(ends: Ends) -> None:
-    """Nobody waits on a connection that has ended."""
+    """On a connection that has ended there is nothing to wait for."""
     client, peer = ends
     peer.close()
     assert not client.waits(SOON)
@@ -236,7 +236,7 @@ def test_a_client_that_is_closed_meanwhile_has_left(ends: Ends, call: Callable[[
 
 
 def test_closing_after_the_server_has_gone(ends: Ends) -> None:
-    """There is nobody to say goodbye to."""
+    """There is no server to say goodbye to."""
     client, peer = ends
     reset(peer)
     with pytest.raises(Disconnected):
@@ -336,7 +336,7 @@ class FakeSix:
     ids=repr,
 )
 def test_targets(target: Any, address: tuple[str, int]) -> None:
-    """A server, a pair or a text; `localhost` and every address mean 127.0.0.1 (34)."""
+    """A server, a pair or a text; `localhost` and every address mean 127.0.0.1."""
     assert address_of(target) == address
 
 
@@ -354,7 +354,7 @@ def test_a_number_that_is_no_port(port: int) -> None:
         chatlib.connect(("127.0.0.1", port))
 
 
-def test_nobody_listens() -> None:
+def test_a_port_without_a_listener_is_refused() -> None:
     """ConnectionRefusedError, which names host and port."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
@@ -364,7 +364,7 @@ def test_nobody_listens() -> None:
 
 
 def test_no_answer_in_time(listener: socket.socket) -> None:
-    """TimeoutError, which names host and port, when the backlog is full and nobody accepts."""
+    """TimeoutError, which names host and port, when the backlog is full and no server accepts."""
     with socket.socket() as full, contextlib.ExitStack() as stack:
         full.bind(("127.0.0.1", 0))
         full.listen(0)

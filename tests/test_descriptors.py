@@ -36,7 +36,7 @@ def test_as_much_room_is_made_as_the_system_allows() -> None:
 
 @POSIX
 def test_a_limit_that_is_high_enough_is_left_alone() -> None:
-    """Whoever may have more already does not have less afterwards."""
+    """A process that may have more already does not have less afterwards."""
     assert after("make_room(100); print(resource.getrlimit(LIMIT)[0])") == ["300"]
 
 

@@ -9,7 +9,7 @@ from chatlib.journal import REMEMBERED, TEXT_LIMIT, Entry, Journal
 
 
 def test_entries_are_kept_in_order_with_their_thread() -> None:
-    """Each says what, who, which text, and which thread served it."""
+    """Each says what happened, to which client, with which text, in which thread."""
     journal = Journal()
     journal.add("came", "client 1")
     journal.add("said", "client 1", "hello")
@@ -53,7 +53,7 @@ def test_a_journal_as_text() -> None:
 
 
 def test_no_text_reaches_a_terminal_raw() -> None:
-    """A reason may quote what a client sent: it is escaped as well (5)."""
+    """A reason may quote what a client sent: it is escaped as well."""
     assert "\x1b" not in str(Entry("failed", "client 1", "ValueError: \x1b[2J", "t"))
 
 
@@ -65,7 +65,7 @@ def test_long_text_is_cut() -> None:
 
 
 def test_the_oldest_are_forgotten_and_counted() -> None:
-    """Memory is not endless: 10,000 entries are kept (27)."""
+    """Memory is not endless: 10,000 entries are kept."""
     journal = Journal()
     for number in range(REMEMBERED + 5):
         journal.add("said", "a", str(number))
@@ -119,7 +119,7 @@ def test_reading_while_others_write() -> None:
     assert journal.forgotten == 1500
 
 
-def test_what_is_said_does_not_make_it_forget_who_left() -> None:
+def test_a_flood_of_lines_does_not_push_out_departures() -> None:
     """However many lines follow, the reason why a client was cut off is still there, and in its place."""
     journal = Journal(remembered=3)
     journal.add("left", "client 1", "it read too slowly")
@@ -131,7 +131,7 @@ def test_what_is_said_does_not_make_it_forget_who_left() -> None:
 
 
 def test_of_a_flood_of_lines_the_last_are_kept() -> None:
-    """Of 100,000 lines in one go all are counted; who came and left around them is not forgotten."""
+    """Of 100,000 lines in one go all are counted; joins and departures around them are kept."""
     journal = Journal(remembered=5)
     journal.add("came", "a")
     journal.add_all("said", "a", [str(number) for number in range(100_000)])

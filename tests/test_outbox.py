@@ -1,4 +1,4 @@
-"""What waits to be sent: it keeps order, loses nothing, and cuts off who reads too slowly."""
+"""What waits to be sent: it keeps order, loses nothing, and disconnects a client that reads too slowly."""
 
 import contextlib
 import functools
@@ -29,7 +29,7 @@ BUFFER = 65_536
 """Bytes that the kernel is asked to hold at each end, so that a reader stalls soon."""
 
 BIG = 2_000_000
-"""Bytes: far more than the kernel takes for one connection that nobody reads."""
+"""Bytes: far more than the kernel takes for a connection whose peer does not read."""
 
 
 class Line:
@@ -113,13 +113,13 @@ def test_each_outbox_is_flushed_once(flusher: Flusher, line: Connect) -> None:
 
 
 def test_posting_nothing_costs_nothing(flusher: Flusher, line: Connect) -> None:
-    """A chunk that completed no line gives nobody anything to flush."""
+    """A chunk that completed no line queues no outbox."""
     line().outbox.post(b"")
     assert not flusher.posted
 
 
 def test_while_all_read_there_is_no_thread(flusher: Flusher, line: Connect) -> None:
-    """The flusher's thread starts only when somebody stalls."""
+    """The flusher's thread starts only when a client stalls."""
     here = line()
     for _ in range(20):
         here.outbox.post(bytes(50_000))
@@ -132,14 +132,14 @@ def test_a_flush_never_waits_and_the_rest_follows(flusher: Flusher, line: Connec
     """With a reader that stalls, flush returns; as it reads on, a thread sends everything, in order."""
     here, data = line(limit=2 * BIG), pattern(BIG)
     here.outbox.post(data)
-    flusher.flush()  # would never return if it waited: nobody reads yet
+    flusher.flush()  # would never return if it waited: the peer does not read yet
     assert len(flusher_threads()) == 1
     here.outbox.post(b"the end")
     flusher.flush()
     assert read_exactly(here.peer, BIG + 7) == data + b"the end"
 
 
-def test_one_thread_serves_all_who_stall(flusher: Flusher, line: Connect) -> None:
+def test_one_thread_serves_all_stalled_clients(flusher: Flusher, line: Connect) -> None:
     """Several stalled readers share the one thread, and each gets its own."""
     lines = [line(limit=2 * BIG) for _ in range(5)]
     for number, here in enumerate(lines):
@@ -177,7 +177,7 @@ def test_posts_while_the_thread_sends_keep_their_order(flusher: Flusher, line: C
 
 
 def test_over_the_limit_it_is_cut(flusher: Flusher, line: Connect) -> None:
-    """Who has more than the limit waiting hears the beginning and then the end; the reason is kept."""
+    """A client that is owed more than the limit gets the beginning and then the end; the reason is kept."""
     here, data = line(limit=100_000), pattern(4_000_000)
     for start in range(0, len(data), 50_000):
         here.outbox.post(data[start : start + 50_000])
@@ -202,7 +202,7 @@ def test_a_cut_leaves_the_others_alone(flusher: Flusher, line: Connect) -> None:
 
 
 def test_a_post_over_the_limit_is_sent_if_the_kernel_has_room(flusher: Flusher, line: Connect) -> None:
-    """A reader that is not slow is not cut only because nobody has flushed yet."""
+    """A reader that is not slow is not disconnected only because the flush came late."""
     here = line(limit=1000)
     for _ in range(10):
         here.outbox.post(bytes(900))
@@ -225,7 +225,7 @@ def test_after_finish_nothing_is_added_but_all_is_sent(flusher: Flusher, line: C
 
 
 def test_a_cut_wakes_the_thread_that_receives(line: Connect) -> None:
-    """Closing alone would not wake it: a cut does (30)."""
+    """Closing alone would not wake it: a cut does."""
     here, received = line(), list[bytes]()
     thread = threading.Thread(target=lambda: received.append(here.connection.recv(1)))
     thread.start()
@@ -250,7 +250,7 @@ def test_the_first_reason_stays(line: Connect) -> None:
 
 @pytest.mark.parametrize("end", ["peer", "connection"])
 def test_a_broken_connection_is_noticed_by_sending(flusher: Flusher, line: Connect, end: str) -> None:
-    """A send that fails ends this conversation, says why and raises nothing (10)."""
+    """A send that fails ends this conversation, says why and raises nothing."""
     here = line()
     hang_up(getattr(here, end))
     here.peer.close()
@@ -382,7 +382,7 @@ def test_draining_after_closing_returns(flusher: Flusher, line: Connect) -> None
 
 
 def test_without_a_thread_the_next_flush_goes_on(flusher: Flusher, line: Connect) -> None:
-    """If the flusher's thread cannot be started, nothing is lost: each flush sends what it can (16)."""
+    """If the flusher's thread cannot be started, nothing is lost: each flush sends what it can."""
     here, data = line(limit=2 * BIG), pattern(BIG)
     with no_thread_starts("the flusher"):
         here.outbox.post(data)
@@ -396,7 +396,7 @@ def test_without_a_thread_the_next_flush_goes_on(flusher: Flusher, line: Connect
 
 
 def test_large_posts_do_not_pile_up_until_the_flush(flusher: Flusher, line: Connect) -> None:
-    """A service may post a hundred megabytes in one answer: kept is the limit, and a post (12)."""
+    """A service may post a hundred megabytes in one answer: kept is the limit, and a post."""
     here, block, most = line(limit=BIG), bytes(BIG // 10), 0
     while not here.outbox.ended:
         here.outbox.post(block)
@@ -405,8 +405,8 @@ def test_large_posts_do_not_pile_up_until_the_flush(flusher: Flusher, line: Conn
     assert here.outbox.ended.startswith("it read too slowly")
 
 
-def test_without_a_thread_who_stalls_waits_once_for_the_next_flush(flusher: Flusher, line: Connect) -> None:
-    """Otherwise each post would add a flush, and each flush would try all of them (16)."""
+def test_without_a_thread_a_stalled_outbox_is_queued_once(flusher: Flusher, line: Connect) -> None:
+    """Otherwise each post would add a flush, and each flush would try all of them."""
     here = line(limit=4 * BIG)
     with no_thread_starts("the flusher"):
         here.outbox.post(bytes(BIG))
@@ -417,7 +417,7 @@ def test_without_a_thread_who_stalls_waits_once_for_the_next_flush(flusher: Flus
 
 
 def test_many_short_posts_take_no_more_memory_than_they_have_bytes(flusher: Flusher, line: Connect) -> None:
-    """An object for each line would take thirty times as much (12)."""
+    """An object for each line would take thirty times as much."""
     here = line(limit=4 * BIG)
     here.outbox.post(bytes(BIG))
     flusher.flush()
@@ -430,7 +430,7 @@ def test_many_short_posts_take_no_more_memory_than_they_have_bytes(flusher: Flus
 
 @POSIX
 def test_without_a_descriptor_the_next_flush_goes_on(flusher: Flusher, line: Connect) -> None:
-    """If the flusher cannot make what wakes it, nothing is lost either (15)."""
+    """If the flusher cannot make what wakes it, nothing is lost either."""
     import resource
 
     here, data = line(limit=2 * BIG), pattern(BIG)
@@ -448,7 +448,7 @@ def test_without_a_descriptor_the_next_flush_goes_on(flusher: Flusher, line: Con
 
 
 def test_without_a_thread_draining_loses_nothing(flusher: Flusher, line: Connect) -> None:
-    """When a thread can be had again, the next flush sends on, also after a drain in between (16)."""
+    """When a thread can be had again, the next flush sends on, also after a drain in between."""
     here, data = line(limit=2 * BIG), pattern(BIG)
     with no_thread_starts("the flusher"):
         here.outbox.post(data)
@@ -477,7 +477,7 @@ def test_closing_the_flusher_ends_its_thread(flusher: Flusher, line: Connect) ->
 
 
 def test_after_closing_no_thread_is_started(flusher: Flusher, line: Connect) -> None:
-    """Who stalls only then is left alone."""
+    """A client that stalls only then is not sent on to."""
     here = line(limit=2 * BIG)
     flusher.close()
     here.outbox.post(bytes(BIG))
@@ -486,7 +486,7 @@ def test_after_closing_no_thread_is_started(flusher: Flusher, line: Connect) -> 
 
 
 def test_many_threads_may_post_and_flush_at_once(flusher: Flusher, line: Connect) -> None:
-    """Each outbox gets each block once, whoever sends it, and the blocks of one thread in their order."""
+    """Each outbox gets each block once, whichever thread sends it; those of one thread in their order."""
     lines, blocks = [line() for _ in range(5)], [[b"%d %097d" % (n, i) for i in range(200)] for n in range(4)]
 
     def talk(number: int) -> None:
@@ -518,7 +518,7 @@ class Glass(list[bytes]):
         self.look()
 
 
-def test_who_adopts_an_outbox_sees_that_it_has_stalled(line: Connect) -> None:
+def test_an_adopted_outbox_is_marked_as_stalled_already(line: Connect) -> None:
     """An event loop looks at it in another thread, and would not wait for room otherwise."""
 
     class Loop(ThreadFlusher):
@@ -535,7 +535,7 @@ def test_who_adopts_an_outbox_sees_that_it_has_stalled(line: Connect) -> None:
 
 @pytest.mark.parametrize("data", ["text", 5, [b"line"], None, bytearray(b"line")])
 def test_what_is_no_bytes_is_refused_at_once(flusher: Flusher, line: Connect, data: Any) -> None:
-    """Later, it would fail wherever somebody flushes, and harm others."""
+    """Later, it would fail in whichever thread flushes, and harm other clients."""
     here = line()
     with pytest.raises(TypeError, match="a member is sent bytes: write member.post"):
         here.outbox.post(data)
@@ -543,7 +543,7 @@ def test_what_is_no_bytes_is_refused_at_once(flusher: Flusher, line: Connect, da
 
 
 def test_what_is_owed_is_seen_while_it_moves(flusher: Flusher, line: Connect) -> None:
-    """Who sees nothing owed closes. So the rest is there before the news are forgotten."""
+    """A thread that sees nothing owed closes. So the rest is there before the news are forgotten."""
     here, seen = line(limit=2 * BIG), list[bytearray | None]()
     here.outbox._news = Glass(lambda: seen.append(here.outbox._rest))
     here.outbox.post(bytes(BIG))
@@ -551,7 +551,7 @@ def test_what_is_owed_is_seen_while_it_moves(flusher: Flusher, line: Connect) ->
     assert seen and all(seen)
 
 
-def test_what_is_owed_is_seen_by_who_looks_while_it_moves(flusher: Flusher, line: Connect) -> None:
+def test_bytes_that_move_while_they_are_counted_are_not_missed(flusher: Flusher, line: Connect) -> None:
     """Another thread may send at the very moment when the news are counted."""
     here = line(limit=2 * BIG)
     here.outbox.post(bytes(BIG))
@@ -617,8 +617,8 @@ def test_the_thread_goes_idle(flusher: Flusher, line: Connect, monkeypatch: pyte
     assert rounds
 
 
-def test_what_no_thread_has_adopted_is_sent_by_who_drains(flusher: Flusher, line: Connect) -> None:
-    """Where no thread or descriptor is left for the flusher, draining sends all: nobody else would."""
+def test_what_no_thread_has_adopted_is_sent_by_draining(flusher: Flusher, line: Connect) -> None:
+    """Where no thread or descriptor is left for the flusher, draining sends all: no other thread would."""
     with no_thread_starts("the flusher"):
         here = line()
         here.outbox.post(bytes(BIG // 4))

@@ -39,7 +39,7 @@ def where(client: chatlib.Client) -> int:
 
 
 def children() -> set[int]:
-    """Returns the processes that this one has started, also those that nobody has waited for."""
+    """Returns the processes that this one has started, also those whose exit status was not read yet."""
     return {child.pid for child in psutil.Process().children()}
 
 
@@ -52,7 +52,7 @@ def _no_child_is_left() -> Iterator[None]:
 
 
 def test_each_client_has_a_process_of_its_own(serve: Serve, connect: Connect) -> None:
-    """Several are served at once, while one is silent, and none of them here."""
+    """Several are served at once, while one is silent, each in a process other than this."""
     server = serve(ForkingServer, service=TellsWhere())
     silent, alice, bob = (connect(server) for _ in range(3))
     assert silent.waits(0.05)
@@ -60,7 +60,7 @@ def test_each_client_has_a_process_of_its_own(serve: Serve, connect: Connect) ->
 
 
 def test_nothing_is_shared(serve: Serve, connect: Connect) -> None:
-    """A broadcast reaches nobody: in alice's copy there is only alice. Here, nobody has heard anything."""
+    """A broadcast reaches no other client: in alice's copy there is only alice. Here, nothing was heard."""
     server = serve(ForkingServer, service=Broadcast())
     alice, bob = connect(server), connect(server)
     journal = server.service.journal
@@ -74,7 +74,7 @@ def test_nothing_is_shared(serve: Serve, connect: Connect) -> None:
 
 
 @pytest.mark.parametrize("close", ["close", "reset"])
-def test_who_leaves_is_noticed_although_its_end_was_copied_too(serve: Serve, close: str) -> None:
+def test_a_departure_is_noticed_although_the_connection_was_copied_too(serve: Serve, close: str) -> None:
     """A client of this very process: bob's child must not hold a copy of alice's end, nor of its own."""
     server = serve(ForkingServer)
     alice = socket.create_connection(server.server_address, SOON)
@@ -99,7 +99,7 @@ def test_what_another_thread_holds_does_not_stop_a_child(serve: Serve, connect: 
 def test_a_mistake_costs_that_client_only(
     serve: Serve, connect: Connect, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The child says goodbye and ends, and prints nothing; the others and the server live on (19)."""
+    """The child says goodbye and ends, and prints nothing; the others and the server live on."""
     server = serve(ForkingServer, service=TellsWhere())
     alice, mallory = connect(server), connect(server)
     mallory.send("fail")
@@ -121,7 +121,7 @@ def test_a_child_that_is_killed_takes_only_its_client_along(serve: Serve, connec
 
 
 def test_stopping_ends_every_child(serve: Serve, connect: Connect) -> None:
-    """Clients see the end, nobody is left, and the port is free at once (26, 28)."""
+    """Clients see the end, no process is left, and the port is free at once."""
     server = serve(ForkingServer)
     clients = [connect(server) for _ in range(5)]
     assert server.service.journal.wait_for("came", count=5, timeout=SOON)
@@ -145,7 +145,7 @@ class Stops(Shout):
 def test_stopping_from_a_child_ends_that_child_only(
     serve: Serve, connect: Connect, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """It has a copy of the server, not the server (24)."""
+    """It has a copy of the server, not the server."""
     service = Stops()
     server = service.server = serve(ForkingServer, service=service)
     alice, bob = connect(server), connect(server)
@@ -207,7 +207,7 @@ def test_what_waits_to_be_printed_is_printed_once() -> None:
 
 
 def test_short_visits_leave_nothing_behind(serve: Serve) -> None:
-    """No process, no descriptor (27)."""
+    """No process, no descriptor."""
     server = serve(ForkingServer)
 
     def visit() -> None:
@@ -225,7 +225,7 @@ def test_short_visits_leave_nothing_behind(serve: Serve) -> None:
 
 
 def test_one_client_too_many_is_told_so(serve: Serve, connect: Connect) -> None:
-    """The limit holds across processes (17)."""
+    """The limit holds across processes."""
     server = serve(ForkingServer, limits=Limits(clients=1))
     alice = connect(server)
     alice.send("hello")

@@ -36,7 +36,7 @@ def room(serve: Serve, several: Model) -> Server:
 
 
 def enter(connect: Connect, room: Server, name: str) -> tuple[Client, str]:
-    """Connects and says a name; returns the client and the list of who is there."""
+    """Connects and says a name; returns the client and the list of the members."""
     client = connect(room, name)
     assert client.receive(SOON) == GREETING
     client.send(name)
@@ -47,8 +47,8 @@ def enter(connect: Connect, room: Server, name: str) -> tuple[Client, str]:
 
 
 @pytest.mark.parametrize("service", [Shout, Broadcast, Chat])
-def test_members_and_journal_follow_who_is_here(service: type[Service]) -> None:
-    """Coming, speaking and leaving are noted, in order; in the end nobody is left."""
+def test_members_and_journal_follow_joining_and_leaving(service: type[Service]) -> None:
+    """Coming, speaking and leaving are noted, in order; in the end no member is left."""
     talk, ear = service(), Ear("client 1")
     talk.joined(ear)
     assert list(talk.members) == [ear]
@@ -61,7 +61,7 @@ def test_members_and_journal_follow_who_is_here(service: type[Service]) -> None:
 
 @pytest.mark.parametrize("service", [Shout, Broadcast, Chat])
 def test_a_chunk_without_a_line_says_nothing(service: type[Service]) -> None:
-    """Half a line is heard by nobody."""
+    """Half a line reaches no client."""
     talk, alice, bob = service(), Ear("client 1"), Ear("client 2")
     talk.joined(alice)
     talk.joined(bob)
@@ -100,7 +100,7 @@ def test_a_service_of_ones_own_overrides_what_it_needs(
 
 
 def test_shout_answers_the_sender_alone() -> None:
-    """Each line comes back in upper case; nobody else hears it."""
+    """Each line comes back in upper case, and to no other client."""
     shout, alice, bob = Shout(), Ear("client 1"), Ear("client 2")
     shout.joined(alice)
     shout.joined(bob)
@@ -109,7 +109,7 @@ def test_shout_answers_the_sender_alone() -> None:
 
 
 def test_broadcast_tells_all_others() -> None:
-    """Each line goes to everybody but its sender, as it came; not to who has left or comes later."""
+    """Each line goes to all but its sender, as it came; not to members that have left or come later."""
     broadcast, ears = Broadcast(), [Ear(f"client {number}") for number in range(4)]
     for ear in ears[:3]:
         broadcast.joined(ear)
@@ -123,7 +123,7 @@ def test_broadcast_tells_all_others() -> None:
 
 
 def test_a_conversation_as_the_problem_shows_it(room: Server, connect: Connect) -> None:
-    """Greeting, room list, presence, `[name] text` to the others only, and who has left."""
+    """Greeting, room list, presence, `[name] text` to the others only, and departures."""
     bob, here = enter(connect, room, "bob")
     assert here == "* The room contains: "
     charlie, here = enter(connect, room, "charlie")
@@ -152,7 +152,7 @@ def test_a_conversation_as_the_problem_shows_it(room: Server, connect: Connect) 
     "name", ["", " ", "two words", "a-b", "zoë", "x" * 33, "\0", "名"], ids=["empty", *map(ascii, range(7))]
 )
 def test_an_illegal_name_is_refused(room: Server, connect: Connect, name: str) -> None:
-    """It is told why, and disconnected; nobody in the room notices."""
+    """The client is told why, and disconnected; the room does not notice."""
     alice, _ = enter(connect, room, "alice")
     mallory = connect(room)
     assert mallory.receive(SOON) == GREETING
@@ -188,7 +188,7 @@ def test_a_name_that_is_taken_is_refused(room: Server, connect: Connect) -> None
     assert here == "* The room contains: bob"
 
 
-def test_who_leaves_before_naming_itself_was_never_there(room: Server, connect: Connect) -> None:
+def test_a_client_that_leaves_before_naming_itself_is_not_announced(room: Server, connect: Connect) -> None:
     """Neither coming nor leaving is announced."""
     alice, _ = enter(connect, room, "alice")
     with connect(room) as nobody:
@@ -199,7 +199,7 @@ def test_who_leaves_before_naming_itself_was_never_there(room: Server, connect: 
     assert alice.receive(SOON) == "* bob has entered the room"
 
 
-def test_who_has_not_said_a_name_hears_nothing(room: Server, connect: Connect) -> None:
+def test_a_client_without_a_name_hears_nothing(room: Server, connect: Connect) -> None:
     """Presence and talk are for those in the room."""
     outside = connect(room)
     assert outside.receive(SOON) == GREETING
@@ -223,7 +223,7 @@ def test_name_and_lines_in_one_segment(room: Server, connect: Connect, plug: Dia
 
 
 def test_lines_after_an_illegal_name_are_not_said(room: Server, connect: Connect, plug: Dial) -> None:
-    """Who was refused is not heard any more."""
+    """A client that was refused is not heard any more."""
     alice, _ = enter(connect, room, "alice")
     mallory = plug(room)
     mallory.sendall(b"not a name\nmallory\nhello\n")
@@ -235,7 +235,7 @@ def test_lines_after_an_illegal_name_are_not_said(room: Server, connect: Connect
 
 
 def test_a_reset_is_announced_like_any_leaving(room: Server, connect: Connect) -> None:
-    """Those who stay hear that somebody left, however it left (9)."""
+    """Those that stay hear of it, however the client left."""
     alice, _ = enter(connect, room, "alice")
     bob, _ = enter(connect, room, "bob")
     assert alice.receive(SOON) == "* bob has entered the room"

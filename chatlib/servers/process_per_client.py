@@ -23,7 +23,7 @@ class ForkingServer(Server, Forking):  # type: ignore[misc]
 
     The handler of `SyncServer`, but it blocks in a process of its own. But nothing is shared: what a service
     remembers in one copy, the others never see. `Shout` works as ever, `Broadcast` reaches no client, and the
-    journal here has who came and left, but not what was said. To fork a process that has other threads is
+    journal here has joins and departures, but not what was said. To fork a process that has other threads is
     risky: Python 3.12 and later warn of it, and on macOS the system's own libraries may crash.
 
     Raises:
