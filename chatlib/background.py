@@ -49,8 +49,8 @@ class Running:
     thread: threading.Thread
     """The one in `serve_forever`."""
     stopping: threading.Event
-    talking: dict[Any, threading.Thread]
-    """The connections of a stock server, and who serves each: it does not say so itself."""
+    handlers: dict[Any, threading.Thread]
+    """The connections of a stock server, each with the thread that serves it: the server keeps no list."""
 
 
 _running: dict[int, Running] = {}  # by `id(server)`: a student's server need not be hashable
@@ -77,16 +77,17 @@ def start(server: AnyServer | Callable[..., AnyServer], *args: Any, **kwargs: An
     # Its thread lives on for a moment after the server was closed: only a server that is open still runs.
     if found and found.thread.is_alive() and not _has_ended(found.server):
         return found.server  # type: ignore[return-value]
-    if not callable(server) and not hasattr(server, "serve_forever"):
+    is_server = _has_verb(server, "serve_forever")
+    if not is_server and not callable(server):
         raise TypeError(f"{server!r} is neither a server nor a class that makes one")
     notebook_cells.close_earlier()
-    is_instance = hasattr(server, "serve_forever") and not isinstance(server, type)
-    made: Any = server if is_instance else _bindable_again(server)(*args, **kwargs)  # type: ignore[arg-type]
+    made: Any = server if is_server else _bindable_again(server)(*args, **kwargs)  # type: ignore[arg-type]
     if _has_ended(made):
         raise ValueError("this server has been stopped; make a new one and start that")
     if isinstance(made, Server) and made.threads:
         raise ValueError("another thread runs this server's serve_forever already")
-    running = _running[id(made)] = _prepare(made)  # before it serves: its first handler may stop it
+    # Noted before it serves: its first handler may stop it at once, and `stop` must find it.
+    running = _running[id(made)] = _prepare(made)
     try:
         running.thread.start()
     except RuntimeError:
@@ -102,7 +103,7 @@ def stop(server: Serving) -> None:
     Blocks for some milliseconds; for at most 3 s if a handler is busy, and then warns. Does nothing if the
     server has been stopped before. Called from one of its own handlers, it does not wait.
     """
-    if isinstance(server, type) or not hasattr(server, "shutdown"):
+    if not _has_verb(server, "shutdown"):
         raise TypeError(f"{server!r} is not a server: stop takes what start has returned")
     found = _running.pop(id(server), None)
     if isinstance(server, Server):
@@ -113,7 +114,12 @@ def stop(server: Serving) -> None:
     elif found:
         ended = _close_stock(found)
     else:
-        ended = _close_unknown(server)
+        # Started elsewhere, or never. In a thread, because `shutdown` blocks for ever if it never served.
+        shutting_down = threading.Thread(target=server.shutdown, daemon=True)
+        shutting_down.start()
+        shutting_down.join(STOP_WITHIN)
+        server.server_close()
+        ended = True
     if not ended:
         warnings.warn("a handler of this server is still busy after 2 s", RuntimeWarning, stacklevel=2)
 
@@ -134,6 +140,15 @@ def running(server: AnyServer | Callable[..., AnyServer], *args: Any, **kwargs: 
         stop(started)
 
 
+def _has_verb(server: object, verb: str) -> bool:
+    """Returns whether this is a server, and no class or function, as far as one of its verbs tells.
+
+    Not asked by `isinstance` with a protocol: Python 3.12 and later would overlook the verbs of a server that
+    passes them on to another with `__getattr__`.
+    """
+    return not isinstance(server, type) and hasattr(server, verb)
+
+
 def _has_ended(server: Any) -> bool:
     listener = getattr(server, "socket", None)
     stopped = isinstance(server, Server) and server.stopped
@@ -149,68 +164,65 @@ def _bindable_again(factory: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _prepare(server: Any) -> Running:
+    """Returns a thread for a server, not yet started."""
     stock = isinstance(server, socketserver.BaseServer)
     options = {"poll_interval": POLL_INTERVAL} if stock else {}
     thread = threading.Thread(target=server.serve_forever, kwargs=options, name="the server", daemon=True)
     running = Running(server, thread, threading.Event(), {})
     if stock and not isinstance(server, Server):
-        _follow(running, server)
+        _track(running, server)
     return running
 
 
-def _follow(running: Running, server: Any) -> None:
-    """Keeps track of a stock server: whom it talks with, so that `stop` can end a silent client's wait, and
-    when its thread has ended, so that it can be started again."""
+def _track(running: Running, server: Any) -> None:
+    """Keeps track of a stock server: of its connections, so that `stop` can wake a handler that waits for a
+    silent client; and of the end of its thread, so that it can be started again."""
     finish_request, shutdown = server.finish_request, server.shutdown
 
-    def talk(request: Any, client_address: Any) -> None:
-        running.talking[request] = threading.current_thread()
+    def finish_tracked_request(request: Any, client_address: Any) -> None:
+        running.handlers[request] = threading.current_thread()
         try:
-            if not running.stopping.is_set():  # stop sets it, then looks who talks: one sees the other
+            # The race with `stop`, which sets the event and then reads the handlers: one sees the other.
+            if not running.stopping.is_set():
                 finish_request(request, client_address)
         finally:
-            running.talking.pop(request, None)
+            running.handlers.pop(request, None)
 
     def shutdown_and_join() -> None:
-        shutdown()  # returns when the loop is left; until its thread has ended as well, it seems to serve
+        shutdown()  # returns when the loop is left; until the thread has ended as well, it seems to serve
         if running.thread.ident:
             running.thread.join(STOP_WITHIN)
 
-    server.finish_request, server.shutdown = talk, shutdown_and_join
+    server.finish_request, server.shutdown = finish_tracked_request, shutdown_and_join
     server.daemon_threads = True  # or Python would not exit before the last client has left
 
 
 def _close_stock(running: Running) -> bool:
-    """Returns whether its threads have ended in time."""
+    """Stops a server that `start` has started and that is none of ours.
+
+    Blocks for at most `STOP_WITHIN` seconds. Returns whether its threads have ended in that time.
+    """
+    server = running.server
+
+    def shutdown_and_close() -> None:
+        server.shutdown()
+        server.server_close()
+
     running.stopping.set()
-    talking = dict(running.talking)
-    ending = threading.Thread(target=_shutdown_and_close, args=(running.server,), daemon=True)
+    handlers = dict(running.handlers)
+    ending = threading.Thread(target=shutdown_and_close, daemon=True)
     ending.start()
-    for connection in talking:
+    for connection in handlers:
         if isinstance(connection, socket):  # by UDP there is no connection
             hang_up(connection)
     # Those of a ForkingTCPServer: each has a copy of the listener, and server_close would wait for them.
-    for child in list(getattr(running.server, "active_children", None) or ()):
+    for child in list(getattr(server, "active_children", None) or ()):
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
-    threads = [running.thread, ending, *talking.values()]
+    threads = [running.thread, ending, *handlers.values()]
     if threading.current_thread() in threads:
         return True  # one of its handlers asks: the server ends when that handler returns
     deadline = time.monotonic() + STOP_WITHIN
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
     return not any(thread.is_alive() for thread in threads)
-
-
-def _close_unknown(server: Serving) -> bool:
-    """Closes a server that somebody else has started, or nobody: then its `shutdown` would wait for ever."""
-    ending = threading.Thread(target=server.shutdown, daemon=True)
-    ending.start()
-    ending.join(STOP_WITHIN)
-    server.server_close()
-    return True
-
-
-def _shutdown_and_close(server: Serving) -> None:
-    server.shutdown()
-    server.server_close()

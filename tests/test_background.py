@@ -6,7 +6,6 @@ import socketserver
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -218,7 +217,7 @@ def test_a_server_that_cannot_be_made_leaves_nothing(model: Model) -> None:
 
 
 def test_a_thread_that_cannot_be_started_leaves_nothing(model: Model, connect: Connect) -> None:
-    """When no thread is left, `start` raises; tried again later, the same server starts (16)."""
+    """When no thread is left, `start` raises; tried again later, the same server starts."""
     with model() as server:
         with no_thread_starts("the server"), pytest.raises(RuntimeError):
             chatlib.start(server)
@@ -250,7 +249,7 @@ def test_a_server_with_the_verbs_alone_is_started_and_stopped(connect: Connect) 
 
 
 def test_stopping_frees_the_port(model: Model, connect: Connect) -> None:
-    """It can be bound at once, although clients were connected (26, 28)."""
+    """It can be bound at once, although clients were connected."""
     server = chatlib.start(model)
     assert talks(connect(server))
     chatlib.stop(server)
@@ -258,15 +257,18 @@ def test_stopping_frees_the_port(model: Model, connect: Connect) -> None:
         assert again.server_address == server.server_address
 
 
-def test_stopping_twice_is_harmless(model: Model) -> None:
-    """What has been stopped stays stopped (24)."""
+def test_stopping_twice_does_nothing_the_second_time(model: Model, connect: Connect) -> None:
+    """No descriptor is closed again: another server may have its number by then."""
     server = chatlib.start(model)
     chatlib.stop(server)
+    other = chatlib.start(model)
     chatlib.stop(server)
+    assert talks(connect(other))
+    assert [running.server for running in background._running.values()] == [other]
 
 
 def test_stopping_what_never_started(model: Model) -> None:
-    """A server that was made but not started is closed (24)."""
+    """A server that was made but not started is closed."""
     server = model()
     chatlib.stop(server)
     assert server.socket.fileno() == -1
@@ -301,16 +303,16 @@ def test_running_stops_at_the_end(model: Model, connect: Connect) -> None:
 
 
 def test_a_handler_may_stop_its_server(model: Model, connect: Connect) -> None:
-    """`stop` from inside a service returns, and all ends (24)."""
+    """`stop` from inside a service returns, and all ends."""
 
-    class Suicidal(chatlib.Shout):
+    class StopsItsServer(chatlib.Shout):
         stopped = threading.Event()
 
         def answer(self, member: chatlib.Member, lines: list[str]) -> None:
             chatlib.stop(server)
             self.stopped.set()
 
-    service = Suicidal()
+    service = StopsItsServer()
     server = chatlib.start(model, service=service)
     connect(server).send("stop")
     assert service.stopped.wait(SOON)
@@ -319,7 +321,7 @@ def test_a_handler_may_stop_its_server(model: Model, connect: Connect) -> None:
 
 
 def test_a_busy_handler_is_reported(model: Model, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A handler that does not end is left behind, with a warning that points at the caller (26)."""
+    """A handler that does not end is left behind, with a warning that points at the caller."""
     monkeypatch.setattr("chatlib.servers.core.server.STOP_WITHIN", 0.1)
     service = Sleeper()
     server = chatlib.start(model, service=service)
@@ -338,13 +340,11 @@ def test_a_busy_handler_is_reported(model: Model, connect: Connect, monkeypatch:
 def test_a_stock_server_is_stopped_with_a_silent_client(
     stock: type[socketserver.TCPServer], connect: Connect
 ) -> None:
-    """Stock code would wait for that client for ever, or go on serving it (24, 26)."""
+    """Stock code would wait for that client for ever, or go on serving it."""
     server = chatlib.start(stock, LOOPBACK, Echo)
     client = connect(server)
     assert talks(client, "hello")
-    start = time.monotonic()
-    chatlib.stop(server)
-    assert time.monotonic() - start < 2
+    chatlib.stop(server)  # warns if a thread of the server has not ended: that would be an error here
     with pytest.raises(Disconnected):
         client.receive(SOON)
     assert eventually(lambda: not [t for t in threading.enumerate() if "process_request" in t.name])
@@ -356,30 +356,34 @@ def test_a_stock_server_is_stopped_with_a_silent_client(
 def test_a_stock_server_can_be_started_again_on_its_port(
     stock: type[socketserver.TCPServer], connect: Connect
 ) -> None:
-    """With a port set by hand, stopping and starting again works at once, with clients there too (28, 33)."""
+    """With a port set by hand, stopping and starting again works at once, with clients there too."""
     server = chatlib.start(stock, LOOPBACK, Echo)
     assert talks(connect(server), "hello")
     chatlib.stop(server)
     again = chatlib.start(stock, server.server_address, Echo)
+    assert again.server_address == server.server_address
     chatlib.stop(again)
 
 
 @foreign
-def test_a_stock_server_stops_soon_when_idle(stock: type[socketserver.TCPServer]) -> None:
-    """It is made to look more often than every half second whether it shall stop (25)."""
-    spent = 0.0
-    for _ in range(8):
-        server = chatlib.start(stock, LOOPBACK, Echo)
-        start = time.monotonic()
-        chatlib.stop(server)
-        spent += time.monotonic() - start
-    assert spent < 1.5
+def test_a_stock_server_looks_often_whether_it_shall_stop(stock: Any) -> None:
+    """socketserver's own half a second would be the time that `stop` takes, for each idle server."""
+    intervals = []
+
+    class Recorded(stock):  # type: ignore[misc]
+        def serve_forever(self, poll_interval: float = 0.5) -> None:
+            intervals.append(poll_interval)
+            super().serve_forever(poll_interval)
+
+    chatlib.stop(chatlib.start(Recorded, LOOPBACK, Echo))
+    assert intervals == [background.POLL_INTERVAL]
+    assert background.POLL_INTERVAL <= 0.05
 
 
 def test_a_quick_shutdown_still_ends_every_conversation(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Connections are closed even if the thread that shuts down has ended before anybody looks (26)."""
+    """Connections are closed even if the thread that shuts down has ended before anybody looks."""
     server = chatlib.start(socketserver.ThreadingTCPServer, LOOPBACK, Echo)
     client, start = connect(server), threading.Thread.start
     assert talks(client, "hello")
@@ -392,7 +396,7 @@ def test_a_quick_shutdown_still_ends_every_conversation(
         patch.setattr(threading.Thread, "start", start_and_join)
         chatlib.stop(server)
     with pytest.raises(Disconnected):
-        client.receive(1.0)
+        client.receive(SOON)
 
 
 class Deaf(socketserver.BaseRequestHandler):
@@ -406,13 +410,13 @@ class Deaf(socketserver.BaseRequestHandler):
 
 
 def test_a_busy_stock_handler_is_reported(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A handler thread that goes on after `stop` is worth the same warning as one of ours (26)."""
+    """A handler thread that goes on after `stop` is worth the same warning as one of ours."""
     monkeypatch.setattr("chatlib.background.STOP_WITHIN", 0.2)
     server = chatlib.start(socketserver.ThreadingTCPServer, LOOPBACK, Deaf)
     connect(server)
     assert Deaf.there.wait(SOON)
     try:
-        with pytest.warns(RuntimeWarning, match="busy|still works"):
+        with pytest.warns(RuntimeWarning, match="busy"):
             chatlib.stop(server)
     finally:
         Deaf.release.set()
@@ -426,18 +430,18 @@ def test_a_stuck_stock_server_is_reported(connect: Connect, monkeypatch: pytest.
     server = chatlib.start(socketserver.TCPServer, LOOPBACK, Deaf)
     connect(server)
     assert Deaf.there.wait(SOON)
-    start = time.monotonic()
-    with pytest.warns(RuntimeWarning):
-        chatlib.stop(server)
-    assert time.monotonic() - start < 2
-    Deaf.release.set()
+    try:
+        with pytest.warns(RuntimeWarning, match="busy"):
+            chatlib.stop(server)
+    finally:
+        Deaf.release.set()
 
 
 @foreign
 def test_a_stock_server_that_never_started_is_closed(
     stock: type[socketserver.TCPServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stopping before it served frees its port as well (24)."""
+    """Stopping before it served frees its port as well."""
     monkeypatch.setattr("chatlib.background.STOP_WITHIN", 0.2)
     with stock(LOOPBACK, Echo) as server:
         chatlib.stop(server)
@@ -447,15 +451,15 @@ def test_a_stock_server_that_never_started_is_closed(
 
 @foreign
 def test_a_stock_handler_may_stop_its_server(stock: type[socketserver.TCPServer], connect: Connect) -> None:
-    """Its own `shutdown` would deadlock there (24)."""
+    """Its own `shutdown` would deadlock there."""
     stopped = threading.Event()
 
-    class Suicidal(socketserver.BaseRequestHandler):
+    class StopsItsServer(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             chatlib.stop(self.server)
             stopped.set()
 
-    server = chatlib.start(stock, LOOPBACK, Suicidal)
+    server = chatlib.start(stock, LOOPBACK, StopsItsServer)
     connect(server)
     assert stopped.wait(SOON)
     assert eventually(lambda: server.socket.fileno() == -1 and not server_threads())
@@ -486,7 +490,7 @@ def test_a_stock_handler_may_stop_its_server_before_start_returns(
 
 
 def test_a_script_with_a_stock_server_can_end() -> None:
-    """Python exits although a `ThreadingTCPServer` that `start` has started serves a silent client (32)."""
+    """Python exits although a `ThreadingTCPServer` that `start` has started serves a silent client."""
     script = """
 import chatlib, socketserver
 class Echo(socketserver.BaseRequestHandler):
@@ -505,7 +509,7 @@ client.receive(10)
 
 
 def test_two_may_stop_the_same_server(model: Model) -> None:
-    """Whoever comes second finds nothing to do, whatever the order (24)."""
+    """Whoever comes second finds nothing to do, whatever the order."""
     with hasty_switching():
         for _ in range(20):
             server = chatlib.start(model)
@@ -515,7 +519,7 @@ def test_two_may_stop_the_same_server(model: Model) -> None:
 
 @foreign
 def test_stop_all_frees_the_port_of_one_that_was_shut_down(stock: type[socketserver.TCPServer]) -> None:
-    """`shutdown` alone ends the thread and keeps the port; `stop_all` frees it all the same (26)."""
+    """`shutdown` alone ends the thread and keeps the port; `stop_all` frees it all the same."""
     servers = [chatlib.start(stock, LOOPBACK, Echo), chatlib.start(chatlib.SyncServer)]
     for server in servers:
         server.shutdown()
@@ -525,7 +529,7 @@ def test_stop_all_frees_the_port_of_one_that_was_shut_down(stock: type[socketser
 
 
 def test_a_server_that_serves_already_is_not_served_twice(model: Model) -> None:
-    """A second `serve_forever` raises; the first goes on, and can be stopped (24)."""
+    """A second `serve_forever` raises; the first goes on, and can be stopped."""
     with model() as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

@@ -105,7 +105,7 @@ START = "earlier = globals().get('server'); server = chatlib.start(chatlib.Threa
 
 
 def test_a_server_is_replaced_when_its_cell_runs_again(notebook: Notebook) -> None:
-    """The one before is stopped, the new one runs (33)."""
+    """The one before is stopped, the new one runs."""
     assert notebook.run(START, "a") == ""
     assert notebook.run(START, "a") == ""
     assert not notebook.is_open("earlier")
@@ -114,7 +114,7 @@ def test_a_server_is_replaced_when_its_cell_runs_again(notebook: Notebook) -> No
 
 
 def test_a_port_set_by_hand_is_free_again(notebook: Notebook) -> None:
-    """A cell with a fixed port can be run again and again, with clients of other cells there (28, 33)."""
+    """A cell with a fixed port can be run again and again, with clients of other cells there."""
     notebook.run(
         "import socket; s = socket.create_server(('127.0.0.1', 0)); port = s.getsockname()[1]; s.close()"
     )
@@ -125,7 +125,7 @@ def test_a_port_set_by_hand_is_free_again(notebook: Notebook) -> None:
 
 
 def test_a_connection_is_replaced_when_its_cell_runs_again(notebook: Notebook) -> None:
-    """The one before is closed politely: the server hears that it left (33)."""
+    """The one before is closed politely: the server hears that it left."""
     notebook.run(START, "a")
     code = "earlier = globals().get('alice'); alice = chatlib.connect(server, 'alice')"
     notebook.run(code, "b")
@@ -137,7 +137,7 @@ def test_a_connection_is_replaced_when_its_cell_runs_again(notebook: Notebook) -
 
 
 def test_what_other_cells_opened_stays(notebook: Notebook) -> None:
-    """Only the cell that runs again loses what it had (33)."""
+    """Only the cell that runs again loses what it had."""
     notebook.run("one = chatlib.start(chatlib.SyncServer)", "a")
     notebook.run("two = chatlib.start(chatlib.SyncServer); alice = chatlib.connect(two)", "b")
     notebook.run("one = chatlib.start(chatlib.SyncServer)", "a")
@@ -146,7 +146,7 @@ def test_what_other_cells_opened_stays(notebook: Notebook) -> None:
 
 
 def test_one_cell_may_open_several(notebook: Notebook) -> None:
-    """What the same run has opened stays; the next run closes all of it (33)."""
+    """What the same run has opened stays; the next run closes all of it."""
     code = """
 olds = globals().get("news", [])
 server = chatlib.start(chatlib.ThreadingServer)
@@ -160,14 +160,14 @@ news = [server, chatlib.start(chatlib.SyncServer), *(chatlib.connect(server) for
 
 
 def test_a_cell_that_was_edited_is_the_same_cell(notebook: Notebook) -> None:
-    """The front end's id counts, not the text (33)."""
+    """The front end's id counts, not the text."""
     notebook.run("one = chatlib.start(chatlib.SyncServer)", "a")
     notebook.run("two = chatlib.start(chatlib.ThreadingServer)", "a")
     assert not notebook.is_open("one")
 
 
 def test_without_ids_the_text_tells_cells_apart(notebook: Notebook) -> None:
-    """Some front ends send no id: a cell is then what it says (33)."""
+    """Some front ends send no id: a cell is then what it says."""
     notebook.run(START, None)
     notebook.run("other = chatlib.start(chatlib.SyncServer)", None)
     notebook.run(START, None)
@@ -176,7 +176,7 @@ def test_without_ids_the_text_tells_cells_apart(notebook: Notebook) -> None:
 
 
 def test_starting_what_runs_leaves_it_alone(notebook: Notebook) -> None:
-    """`start(server)` with a server that runs, again and again, does not stop it (33)."""
+    """`start(server)` with a server that runs, again and again, does not stop it."""
     notebook.run("server = chatlib.SyncServer()", "a")
     for _ in range(3):
         assert notebook.run("chatlib.start(server) is server", "b") == "True"
@@ -185,7 +185,7 @@ def test_starting_what_runs_leaves_it_alone(notebook: Notebook) -> None:
 
 
 def test_a_stock_server_is_replaced_as_well(notebook: Notebook) -> None:
-    """Those of `socketserver` are stopped when their cell runs again (33)."""
+    """Those of `socketserver` are stopped when their cell runs again."""
     code = """
 import socketserver
 earlier = globals().get("stock")
@@ -206,7 +206,7 @@ def test_what_is_gone_is_not_held(notebook: Notebook) -> None:
 
 @POSIX
 def test_interrupting_a_wait_leaves_all_usable(notebook: Notebook) -> None:
-    """The stop button ends `receive`; the connection and the server work on (31)."""
+    """The stop button ends `receive`; the connection and the server work on."""
     notebook.run(START, "a")
     notebook.run("alice = chatlib.connect(server)", "b")
     waiting = notebook.send("print('waiting', flush=True); alice.receive(60)", "c")
@@ -220,7 +220,7 @@ def test_interrupting_a_wait_leaves_all_usable(notebook: Notebook) -> None:
 
 
 def test_a_kernel_with_clients_connected_ends(notebook: Notebook) -> None:
-    """Shutting the kernel down does not wait for anybody (32)."""
+    """Shutting the kernel down does not wait for anybody."""
     manager = KernelManager(kernel_name="python3")
     manager.start_kernel(env=environment())
     with contextlib.closing(manager):
