@@ -29,7 +29,7 @@ PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/pytho
 STAMP = VENV / "chatlib-ready"
 
 # More processes than cores, as most tests wait. Those of one file stay together: they share what they start.
-SIDE_BY_SIDE = ("--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder")
+SIDE_BY_SIDE = ("--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder", "--max-worker-restart=0")
 # What pytest is told when it runs over all files. The package is named, as nbval hangs under a bare --cov.
 WHOLE = {(): SIDE_BY_SIDE, ("--exhaustive",): ("--cov=chatlib", *SIDE_BY_SIDE)}
 

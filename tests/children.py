@@ -5,21 +5,16 @@ import os
 
 import psutil
 
-MARK = "CHATLIB_TESTED_BY"
-"""The variable of the environment that says which process has run the test."""
+RUN, WORKER = "CHATLIB_TEST_RUN", "CHATLIB_TEST_WORKER"
+"""Variables of the environment: the process that pytest was started in, and the one that runs the test."""
 
 
-def mark() -> None:
-    """From now on, whatever this process starts can be found, also when its parent has ended before it."""
-    os.environ[MARK] = str(os.getpid())
-
-
-def started_by(pid: int) -> list[psutil.Process]:
-    """Returns all processes that a process with tests, or one of these processes, has started."""
+def started_by(mark: str) -> list[psutil.Process]:
+    """Returns all processes that have inherited one of these variables, also those whose parents have ended."""
     return [
         process
         for process in psutil.process_iter(["environ"])
-        if (process.info["environ"] or {}).get(MARK) == str(pid) and process.pid != os.getpid()
+        if (process.info["environ"] or {}).get(mark) == os.environ[mark] and process.pid != os.getpid()
     ]
 
 

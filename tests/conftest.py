@@ -42,19 +42,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any, error: object) -> None:
-    """When a process with tests has ended, in a crash too, nothing that they have started runs on."""
-    if hasattr(node, "workerinfo"):  # it has begun
-        children.end(children.started_by(node.workerinfo["pid"]))
+def pytest_configure(config: pytest.Config) -> None:
+    """All that this run starts can be found; where it is shared out, each process inherits that."""
+    if not hasattr(config, "workerinput"):
+        os.environ[children.RUN] = str(os.getpid())
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Nothing runs on, also when a process with tests has crashed and so could not see to that itself."""
+    if not hasattr(session.config, "workerinput"):
+        children.end(children.started_by(children.RUN))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _no_process_is_left() -> Iterator[None]:
     """After each file: every process that its tests have started has ended."""
-    children.mark()
+    os.environ[children.WORKER] = str(os.getpid())
     yield
-    left = children.end(children.started_by(os.getpid()), within=SOON)
+    left = children.end(children.started_by(children.WORKER), within=SOON)
     assert not left, f"still running: {left}"
 
 

@@ -15,7 +15,7 @@ import pytest
 
 if TYPE_CHECKING:
     from browser import Lab
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import BrowserContext, Locator, Page
 
 pytest.importorskip("anywidget", reason="the live view needs anywidget, which is not installed")
 pytest.importorskip("jupyterlab", reason="JupyterLab is not installed")
@@ -68,17 +68,17 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Lab"]:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator["Browser"]:
-    """A browser."""
+def chromium() -> Iterator["BrowserContext"]:
+    """A browser. Its pages share what is cached: JupyterLab is loaded and compiled once."""
     with browser.chromium(PROGRAM or "") as program:
-        yield program
+        yield program.new_context(viewport={"width": 1400, "height": 900})
 
 
 @pytest.fixture
-def page(chromium: "Browser", tmp_path: Path, request: pytest.FixtureRequest) -> Iterator["Page"]:
+def page(chromium: "BrowserContext", tmp_path: Path, request: pytest.FixtureRequest) -> Iterator["Page"]:
     """A page of it, in which no script may fail."""
     complaints: list[str] = []
-    page = chromium.new_page(viewport={"width": 1400, "height": 900})
+    page = chromium.new_page()
     page.set_default_timeout(PATIENCE)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     yield page

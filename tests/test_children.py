@@ -1,6 +1,5 @@
 """What tests start is found again, and ended."""
 
-import os
 import subprocess
 import sys
 
@@ -18,7 +17,7 @@ def test_a_process_whose_parent_has_ended_is_found_and_ended() -> None:
     with ended(subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)) as parent:
         assert parent.stdout and parent.stdout.read(1) == "."
         assert parent.wait() == 0
-        [told] = children.end(children.started_by(os.getpid()))
+        [told] = children.end(children.started_by(children.WORKER))
         assert parent.stdout.read() == ""
     assert "test_a_process_whose_parent_has_ended" in told
-    assert not children.started_by(os.getpid())
+    assert not children.started_by(children.WORKER)
