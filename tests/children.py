@@ -10,7 +10,7 @@ RUN, WORKER = "CHATLIB_TEST_RUN", "CHATLIB_TEST_WORKER"
 
 
 def started_by(mark: str) -> list[psutil.Process]:
-    """Returns all processes that have inherited one of these variables, also those whose parents have ended."""
+    """Returns all processes that have inherited one of these, also those whose parents have ended."""
     return [
         process
         for process in psutil.process_iter(["environ"])
