@@ -12,7 +12,7 @@ from chatlib.checker.targets.target import Need
 GOODBYES = "07 Goodbyes"
 
 STOPS_WITHIN = 2.0
-"""Seconds."""
+"""Seconds, on a machine that is not busy."""
 
 SECOND_WITHIN = 4.0
 """Seconds for a second server to say that the port is taken."""
@@ -28,10 +28,10 @@ def stop(session: Session) -> None:
     """The server is asked to stop: by Ctrl-C, or with shutdown and server_close. Its clients see the end."""
     # In the middle of its work, Ctrl-C may land in an `except` that was meant for something else.
     session.pause(2 * session.timeouts.quiet)
-    start = time.monotonic()
-    if problem := session.instance.stop(STOPS_WITHIN):
+    start, within = time.monotonic(), STOPS_WITHIN * session.timeouts.factor
+    if problem := session.instance.stop(within):
         raise Broken(f"it ends within {STOPS_WITHIN:.0f} s", problem, certain=False)
-    left = STOPS_WITHIN - (time.monotonic() - start)
+    left = within - (time.monotonic() - start)
     peers = list(session.peers.values())
     if not session.wait(lambda: all(peer.end for peer in peers), max(left, session.timeouts.patience)):
         name = next(peer.name for peer in peers if not peer.end)
@@ -42,7 +42,7 @@ def stop(session: Session) -> None:
 @step("the server ends while clients are connected, and is started again on the same port at once")
 def start_again(session: Session) -> None:
     """The server ends while clients are connected, and is started again on the same port at once."""
-    session.instance.stop(STOPS_WITHIN)
+    session.instance.stop(STOPS_WITHIN * session.timeouts.factor)
     session.instance.discard()
     session.wait(lambda: all(peer.end for peer in session.peers.values()), session.timeouts.quiet)
     # They leave last: then it is the server's side of each connection that is remembered (TIME_WAIT).
@@ -61,10 +61,11 @@ def start_second(session: Session) -> None:
     """A second one is started on the same port. It says that it cannot, and ends."""
     expected = "the second says that the port is taken, and ends"
     try:
-        second = session.target.start(port=session.clients.address[1], within=SECOND_WITHIN)
+        within = SECOND_WITHIN * session.timeouts.factor
+        second = session.target.start(port=session.clients.address[1], within=within)
     except TargetError as error:
-        if error.runs or error.silent:
-            raise Broken(expected, str(error)) from None
+        if error.runs or error.silent:  # one that still runs may yet say so, on a busy machine
+            raise Broken(expected, str(error), certain=error.silent) from None
         return
     second.discard()
     raise Broken(expected, "both listen on the same port")

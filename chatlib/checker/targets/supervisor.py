@@ -1,7 +1,8 @@
-"""Runs a program under limits, and ends it and its children when whoever asked for it is gone.
+"""Runs a program under limits, and ends it and its children as soon as the checker is gone.
 
-A process of its own (POSIX): `python supervisor.py LIMITS COMMAND`. Its standard input is a leash: when that
-is closed, politely or because the checker was killed, the program is killed too.
+A process of its own (POSIX): `python supervisor.py LIMITS COMMAND`. Its standard input is a leash, a pipe
+that the checker holds: the kernel closes it however the checker ends, by SIGKILL too. Then the program is
+killed.
 """
 
 import contextlib
@@ -11,6 +12,9 @@ import resource
 import select
 import signal
 import sys
+
+COOKIE = "CHATLIB_CHECK"
+"""An environment variable that the program's descendants inherit."""
 
 
 def limit(limits: dict[str, int]) -> None:
@@ -38,6 +42,19 @@ def run(limits: dict[str, int], command: list[str], silent: int) -> None:
         os._exit(127)
 
 
+def sweep() -> None:
+    """Kills the descendants that have left the group (Linux). Each has inherited the cookie.
+
+    Elsewhere the checker does it, by psutil, which this interpreter (`-I -S`) cannot import.
+    """
+    own = f"{COOKIE}={os.environ.get(COOKIE)}\0".encode()
+    for entry in os.listdir("/proc") if sys.platform == "linux" else []:
+        if entry.isdecimal() and int(entry) != os.getpid():
+            with contextlib.suppress(OSError), open(f"/proc/{entry}/environ", "rb") as file:
+                if own in file.read():
+                    os.kill(int(entry), signal.SIGKILL)
+
+
 def main() -> None:
     """Starts the program, and waits until it or the leash ends."""
     limits, command = json.loads(sys.argv[1]), sys.argv[2:]
@@ -51,12 +68,13 @@ def main() -> None:
         run(limits, command, silent)
     ready, _, _ = select.select([0, woken], [], [])
     if woken not in ready:
-        for kill in os.killpg, os.kill:  # it may not have become a group yet: then killpg finds nobody
+        for kill in os.killpg, os.kill:  # it has no group yet if it is killed before `setsid`
             with contextlib.suppress(ProcessLookupError):
                 kill(child, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    with contextlib.suppress(ProcessLookupError):  # what it has left behind
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # what it has left behind in its group
         os.killpg(child, signal.SIGKILL)
+    sweep()
     os._exit(status if status >= 0 else 128 - status)
 
 
