@@ -21,7 +21,7 @@ _opened: dict[str, tuple[int, list[Callable[[], object]]]] = {}
 
 def running_cell() -> Run | None:
     """Returns which notebook cell runs now, and which run of it this is; None outside a notebook."""
-    ipython = sys.modules.get("IPython")  # not imported here: outside a notebook nobody needs it
+    ipython = sys.modules.get("IPython")  # not imported here: only a notebook needs it, and has it
     shell = ipython.get_ipython() if ipython else None
     if shell is None or not hasattr(shell, "get_parent"):  # a plain script, or IPython in a terminal
         return None
@@ -45,6 +45,6 @@ def close_earlier() -> None:
 def remember(thing: Thing, close: Callable[[Thing], object]) -> None:
     """Notes that the running cell has opened `thing`, and how to close it when the cell runs again."""
     if run := running_cell():
-        reference = weakref.ref(thing)  # what nobody else holds any more is closed already
+        reference = weakref.ref(thing)  # weak: this memory must not keep alive what the cell has dropped
         opened = _opened.setdefault(run.cell, (run.number, []))[1]
         opened.append(lambda: (there := reference()) is not None and close(there))

@@ -156,7 +156,7 @@ def test_a_server_that_was_shut_down_is_not_started_again(model: Model) -> None:
 
 
 def test_a_server_that_closed_itself_is_not_said_to_run(model: Model) -> None:
-    """Who uses the textbook's verbs on a server that `start` has started gets no dead server back."""
+    """`start` does not give back a server that the textbook's verbs have ended meanwhile."""
     server = chatlib.start(model)
     server.server_close()
     with pytest.raises(ValueError, match="make a new one"):
@@ -275,7 +275,7 @@ def test_stopping_what_never_started(model: Model) -> None:
 
 
 def test_stopping_what_the_textbook_started(model: Model) -> None:
-    """`stop` also ends a server in somebody else's thread."""
+    """`stop` also ends a server in a thread of the reader's own."""
     server = model()
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -383,7 +383,7 @@ def test_a_stock_server_looks_often_whether_it_shall_stop(stock: Any) -> None:
 def test_a_quick_shutdown_still_ends_every_conversation(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Connections are closed even if the thread that shuts down has ended before anybody looks."""
+    """Connections are closed even if the thread that shuts down has ended at once."""
     server = chatlib.start(socketserver.ThreadingTCPServer, LOOPBACK, Echo)
     client, start = connect(server), threading.Thread.start
     assert talks(client, "hello")
@@ -509,7 +509,7 @@ client.receive(10)
 
 
 def test_two_may_stop_the_same_server(model: Model) -> None:
-    """Whoever comes second finds nothing to do, whatever the order."""
+    """The second thread finds nothing to do, whatever the order."""
     with hasty_switching():
         for _ in range(20):
             server = chatlib.start(model)

@@ -1,4 +1,4 @@
-"""The commands: `python -m chatlib serve`, `chat` and `doctor`, each as a real process."""
+"""The commands: what serves or talks as a real process; what only says something in this one."""
 
 import contextlib
 import os
@@ -7,17 +7,19 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 import chatlib
 from chatlib.checker.check import CASES
+from chatlib.cli import main
 
 ROOT = Path(__file__).parent.parent
-DEADLINE = 20.0
+DEADLINE = 60.0
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals between processes")
 
 
@@ -27,24 +29,68 @@ def run(*arguments: str, typed: str = "") -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, input=typed, capture_output=True, encoding="utf-8", timeout=DEADLINE)
 
 
+class Said(NamedTuple):
+    """What a command has printed, and its status."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Call = Callable[..., Said]
+
+
+@pytest.fixture
+def call(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Call]:
+    """Runs one command in this process, which takes less time than one of its own, and is left as it was."""
+    keyboard = tmp_path / "keyboard"
+
+    def run_here(*arguments: str, typed: str = "") -> Said:
+        keyboard.write_text(typed, "utf-8")
+        with open(keyboard, encoding="utf-8") as stdin, monkeypatch.context() as patch:
+            patch.setattr(sys, "stdin", stdin)
+            try:
+                status = main(arguments)
+            except SystemExit as end:
+                status = int(end.code or 0)
+        return Said(status, *capsys.readouterr())
+
+    monkeypatch.setattr("chatlib.cli.serve.make_room", lambda clients: None)  # it would stay
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    yield run_here
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+def address_of(server: chatlib.Server) -> str:
+    """Returns it as the command line takes it."""
+    return "{}:{}".format(*server.server_address)
+
+
 @contextmanager
 def serving(*arguments: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     """Runs `serve` as a process; gives it and the address that it printed, and ends it."""
     command = [sys.executable, "-m", "chatlib", "serve", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        first = process.stdout.readline()
-        assert first.startswith("listening on ")
+        too_late = threading.Timer(DEADLINE, process.kill)  # ends every wait below
+        too_late.start()
         try:
+            first = process.stdout.readline()
+            assert first.startswith("listening on ")
             yield process, first.removeprefix("listening on ").strip()
         finally:
             process.terminate()
-            process.wait(DEADLINE)
+            process.wait()
+            too_late.cancel()
 
 
 @pytest.mark.parametrize("model", chatlib.MODELS)
 def test_serve_prints_where_it_listens_and_serves(model: str) -> None:
-    """One line says the address, and whoever connects there is served."""
+    """One line says the address, and a client that connects there is served."""
     with serving(model) as (_, address), chatlib.connect(address) as client:
         client.send("hello")
         assert client.receive(DEADLINE) == "HELLO"
@@ -115,24 +161,33 @@ def test_a_terminal_talks_with_another_through_broadcast() -> None:
         talker.join(DEADLINE)
 
 
-def test_a_name_is_given_to_a_server_that_asks_for_one() -> None:
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of a conversation is waited for, however slow the computer is."""
+    monkeypatch.setattr("chatlib.terminal.FAREWELL", DEADLINE)
+
+
+def test_a_name_is_given_to_a_server_that_asks_for_one(
+    call: Call, patient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`--name` answers the first question of the service `chat`."""
-    with serving("threading", "--service", "chat") as (_, address):
-        result = run("chat", address, "--name", "alice", typed="hello\n")
+    monkeypatch.setattr("chatlib.terminal.GREETING", DEADLINE)
+    with chatlib.running(chatlib.ThreadingServer, service=chatlib.Chat()) as server:
+        result = call("chat", address_of(server), "--name", "alice", typed="hello\n")
     assert "* The room contains:" in result.stdout
     assert result.returncode == 0
 
 
-def test_a_name_is_not_sent_to_a_server_that_asks_for_none() -> None:
+def test_a_name_is_not_sent_to_a_server_that_asks_for_none(call: Call, patient: None) -> None:
     """The service `shout` would answer the name; it only answers what was typed."""
-    with serving("threading") as (_, address):
-        assert run("chat", address, "--name", "alice", typed="hello\n").stdout == "HELLO\n"
+    with chatlib.running(chatlib.ThreadingServer) as server:
+        assert call("chat", address_of(server), "--name", "alice", typed="hello\n").stdout == "HELLO\n"
 
 
 def test_chat_ends_when_the_server_does_while_it_waits_for_a_key() -> None:
     """The thread that waits for the keyboard is left behind, without a word from Python about it."""
     server = chatlib.start(chatlib.ThreadingServer)
-    command = [sys.executable, "-m", "chatlib", "chat", "{}:{}".format(*server.server_address)]
+    command = [sys.executable, "-m", "chatlib", "chat", address_of(server)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert server.service.journal.wait_for("came", timeout=DEADLINE)
         chatlib.stop(server)
@@ -142,12 +197,21 @@ def test_chat_ends_when_the_server_does_while_it_waits_for_a_key() -> None:
         assert process.stderr.read().splitlines() == said
 
 
-def test_check_lists_its_cases() -> None:
+def test_check_lists_its_cases(call: Call) -> None:
     """All, or those of a topic; the help says so."""
-    names = [line.split()[0] for line in run("check", "--list").stdout.splitlines()]
+    names = [line.split()[0] for line in call("check", "--list").stdout.splitlines()]
     assert names == [case.id for case in CASES]
-    assert run("check", "--list", "--case", "slow").stdout.startswith("slow.others ")
-    assert "--list" in run("check", "--help").stdout
+    assert call("check", "--list", "--case", "slow").stdout.startswith("slow.others ")
+    assert "--list" in call("check", "--help").stdout
+
+
+def test_the_help_names_every_command(call: Call) -> None:
+    """With a line for each, also for those that are not loaded."""
+    status, text, errors = call("--help")
+    assert (status, errors) == (0, "")
+    for name in ("serve", "chat", "check", "xray", "bench", "doctor"):
+        assert f"\n    {name}  " in text
+        assert call(name, "--help").stdout.startswith(f"usage: chatlib {name} ")
 
 
 @pytest.mark.parametrize(
@@ -155,44 +219,58 @@ def test_check_lists_its_cases() -> None:
     [
         ([], "required"),
         (["sing"], "invalid choice: 'sing'"),
+        (["sync", "serve"], "invalid choice: 'sync'"),
         (["serve"], "required: model"),
         (["serve", "twice"], "invalid choice: 'twice'"),
         (["serve", "sync", "--port", "99999"], "'99999' is not a port: ports are numbers from 0 to 65535"),
         (["serve", "sync", "--port", "http"], "'http' is not a port"),
         (["serve", "sync", "--host", "no-such-host.invalid"], "cannot listen on no-such-host.invalid"),
+        (["check", "--format", "csv", "a.py"], "invalid choice: 'csv'"),
+        (["bench", "--clients", "many"], "'many' is no list of numbers like 10,100,1000"),
+        (["xray"], "required: script"),
+        (["doctor", "me"], "unrecognized arguments: me"),
         (["check"], "say what to check: a script, HOST:PORT, or after -- a command"),
         (["chat", "nonsense"], "'nonsense' is not of the form HOST:PORT"),
         (["chat", "127.0.0.1:99999"], "99999 is not a port"),
         (["chat", "no-such-host.invalid:1"], "cannot connect to no-such-host.invalid:1"),
     ],
 )
-def test_a_mistake_in_the_call_is_one_clear_line(arguments: list[str], sentence: str) -> None:
+def test_a_mistake_in_the_call_is_one_clear_line(arguments: list[str], sentence: str, call: Call) -> None:
     """Status 2, one line that says what is wrong, and never a traceback."""
-    result = run(*arguments)
+    result = call(*arguments)
     assert result.returncode == 2
     assert sentence in result.stderr
     assert result.stderr.count("\n") == 1
 
 
-def test_a_port_in_use_is_one_clear_line() -> None:
+def test_a_mistake_is_told_by_a_process_as_well() -> None:
+    """As `python -m chatlib`, to the very byte."""
+    result = run("serve", "twice")
+    sentence = "argument model: invalid choice: 'twice' (choose from "
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"chatlib serve: {sentence}")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_port_in_use_is_one_clear_line(call: Call) -> None:
     """The line names the address that was asked for."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        result = run("serve", "sync", "--port", port)
+        result = call("serve", "sync", "--port", port)
     assert result.returncode == 2
     assert result.stderr.startswith(f"chatlib: cannot listen on 127.0.0.1:{port}: ")
     assert result.stderr.count("\n") == 1
 
 
 def unprivileged_ports_begin() -> int:
-    """Returns the first port that anybody may listen on; systems that have no such rule say 0."""
+    """Returns the first port that any user may listen on; systems that have no such rule say 0."""
     rule = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
     return int(rule.read_text()) if rule.exists() else 0
 
 
-@pytest.mark.skipif(unprivileged_ports_begin() < 81, reason="on this system anybody may listen on port 80")
+@pytest.mark.skipif(unprivileged_ports_begin() < 81, reason="on this system any user may listen on port 80")
 def test_a_privileged_port_is_one_clear_line() -> None:
-    """Who may not listen on port 80 is told so. (Root may: the child becomes nobody, once all is loaded.)"""
+    """A user without the right to port 80 is told so. (Root has it: once all is loaded, the child gives it up.)"""
     program = """
 import contextlib, encodings.idna, fcntl, io, os, resource, sys
 from chatlib import SyncServer
@@ -204,38 +282,38 @@ if os.getuid() == 0:
 sys.exit(main(["serve", "sync", "--port", "80"]))
 """
     command = [sys.executable, "-c", program]
-    measured = "COV"  # not by coverage: nobody may not write its data either
+    measured = "COV"  # not by coverage: the user `nobody` may not write its data either
     env = {name: value for name, value in os.environ.items() if not name.startswith(measured)}
     result = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, env=env)
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)
     assert "cannot listen on 127.0.0.1:80: Permission denied" in result.stderr
 
 
-def test_nobody_listens_is_one_clear_line() -> None:
+def test_a_port_without_a_listener_is_one_clear_line(call: Call) -> None:
     """The line names the address that was asked for."""
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    result = run("chat", f"127.0.0.1:{port}")
+    result = call("chat", f"127.0.0.1:{port}")
     assert result.returncode == 2
     assert result.stderr.startswith(f"chatlib: cannot connect to 127.0.0.1:{port}: ")
 
 
-def test_doctor_finds_this_computer_well() -> None:
+def test_doctor_finds_this_computer_well(call: Call) -> None:
     """Where the tests run, nothing is missing."""
-    result = run("doctor")
+    result = call("doctor")
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.endswith("Everything is there.\n")
 
 
 def test_a_reader_that_has_seen_enough_changes_neither_status_nor_words() -> None:
-    """As in `check ... | head -1`: whoever reads the output is gone before the end."""
+    """As in `check ... | head -1`: the reader of the output is gone before the end."""
     reader, writer = os.pipe()
     os.close(reader)
-    with open(writer, "w") as nobody, chatlib.running(chatlib.SyncServer) as server:
-        address = "{}:{}".format(*server.server_address)
-        for status, arguments in (0, ["doctor"]), (1, ["check", address, "--case", "lifecycle.stop"]):
+    with open(writer, "w") as broken_pipe, chatlib.running(chatlib.SyncServer) as server:
+        broken = ["check", address_of(server), "--case", "lifecycle.stop"]
+        for status, arguments in (0, ["doctor"]), (1, broken):
             command = [sys.executable, "-m", "chatlib", *arguments]
-            result = subprocess.run(command, stdout=nobody, stderr=subprocess.PIPE, timeout=DEADLINE)
+            result = subprocess.run(command, stdout=broken_pipe, stderr=subprocess.PIPE, timeout=DEADLINE)
             assert (result.returncode, result.stderr) == (status, b"")
 
 

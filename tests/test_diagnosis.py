@@ -59,7 +59,7 @@ def test_an_old_python_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("step", ["create_server", "create_connection"])
 def test_a_forbidden_network_is_noticed(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A firewall that lets nobody through is a line of the report, not a traceback."""
+    """A firewall that lets no connection through is a line of the report, not a traceback."""
 
     def forbidden(*args: Any, **kwargs: Any) -> socket.socket:
         raise PermissionError

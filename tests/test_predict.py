@@ -8,7 +8,7 @@ import threading
 from typing import Any
 
 import pytest
-from faults import environment
+from faults import SOON, environment
 from films import HOSTILE
 
 import chatlib
@@ -21,18 +21,18 @@ TEXT = f"{QUESTION}\n  1. {AT_ONCE}\n  2. {NOTHING}"
 
 @pytest.fixture
 def guess() -> Prediction:
-    """A prediction that nobody has answered yet."""
+    """A prediction without an answer."""
     return chatlib.predict(QUESTION, choices=[AT_ONCE, NOTHING])
 
 
 def test_as_text_it_is_the_question_and_its_choices(guess: Prediction) -> None:
-    """It depends on nothing else, as long as nobody answers."""
+    """It depends on nothing else, as long as there is no answer."""
     assert repr(guess) == TEXT
     assert (guess.answer, guess.outcome) == (None, None)
 
 
 def test_without_an_answer_only_what_was_measured_is_told(guess: Prediction) -> None:
-    """One line, the same for whoever runs all cells."""
+    """One line, the same for every reader who runs all cells."""
     assert repr(guess.measured(NOTHING)) == f"Measured: {NOTHING}"
 
 
@@ -46,7 +46,7 @@ def test_the_answer_is_set_beside_what_was_measured(guess: Prediction, said: str
 
 
 def test_an_answer_may_be_changed_until_it_is_measured(guess: Prediction) -> None:
-    """Then it stays: nobody has known it all along."""
+    """Then it stays, and no reader has known it all along."""
     guess.choose(NOTHING)
     guess.choose(AT_ONCE)
     assert guess.measured(NOTHING) == (AT_ONCE, NOTHING)
@@ -94,7 +94,8 @@ def test_what_is_measured_is_compared_with_the_answer_that_stays(guess: Predicti
     thread.start()
     said = guess.measured(NOTHING).said
     ended.set()
-    thread.join()
+    thread.join(SOON)
+    assert not thread.is_alive()
     assert guess.answer == said
 
 

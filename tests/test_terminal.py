@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from faults import SOON
 
 import chatlib
 from chatlib.terminal import Keyboard, chat
@@ -12,8 +13,10 @@ from chatlib.wire import printable
 
 
 @pytest.fixture
-def client() -> Iterator[chatlib.Client]:
-    """A client of a server that shouts."""
+def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[chatlib.Client]:
+    """A client of a server that shouts, and that is waited for, however slow the computer is."""
+    for patience in ("FAREWELL", "PATIENCE"):
+        monkeypatch.setattr(f"chatlib.terminal.{patience}", SOON)
     with chatlib.running(chatlib.ThreadingServer) as server, chatlib.connect(server, "alice") as client:
         yield client
 
@@ -55,7 +58,7 @@ def test_hostile_lines_are_shown_as_text(client: chatlib.Client, capsys: pytest.
 
 
 def test_it_says_why_it_is_over(client: chatlib.Client, capsys: pytest.CaptureFixture[str]) -> None:
-    """The server refuses a line that is too long: who is at the keyboard sees why, and that it is over."""
+    """The server refuses a line that is too long: the typist sees why, and that it is over."""
     with typed(b"x" * 100_000) as keyboard:
         reason = chat(client, keyboard)
     assert "a line may have 65536 bytes" in capsys.readouterr().out

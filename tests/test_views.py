@@ -41,7 +41,7 @@ class Projector:
         return self.ended
 
     def looked_at(self, times: int) -> bool:
-        """Waits until somebody has looked so often."""
+        """Waits until the view has looked that often."""
         return all(self.taken.acquire(timeout=SOON) for _ in range(times))
 
 
@@ -63,14 +63,14 @@ def sent(view: live.LiveFilm) -> list[str]:
 
 
 def test_the_picture_is_there_at_once(views: list[live.LiveFilm]) -> None:
-    """Whoever shows the view sees what has happened so far, before its thread has done anything."""
+    """A view that is shown has what has happened so far, before its thread has done anything."""
     views.append(view := live.LiveFilm(Projector(one_at_a_time()).take))
     assert view.picture == svg(one_at_a_time(), live.LATEST)
     assert view.story == story(one_at_a_time())
 
 
 def test_what_happens_is_sent(views: list[live.LiveFilm]) -> None:
-    """A new recording becomes a new picture, without anybody asking for it."""
+    """A new recording becomes a new picture, without being asked for."""
     projector = Projector(one_at_a_time())
     views.append(view := live.LiveFilm(projector.take))
     arrived = threading.Event()
@@ -81,7 +81,7 @@ def test_what_happens_is_sent(views: list[live.LiveFilm]) -> None:
 
 
 def test_nothing_is_sent_while_nothing_happens(views: list[live.LiveFilm]) -> None:
-    """Nobody waits, nothing is new: the same picture is not sent again."""
+    """No thread waits, nothing is new: the same picture is not sent again."""
     projector = Projector(three_into_one())
     views.append(view := live.LiveFilm(projector.take))
     pictures = sent(view)
@@ -90,7 +90,7 @@ def test_nothing_is_sent_while_nothing_happens(views: list[live.LiveFilm]) -> No
 
 
 def test_updates_are_bounded(views: list[live.LiveFilm]) -> None:
-    """However much happens, at most `RATE` looks a second; while somebody waits, the picture moves."""
+    """However much happens, at most `RATE` looks a second; while a thread waits, the picture moves."""
     program = Program()
     projector = Projector(program.take())
     views.append(view := live.LiveFilm(lambda: projector.take() and program.take()))
@@ -103,7 +103,7 @@ def test_updates_are_bounded(views: list[live.LiveFilm]) -> None:
 
 
 def test_the_end_of_the_film_ends_the_thread(views: list[live.LiveFilm]) -> None:
-    """The last picture is the whole film; then nobody looks any more."""
+    """The last picture is the whole film; then the view does not look any more."""
     projector = Projector(one_at_a_time())
     views.append(view := live.LiveFilm(projector.take, projector.finished))
     projector.recording, projector.ended = three_into_one(), True
@@ -128,7 +128,7 @@ def test_what_is_left_takes_the_place_of_the_view(views: list[live.LiveFilm]) ->
 
 
 def test_closing_the_view_ends_the_thread() -> None:
-    """Nothing is left: no thread, and no view that somebody would still hold."""
+    """Nothing is left: no thread, and no reference to the view."""
     view = live.LiveFilm(Projector(one_at_a_time()).take)
     view.close()
     assert view.wait(SOON)
@@ -165,7 +165,7 @@ def test_the_state_is_bounded(views: list[live.LiveFilm]) -> None:
     assert A[0] not in view.story
 
 
-def test_the_script_trusts_nobody() -> None:
+def test_the_script_makes_no_html_of_text() -> None:
     """No text becomes HTML, and nothing is fetched."""
     script = live.LiveFilm._esm
     source = str(script)

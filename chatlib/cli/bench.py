@@ -51,5 +51,5 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _show_measurement(server: str, clients: int, place: int, total: int) -> None:
-    """A line for each measurement: it takes a while, also where nobody sits at the terminal."""
+    """A line for each measurement: it takes a while, also where its output goes to a file."""
     print(f"[{place:2}/{total}] {server}, {clients} clients", file=sys.stderr, flush=True)

@@ -14,7 +14,7 @@ class Comparison(NamedTuple):
     """What was said, and what was measured; as text, a line for each."""
 
     said: str | None
-    """None, if nobody answered."""
+    """None, if the reader has not answered."""
     measured: str
 
     def __repr__(self) -> str:
@@ -42,7 +42,7 @@ class Prediction:
     """A question that the reader answers before the experiment does.
 
     As the last expression of a notebook cell it is the question, with its choices as buttons; in a terminal,
-    and in a file that nobody runs, it is the same as text. No cell ever waits for an answer.
+    and where no kernel runs, it is the same as text. No cell ever waits for an answer.
 
     Args:
         question: What is asked.

@@ -56,7 +56,7 @@ class LiveFilm(anywidget.AnyWidget):
         self._pump.start()
 
     def close(self) -> None:
-        """Takes the view out of the notebook, and ends its thread. Waits for nobody."""
+        """Takes the view out of the notebook, and tells its thread to end. Does not wait."""
         self._ended.set()
         super().close()
 
@@ -100,7 +100,7 @@ class _Pump:
         ended: threading.Event,
         shown: Recording,
     ) -> None:
-        self._view = view  # weak: a view that was closed, and that nobody holds, can go
+        self._view = view  # weak: or this thread would keep a closed view alive
         self._take, self._finished, self._ended = take, finished, ended
         self._shown = shown
 
@@ -111,7 +111,7 @@ class _Pump:
             pause = 1 / RATE
             while not self._ended.wait(pause):
                 begin = time.perf_counter()
-                last = self._finished()  # asked first: what happens after this is in no picture
+                last = self._finished()  # before the picture: of a film that ends in between, another is made
                 size = self._update(last)
                 if last or size < 0:
                     return
@@ -123,7 +123,7 @@ class _Pump:
                 view.finished = True
 
     def _update(self, last: bool) -> int:
-        """Sends what is new. Returns how many characters that were, less than none if nobody looks."""
+        """Sends what is new. Returns the characters sent, or a negative number if no view is open."""
         recording = self._take()
         if not last and not _moves(self._shown, recording):
             return 0
@@ -142,7 +142,7 @@ class _Pump:
 
 
 def _moves(before: Recording, now: Recording) -> bool:
-    """Whether the picture of a film has changed: something happened, or somebody still waits."""
+    """Whether the picture of a film has changed: something happened, or a thread still waits."""
     last = now.spans[-1:]  # the open ones come last
     waits = bool(last) and last[0].end is None
     return waits or (before.spans[-1:], before.names) != (last, now.names)
