@@ -270,7 +270,7 @@ def unprivileged_ports_begin() -> int:
 
 @pytest.mark.skipif(unprivileged_ports_begin() < 81, reason="on this system any user may listen on port 80")
 def test_a_privileged_port_is_one_clear_line() -> None:
-    """A user without the right to port 80 is told so. (Root has it: once all is loaded, the child gives it up.)"""
+    """A user without the right to port 80 is told so. (Root has it, and gives it up once all is there.)"""
     program = """
 import contextlib, encodings.idna, fcntl, io, os, resource, sys
 from chatlib import SyncServer
