@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from chatlib.film.render.arrows import arrows_of
 from chatlib.film.render.labels import width_of
-from chatlib.film.render.layout import Scale, fold, plan, steps_of
+from chatlib.film.render.layout import Scale, plan, steps_of
 from chatlib.film.render.svg import page, svg
 from chatlib.film.render.text import story
 from chatlib.film.spans import Place, Recording, Span
@@ -97,11 +97,11 @@ def test_any_film_gives_one_line_of_well_formed_svg(recording: Recording) -> Non
 @settings(max_examples=50, deadline=None)
 def test_labels_never_overlap(recording: Recording) -> None:
     """No two labels of a row of a lane share any room, and none begins left of the lanes."""
-    picture = plan(recording, fold(recording), arrows_of(recording))
+    picture = plan(recording)
     rows: dict[tuple[int, int], list[tuple[float, float]]] = {}
-    for step, label in picture.labels.items():
-        width = width_of(label.text, bold=step.span.end is None)
-        rows.setdefault((step.span.ident, label.row), []).append((label.x, label.x + width))
+    for bar, label in picture.labels:
+        width = width_of(label.text, bold=bar.open)
+        rows.setdefault((bar.step.span.ident, label.row), []).append((label.x, label.x + width))
         assert label.x >= picture.left
         assert label.x + width <= picture.right
     for taken in rows.values():
@@ -201,13 +201,13 @@ def test_fin_and_rst_have_signs_of_their_own() -> None:
 
 def test_an_open_call_reaches_the_right_edge() -> None:
     """It is the loudest thing in the picture, and it is named."""
-    picture = plan(one_at_a_time(), fold(one_at_a_time()))
-    [step] = [step for step in picture.steps if step.span.end is None]
-    assert picture.ends(step)[1] == picture.right
-    assert picture.labels[step].text == "recv from A, 0.8 s so far, line 9"
-    [bar] = [mark for mark in of_class(parsed(svg(one_at_a_time())), "cf-open") if mark.get("data-step")]
-    assert bar.get("data-source") == LOOP.source
-    assert (bar.get("data-text") or "").endswith("line 9 in handle")
+    picture = plan(one_at_a_time())
+    [(bar, label)] = [(bar, label) for bar, label in picture.labels if bar.open]
+    assert bar.end == picture.right
+    assert label.text == "recv from A, 0.8 s so far, line 9"
+    [mark] = [mark for mark in of_class(parsed(svg(one_at_a_time())), "cf-open") if mark.get("data-step")]
+    assert mark.get("data-source") == LOOP.source
+    assert (mark.get("data-text") or "").endswith("line 9 in handle")
 
 
 def test_polling_is_one_wait() -> None:
@@ -280,7 +280,7 @@ def test_as_many_lanes_as_threads(lanes: int) -> None:
     recording = script.recording(1.0)
     names = [words(name) for name in of_class(parsed(svg(recording)), "cf-name")]
     assert len(names) == lanes
-    bars = [lane.bar for lane in plan(recording, fold(recording)).lanes.values()]
+    bars = [lane.bar for lane in plan(recording).lanes.values()]
     assert all(later - earlier > 30 for earlier, later in pairwise(bars))
 
 

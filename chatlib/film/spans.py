@@ -15,6 +15,13 @@ SENDING = frozenset({"send", "sendall", "sendmsg", "sendto", "sendfile"})
 RECEIVING = frozenset({"recv", "recv_into", "recvmsg", "recvmsg_into", "recvfrom", "recvfrom_into"})
 LEAVING = frozenset({"close", "shutdown"})
 
+_KINDS = (
+    dict.fromkeys(SENDING, "send")
+    | dict.fromkeys(RECEIVING, "recv")
+    | dict.fromkeys(LEAVING, "leave")
+    | dict.fromkeys(("accept", "connect", "connect_ex", "select", "poll"), "door")
+)
+
 PAIR = "socketpair"
 """The host of both ends of a `socketpair`, which have no addresses of their own."""
 
@@ -27,6 +34,19 @@ class Place(NamedTuple):
     function: str
     source: str
     """The line itself, without its indentation; empty if it cannot be had."""
+    own: bool = True
+    """Whether it is the program's own: the lines of Python's library differ between versions."""
+
+    @property
+    def name(self) -> str:
+        """The name of the file, without its folder."""
+        return self.file.replace("\\", "/").rsplit("/", 1)[-1]
+
+    @property
+    def in_cell(self) -> bool:
+        """Whether the file is where ipykernel keeps the text of a notebook's cell."""
+        folder = re.split(r"[\\/]", self.file)[-2:-1]
+        return bool(folder) and folder[0].startswith("ipykernel_")
 
 
 class Span(NamedTuple):
@@ -63,18 +83,25 @@ class Span(NamedTuple):
     before the film, which does not know its end); empty while it is open."""
     place: Place | None
 
+    @property
+    def kind(self) -> str:
+        """What sort of call it is: `send`, `recv`, `leave`, `door` (awaits a connection), else `inside`."""
+        if self.call == "await" and self.peer:
+            return "send" if "drain" in self.subject else "recv"
+        return _KINDS.get(self.call, "inside")
+
 
 class Message(NamedTuple):
     """Bytes on their way from one call to another. A send may take several, and so may a receive."""
 
     sent: Span
     received: Span | None
-    """None while nobody has taken them: they lie in the kernel's buffers."""
+    """None while no call has taken them: they lie in the kernel's buffers."""
     size: int
 
 
 class Waiting(NamedTuple):
-    """Who waits now, and for what. Printed, it is a sentence."""
+    """A thread that waits now, and for what. Printed, it is a sentence."""
 
     thread: str
     call: str
@@ -112,7 +139,7 @@ class Recording:
 
     @cached_property
     def listeners(self) -> tuple[Address, ...]:
-        """The addresses of servers, in order of appearance: who accepts there, or is called by a client."""
+        """The addresses of servers, in order of appearance: a thread accepts there, or a client connects."""
         servers = (
             span.local if span.call == "accept" else span.peer
             for span in self.spans
@@ -144,7 +171,9 @@ class Recording:
         labels: dict[int, str] = {}
         threads = {span.ident: span.thread for span in self.spans}
         for ident in sorted(threads, key=lambda ident: (threads[ident] != "MainThread", ident)):
-            labels[ident] = _unique(self._label(ident, threads[ident]), labels.values())
+            label, taken = self._label(ident, threads[ident]), set(labels.values())
+            numbered = (f"{label} ({number})" for number in range(2, len(taken) + 3))
+            labels[ident] = next(name for name in (label, *numbered) if name not in taken)
         return labels
 
     @cached_property
@@ -157,7 +186,8 @@ class Recording:
 
     def _label(self, ident: int, thread: str) -> str:
         if thread == "MainThread":
-            return "the notebook" if _in_notebook(self.spans) else "the main program"
+            in_cell = any(span.place and span.place.in_cell for span in self.spans)
+            return "the notebook" if in_cell else "the main program"
         accepts = [span.local for span in self.by_thread.get(ident, ()) if span.call == "accept"]
         listens = [self.name_of(local) for local in accepts if local]
         if thread == "the server":  # as `chatlib.start` has it; which, if there are several?
@@ -171,7 +201,7 @@ class Recording:
         return next(iter((*serves, *listens[:1], *(f"thread {name}" for name in function))), "a thread")
 
     def _heard_by(self, ident: int, *calls: str) -> list[str]:
-        """Returns the client whom a thread listens to, if that is one and the same all the time."""
+        """Returns the client that a thread listens to, if that is one and the same all the time."""
         own = (span.peer for span in self.by_thread.get(ident, ()) if span.call in calls)
         heard = {peer for peer in own if peer and peer[0] != PAIR and peer not in self.listeners}
         return [self.name_of(peer) for peer in heard] if len(heard) == 1 else []
@@ -195,12 +225,12 @@ class Recording:
             return f"{span.subject} for {name}" if span.subject else name
         if span.call == "accept":
             return "a connection"
-        return re.sub("\0(\\d+) (.*?)\0", self._name_in, span.subject)
 
-    def _name_in(self, reference: re.Match[str]) -> str:
-        """Returns what to call a thread that a subject refers to, also if it has no lane."""
-        ident, thread = reference.groups()
-        return self.lanes.get(int(ident)) or self._label(int(ident), thread)
+        def lane(reference: re.Match[str]) -> str:
+            ident, thread = reference.groups()
+            return self.lanes.get(int(ident)) or self._label(int(ident), thread)  # it may have no lane
+
+        return re.sub("\0(\\d+) (.*?)\0", lane, span.subject)
 
 
 def match(spans: Iterable[Span]) -> Iterator[Message]:
@@ -235,19 +265,3 @@ def _match_one_way(sent: Sequence[Span], received: Sequence[Span]) -> Iterator[M
                 first = None
             yield Message(span, first, upto - at)
             at = upto
-
-
-def _unique(label: str, taken: Iterable[str]) -> str:
-    taken = set(taken)
-    numbered = (f"{label} ({number})" for number in range(2, len(taken) + 3))
-    return next(name for name in (label, *numbered) if name not in taken)
-
-
-def _in_notebook(spans: Iterable[Span]) -> bool:
-    return any(span.place and is_cell(span.place.file) for span in spans)
-
-
-def is_cell(file: str) -> bool:
-    """Returns whether a file is where ipykernel keeps the text of a notebook's cell."""
-    folder = re.split(r"[\\/]", file)[-2:-1]
-    return bool(folder) and folder[0].startswith("ipykernel_")

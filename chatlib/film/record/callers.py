@@ -92,4 +92,5 @@ def describe(found: tuple[str, int, str]) -> Place:
     """Adds the text of the line."""
     file, line, function = found
     there = file in linecache.cache or not Path(file).is_fifo()  # to open a pipe would wait for its other end
-    return Place(file, line, function, linecache.getline(file, line).strip() if there else "")
+    source = linecache.getline(file, line).strip() if there else ""
+    return Place(file, line, function, source, origin(file) == "user")

@@ -1,7 +1,8 @@
-"""A film that stands by itself: picture, story, and what belongs to the bar that one points at."""
+"""A film that stands by itself: picture, story, and what belongs to the bar that the reader points at."""
 
 from html import escape
 from pathlib import Path
+from string import Template
 from urllib.parse import quote
 
 from chatlib.film.render.wording import clean
@@ -11,27 +12,8 @@ SCRIPT = (_STATIC / "film.js").read_text("utf-8")
 STYLE = (_STATIC / "film.css").read_text("utf-8")
 """The view of a film, as a module that a widget of Jupyter can be made of, and what it looks like."""
 
-_PAGE_STYLE = (
-    ":root{color-scheme:light dark}"
-    "body{font:17px/1.5 system-ui,sans-serif;margin:1.5rem;background:#fff;color:#111}"
-    "@media(prefers-color-scheme:dark){body{background:#111;color:#fff}}"
-)
-
-# The view takes the place of the still picture and its story, which are there where no scripts are run.
-_SHOW = """
-const root = document.currentScript?.previousElementSibling;
-const still = root?.querySelector("svg, img");
-if (still) {
-  const [, data] = still.localName === "img" ? still.src.split(",", 2) : [];
-  const picture = data ? decodeURIComponent(data) : new XMLSerializer().serializeToString(still);
-  const state = { picture, story: root.querySelector("pre").textContent, finished: true };
-  const { open } = root.querySelector("details");
-  root.replaceChildren();
-  view.render({ model: { get: (name) => state[name], on() {}, off() {} }, el: root });
-  root.querySelector("details").open = open;
-  if (open) root.querySelector(".reel").focus();
-}
-"""
+_PAGE = Template((_STATIC / "page.html").read_text("utf-8"))
+_FILM = Template((_STATIC / "film.html").read_text("utf-8").rstrip())
 
 
 def page_of(picture: str, story: str, title: str) -> str:
@@ -42,15 +24,7 @@ def page_of(picture: str, story: str, title: str) -> str:
         story: The same as text.
         title: What the page is called.
     """
-    safe = escape(clean(title))
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width">\n'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-        "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n"
-        f"<title>{safe}</title>\n<style>{_PAGE_STYLE}</style>\n</head>\n<body>\n<h1>{safe}</h1>\n"
-        f"{_part(picture, story, ' open')}\n</body>\n</html>\n"
-    )
+    return _PAGE.substitute(title=escape(clean(title)), film=_film(picture, story, " open"))
 
 
 def fragment_of(picture: str, story: str) -> str:
@@ -61,14 +35,10 @@ def fragment_of(picture: str, story: str) -> str:
         story: The same as text.
     """
     image = f'<img src="data:image/svg+xml,{quote(picture)}" alt="The picture; below, the same in words">'
-    return _part(image, story)
+    return _film(image, story)
 
 
-def _part(still: str, story: str, attribute: str = "") -> str:
-    summary = "<summary>What each thread did, in words</summary>"
-    told = f"<details{attribute}>{summary}<pre>{escape(story)}</pre></details>"
-    script = SCRIPT.replace("export default", "const view =") + _SHOW
-    return (
-        f"<style>{STYLE}</style>\n<div>{still}{told}</div>"
-        f'<script>(() => {{\n"use strict";\n{script}}})();</script>'
-    )
+def _film(still: str, story: str, attribute: str = "") -> str:
+    """Returns still picture and story, and the script that puts the view in their place, where it is run."""
+    script = SCRIPT.replace("export default", "const view =")
+    return _FILM.substitute(style=STYLE, still=still, attribute=attribute, story=escape(story), script=script)

@@ -77,7 +77,7 @@ def _width(letter: str) -> float:
 def place(
     wishes: Sequence[Wish], flags: Iterable[float], rows: int, edges: tuple[float, float]
 ) -> list[Label | None]:
-    """First gives each bar of a lane a short label, then lets them grow; whoever comes first chooses first.
+    """First gives each bar of a lane a short label, then lets them grow, in the order of the list.
 
     Args:
         wishes: The bars of one lane, the most important first.
@@ -91,7 +91,7 @@ def place(
             shelves[ABOVE].take(flag - 12, flag + 4)
     found: list[Label | None] = [None] * len(wishes)
     reached = [-1] * len(wishes)
-    for level in [*range(5), *range(5)]:  # twice: who moved has perhaps left room behind
+    for level in [*range(5), *range(5)]:  # twice: a label that moved has perhaps left room behind
         for number, wish in enumerate(wishes):
             if reached[number] < level < len(wish.texts):
                 better = _grown(wish, level, shelves, found[number], edges)

@@ -1,4 +1,4 @@
-"""Where everything goes in the picture of a film. Nothing is drawn here, and nothing worded.
+"""Where everything goes in the picture of a film. Nothing is drawn here.
 
 Time runs to the right, but not evenly: a wait of 0.5 s stands beside calls of 20 µs. Each event gets the same
 small step to the right of the one before. What room is left is spread over the times between them, by their
@@ -7,15 +7,15 @@ logarithm: so a wait is drawn the longer the longer it was, and one of 30 s leav
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from math import log1p
 from typing import NamedTuple
 
-from chatlib.film.render.arrows import Arrow
+from chatlib.film.render.arrows import Arrow, arrows_of
 from chatlib.film.render.labels import FONT, SMALL, Label, Wish, place, width_of
-from chatlib.film.render.wording import clean, kind_of, labels_of
+from chatlib.film.render.wording import Words, arrow_words, clean, words_of
 from chatlib.film.spans import Recording, Span
 
 MOST = 400
@@ -32,23 +32,67 @@ _ROOM = 1080.0
 _LEAST = 15.0  # between one event and the next
 _SHORT = 0.002  # seconds; what takes less is hardly drawn longer
 _EDGE = 30.0  # an open bar reaches so far beyond the last event
-_POLL_PAUSE = 0.05  # who calls again within so many seconds has waited all the time
-
-
-class Fold(NamedTuple):
-    """What is drawn, and what is folded away."""
-
-    steps: tuple["Step", ...]
-    old: tuple["Step", ...]
+_POLL_PAUSE = 0.05  # seconds; a thread that calls again within them has waited all the time
 
 
 class Step(NamedTuple):
-    """A span, or several that are one: who polls asks again and again."""
+    """A span, or several that are one: a thread that polls asks again and again."""
 
     span: Span
     """The last of them."""
     start: float
     repeats: int
+
+    def goes_on(self, later: Span) -> bool:
+        """Returns whether a later call of the same thread belongs to the same wait."""
+        span = self.span
+        outcomes = (
+            "timeout",
+            "nothing",
+            "end",
+        )  # a thread that is told of an end, and asks again, polls, too
+        in_vain = span.outcome in outcomes and not span.size and span.kind != "send"
+        if not in_vain or span.end is None or not 0 <= later.start - span.end < _POLL_PAUSE:
+            return False
+        if span.peer not in (later.peer, None):  # a listener does not know which client will come
+            return False
+        return (span.call, span.subject, span.local, span.place) == (
+            (later.call, later.subject, later.local, later.place)
+        )
+
+
+class Bar(NamedTuple):
+    """A step, and where it is drawn. An open one ends at the right edge."""
+
+    step: Step
+    words: Words
+    begin: float
+    end: float
+    lasted: float
+    """Seconds, until now for an open one."""
+
+    @property
+    def key(self) -> str:
+        """What tells a step from the others, in each picture of the same film."""
+        return f"{self.step.span.ident:x}-{int(self.step.start * 1e7):x}"
+
+    @property
+    def open(self) -> bool:
+        """Whether the call has not returned."""
+        return self.step.span.end is None
+
+
+class Line(NamedTuple):
+    """An arrow, and where it is drawn."""
+
+    kind: str
+    words: str
+    labels: Sequence[str]
+    """What may be written at its end, from the shortest text to the longest."""
+    begin: tuple[float, float]
+    end: tuple[float, float]
+    bent: bool
+    """Whether it returns to its own lane: a thread that talks with itself."""
 
 
 @dataclass(frozen=True)
@@ -57,21 +101,21 @@ class Lane:
 
     ident: int
     label: str
+    folded: str
+    """How many of its steps are folded, in words."""
     top: float
     bar: float
-    """Upper edge of its bars."""
     below: float
-    """Height of the line below its bars, where unread bytes lie."""
-    folded: int
 
 
 @dataclass(frozen=True)
 class Plan:
     """The picture, measured."""
 
-    steps: tuple[Step, ...]
+    bars: Sequence[Bar]
+    lines: Sequence[Line]
     lanes: Mapping[int, Lane]
-    labels: Mapping[Step, Label]
+    labels: Sequence[tuple[Bar, Label]]
     at: Callable[[float], float]
     """Where a moment lies."""
     began: float
@@ -82,10 +126,6 @@ class Plan:
     right: float
     bottom: float
     folded: int
-
-    def ends(self, step: Step) -> tuple[float, float]:
-        """Returns where a step's bar begins and ends; an open one ends at the right edge."""
-        return self.at(step.start), self.right if step.span.end is None else self.at(step.span.end)
 
 
 class Scale:
@@ -114,23 +154,12 @@ class Scale:
         return self.places[after - 1] + share * (self.places[after] - self.places[after - 1])
 
 
-def older(steps: int) -> str:
-    """Returns what is written where steps are folded."""
-    return f"{steps:,} older"
-
-
-def moment_of(recording: Recording) -> float:
-    """Returns the last moment that a recording knows of."""
-    known = (span.start if span.end is None else span.end for span in recording.spans)
-    return max(recording.now, max(known, default=recording.now))
-
-
 def steps_of(recording: Recording) -> list[Step]:
     """Returns the steps, in order of their ends, those that are open last. Polling is one step."""
     by_thread: dict[int, list[Step]] = defaultdict(list)
     for span in sorted(recording.spans, key=lambda span: (span.start, span.number)):
         steps = by_thread[span.ident]
-        if steps and _goes_on(steps[-1].span, span):
+        if steps and steps[-1].goes_on(span):
             # After an end there is nothing to wait for: a call that has not returned yet is about to.
             last = steps[-1].span if span.end is None and steps[-1].span.outcome == "end" else span
             steps[-1] = Step(last, steps[-1].start, steps[-1].repeats + 1)
@@ -142,103 +171,107 @@ def steps_of(recording: Recording) -> list[Step]:
     )
 
 
-def _goes_on(earlier: Span, later: Span) -> bool:
-    outcomes = ("timeout", "nothing", "end")  # who is told of an end, and asks again, polls as well
-    in_vain = earlier.outcome in outcomes and not earlier.size and kind_of(earlier) != "send"
-    if not in_vain or earlier.end is None or not 0 <= later.start - earlier.end < _POLL_PAUSE:
-        return False
-    if earlier.peer not in (later.peer, None):  # a listener does not know who will come
-        return False
-    return (earlier.call, earlier.subject, earlier.local, earlier.place) == (
-        (later.call, later.subject, later.local, later.place)
-    )
-
-
-def fold(recording: Recording, most: int = MOST) -> Fold:
-    """Keeps the latest steps, at most so many, and all that are open."""
-    every = steps_of(recording)
-    cut = max(0, sum(step.span.end is not None for step in every) - most)
-    return Fold(tuple(every[cut:]), tuple(every[:cut]))
-
-
-def plan(recording: Recording, folded: Fold, arrows: Sequence[Arrow] = ()) -> Plan:
+def plan(recording: Recording, most: int = MOST) -> Plan:
     """Measures the picture.
 
     Args:
         recording: What has been seen.
-        folded: Which of it is drawn.
-        arrows: What travels between its lanes.
+        most: Steps that are drawn at most, the latest, those that are open not counted.
     """
-    steps, old = folded
-    now, shown = moment_of(recording), {step.span.ident for step in steps}
+    every = steps_of(recording)
+    cut = max(0, sum(step.span.end is not None for step in every) - most)
+    old, steps = every[:cut], every[cut:]
+    arrows = arrows_of(recording, {step.span.number for step in steps})
+    ends = [span.start if span.end is None else span.end for span in recording.spans]
+    now, began = max([recording.now, *ends]), min((span.start for span in recording.spans), default=0.0)
+    shown, hidden = {step.span.ident for step in steps}, Counter(step.span.ident for step in old)
     names = {ident: clean(label) for ident, label in recording.lanes.items() if ident in shown}
-    hidden = Counter(step.span.ident for step in old)
-    widest = min(NAME, max((width_of(name, FONT + 1) for name in names.values()), default=0.0)) + 20
-    left = widest + 20 + max((width_of(older(hidden[ident]), SMALL) for ident in names if old), default=0.0)
-    at = Scale([*_events(steps), *_landings(steps, arrows), now], left)
+    notes = {ident: f"{hidden[ident]:,} older" for ident in names if old}
+    column = min(NAME, max((width_of(name, FONT + 1) for name in names.values()), default=0.0)) + 20
+    left = column + 20 + max((width_of(note, SMALL) for note in notes.values()), default=0.0)
+    at = Scale([*_moments(steps, arrows), now], left)
     right = max(at(now) + _EDGE, left + 500)
-    labels = _labels(recording, steps, at, now, (left, right))
-    rows = {ident: 0 for ident in names}
-    for step, label in labels.items():
-        rows[step.span.ident] = max(rows[step.span.ident], label.row)
-    below = {arrow.lane for arrow in arrows if arrow.kind == "unread" or arrow.lane == arrow.source.ident}
-    lanes = _stack(names, rows, below, hidden)
-    began = min((span.start for span in recording.spans), default=0.0)
+    bars = list(_bars(recording, steps, at, now, right))
+    labels = _labels(bars, left, right)
+    lanes = _lanes(names, labels, arrows, {ident: notes[ident] for ident in notes if hidden[ident]})
+    drawn = [line for arrow in arrows if (line := _line(recording, arrow, lanes, at))]
     bottom = max((lane.below for lane in lanes.values()), default=40.0) + 12
-    count = sum(step.repeats for step in old)
-    return Plan(steps, lanes, labels, at, began, now, widest, left, right, bottom, count)
+    folded = sum(step.repeats for step in old)
+    return Plan(bars, drawn, lanes, labels, at, began, now, column, left, right, bottom, folded)
 
 
-def _events(steps: Iterable[Step]) -> Iterable[float]:
-    return (moment for step in steps for moment in (step.start, step.span.end) if moment is not None)
-
-
-def _landings(steps: Iterable[Step], arrows: Iterable[Arrow]) -> Iterable[float]:
-    """Where several arrows end at one bar, gives it a width at which they can be told apart."""
+def _moments(steps: Sequence[Step], arrows: Iterable[Arrow]) -> Iterator[float]:
+    """Where several arrows end at one bar, that gets a width at which they can be told apart."""
     among = {arrow.target.number: min(arrow.place[1], 6) for arrow in arrows if arrow.target}
-    for span in (step.span for step in steps if among.get(step.span.number, 1) > 1 and step.span.end):
-        number, lasted = among[span.number], (span.end or span.start) - span.start
-        yield from (span.start + lasted * part / number for part in range(1, number))
+    for step in steps:
+        yield step.start
+        if (end := step.span.end) is not None:
+            yield end
+            number = among.get(step.span.number, 1)
+            yield from (
+                step.span.start + (end - step.span.start) * part / number for part in range(1, number)
+            )
 
 
-def _stack(
+def _bars(recording: Recording, steps: Iterable[Step], at: Scale, now: float, right: float) -> Iterator[Bar]:
+    for step in steps:
+        lasted = (now if step.span.end is None else step.span.end) - step.start
+        words = words_of(recording, step.span, lasted, step.repeats)
+        yield Bar(step, words, at(step.start), right if step.span.end is None else at(step.span.end), lasted)
+
+
+def _labels(bars: Sequence[Bar], left: float, right: float) -> list[tuple[Bar, Label]]:
+    """Places the labels of each lane by itself: the fewer lanes, the more lines of them each may have."""
+    many = len({bar.step.span.ident for bar in bars})
+    rows = 4 if many <= 3 else 3 if many <= 6 else 2 if many <= 16 else 1
+    lanes: dict[int, list[Bar]] = defaultdict(list)
+    for bar in sorted(bars, key=lambda bar: -bar.lasted):
+        lanes[bar.step.span.ident].append(bar)
+    found = list[tuple[Bar, Label]]()
+    for own in lanes.values():
+        own.sort(key=lambda bar: not bar.open)  # the open ones are the loudest
+        wishes = [Wish(bar.words.labels, bar.begin, bar.end, bar.open) for bar in own]
+        flags = [bar.end for bar in own if not bar.open and bar.step.span.outcome == "end"]
+        placed = place(wishes, flags, rows, (left, right))
+        found += [(bar, label) for bar, label in zip(own, placed, strict=True) if label]
+    return found
+
+
+def _lanes(
     names: Mapping[int, str],
-    rows: Mapping[int, int],
-    below: Collection[int | None],
-    folded: Mapping[int, int],
+    labels: Iterable[tuple[Bar, Label]],
+    arrows: Iterable[Arrow],
+    folded: Mapping[int, str],
 ) -> dict[int, Lane]:
-    lanes, top = {}, 34.0
+    """Stacks the lanes: each as high as the labels above its bars, and what lies below, demand."""
+    rows, lanes, top = Counter[int](), dict[int, Lane](), 34.0
+    for bar, label in labels:
+        rows[bar.step.span.ident] = max(rows[bar.step.span.ident], label.row)
+    below = {arrow.lane for arrow in arrows if arrow.kind == "unread" or arrow.lane == arrow.source.ident}
     for ident, name in names.items():
-        bar = top + 10 + ROW * rows[ident]
-        under = bar + BAR + (20 if ident in below else 4)
-        lanes[ident] = Lane(ident, name, top, bar, under, folded.get(ident, 0))
+        bars = top + 10 + ROW * rows[ident]
+        under = bars + BAR + (20 if ident in below else 4)
+        lanes[ident] = Lane(ident, name, folded.get(ident, ""), top, bars, under)
         top = under + 8
     return lanes
 
 
-def _labels(
-    recording: Recording, steps: Sequence[Step], at: Scale, now: float, edges: tuple[float, float]
-) -> dict[Step, Label]:
-    """Places the labels of each lane by itself: the fewer lanes, the more lines of them each may have."""
-    many = len({step.span.ident for step in steps})
-    rows = 4 if many <= 3 else 3 if many <= 6 else 2 if many <= 16 else 1
-    lanes: dict[int, list[Step]] = defaultdict(list)
-    for step in sorted(steps, key=lambda step: step.start - (step.span.end or now)):
-        lanes[step.span.ident].append(step)
-    found: dict[Step, Label] = {}
-    for own in lanes.values():
-        own.sort(key=lambda step: step.span.end is not None)  # the open ones are the loudest
-        wishes = [_wish(recording, step, at, now, edges[1]) for step in own]
-        flags = [
-            at(step.span.end) for step in own if step.span.end is not None and step.span.outcome == "end"
-        ]
-        placed = place(wishes, flags, rows, edges)
-        found |= {step: label for step, label in zip(own, placed, strict=True) if label}
-    return found
-
-
-def _wish(recording: Recording, step: Step, at: Scale, now: float, right: float) -> Wish:
-    still_open = step.span.end is None
-    end = now if step.span.end is None else step.span.end
-    words = labels_of(recording, step.span, end - step.start)
-    return Wish(words, at(step.start), right if still_open else at(end), still_open)
+def _line(recording: Recording, arrow: Arrow, lanes: Mapping[int, Lane], at: Scale) -> Line | None:
+    """Returns where an arrow begins and ends. One end of it may be folded, but not its lane: then None."""
+    idents = {arrow.source.ident, arrow.lane, arrow.target and arrow.target.ident} - {None}
+    if not idents <= lanes.keys():
+        return None
+    source, target = lanes[arrow.source.ident], None if arrow.lane is None else lanes[arrow.lane]
+    x1, y1, x2 = at(arrow.departs), source.bar + BAR, at(arrow.arrives)
+    if target is None:  # out of this film
+        x2, y2 = x1 + 16, source.below + 2
+    elif arrow.target is None:  # into the buffers of a thread
+        y1 = source.bar if target.top < source.top else y1
+        x2, y2 = x1 + 14, target.below - 8
+    else:
+        number, among = arrow.place
+        x2 = max(x1, x2 - (among - 1 - number) * min(12.0, 60.0 / among))
+        y1 = source.bar if target.top < source.top else y1
+        y2 = target.bar if target.top > source.top else target.bar + BAR
+    words, labels = arrow_words(recording, arrow)
+    return Line(arrow.kind, words, labels, (x1, y1), (x2, y2), arrow.target is not None and target is source)

@@ -73,11 +73,8 @@ _RULES = {
     " .cf-step:focus .cf-bar": "stroke:var(--cf-ink);stroke-width:5",
 }
 
-
-def _sheet() -> str:
-    rules = "".join(f".chatfilm{selector}{{{rule}}}" for selector, rule in _RULES.items())
-    return f"{rules}@media(prefers-color-scheme:dark){{.chatfilm{{{_DARK}}}}}"
-
-
-STYLE = _sheet()
+STYLE = (
+    "".join(f".chatfilm{selector}{{{rule}}}" for selector, rule in _RULES.items())
+    + f"@media(prefers-color-scheme:dark){{.chatfilm{{{_DARK}}}}}"
+)
 """What stands in each picture's `<style>`: the same in all of them, and about their class alone."""

@@ -1,7 +1,9 @@
-"""What to call a step of a film, at full length and shorter."""
+"""What to call a step of a film, or an arrow, at full length and shorter."""
 
-from chatlib.film.record.callers import origin
-from chatlib.film.spans import LEAVING, RECEIVING, SENDING, Place, Recording, Span, is_cell
+from typing import NamedTuple
+
+from chatlib.film.render.arrows import Arrow
+from chatlib.film.spans import RECEIVING, Recording, Span
 from chatlib.wire import printable
 
 LONGEST = 160
@@ -11,13 +13,6 @@ AMOUNT = "\0"
 """Where bytes belong in a line; no name has it, as control characters are spelled out."""
 
 NOTHING_YET = "Nothing has happened yet."
-
-KIND = (
-    dict.fromkeys(SENDING, "send")
-    | dict.fromkeys(RECEIVING, "recv")
-    | dict.fromkeys(LEAVING, "leave")
-    | dict.fromkeys(("accept", "connect", "connect_ex", "select", "poll"), "door")
-)
 
 _PREPOSITIONS = {
     "recv": "from",
@@ -39,17 +34,21 @@ _OUTCOMES = {
 }
 
 
+class Words(NamedTuple):
+    """What may be written of a step."""
+
+    labels: tuple[str, ...]
+    """At its bar: five, from the shortest to the longest."""
+    full: str
+    """All that is known of it, on one line."""
+    source: str
+    """The line of the program that made the call; empty if it is not known."""
+
+
 def clean(text: str) -> str:
     """Returns text as it may be shown: control characters spelled out, and not without end."""
     shown = printable(text[: LONGEST + 1])  # it may be megabytes
     return shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + "…"
-
-
-def kind_of(span: Span) -> str:
-    """Returns `send`, `recv`, `leave`, `door` (awaits a connection) or `inside` (any other)."""
-    if span.call == "await" and span.peer:
-        return "send" if "drain" in span.subject else "recv"
-    return KIND.get(span.call, "inside")
 
 
 def bytes_of(size: int) -> str:
@@ -64,70 +63,43 @@ def seconds_of(seconds: float) -> str:
     return f"{seconds * 1e3:.0f} ms" if seconds >= 0.9995e-3 else f"{max(seconds, 0) * 1e6:.0f} µs"
 
 
-def about(recording: Recording, span: Span) -> str:
-    """Returns what a call is about: a client, a connection, a thread, a lock; perhaps nothing."""
-    return clean(recording.object_of(span))
-
-
-def line_of(place: Place | None) -> str:
-    """Returns `line 7`, if it is a line of the user's: those of Python's library differ between versions."""
-    return f"line {place.line}" if place and origin(place.file) == "user" else ""
-
-
-def place_of(place: Place | None) -> str:
-    """Returns `line 7 in handle of server.py`. A notebook's cell has no file that would mean something."""
-    if not place:
-        return ""
-    name = name_of(place)
-    inside = f" in {place.function}" if place.function and not place.function.startswith("<") else ""
-    script = f" of {name}" if name.endswith(".py") and not is_cell(place.file) else ""
-    return clean(f"line {place.line}{inside}{script}")
-
-
-def name_of(place: Place) -> str:
-    """Returns the name of a file, without its folder."""
-    return place.file.replace("\\", "/").rsplit("/", 1)[-1]
-
-
-def labels_of(recording: Recording, span: Span, seconds: float) -> list[str]:
-    """Returns what may be written at a span, from the shortest text to the longest: five."""
-    preposition = _PREPOSITIONS.get(span.call, _PREPOSITIONS.get(kind_of(span), ""))
-    towards = _joined(preposition, about(recording, span)) if about(recording, span) else ""
-    result = _OUTCOMES.get(span.outcome, "") if span.end is not None else ""
-    call = clean(span.call)
-    short = _joined(call, towards) + (f": {result}" if result else "")
-    amount = bytes_of(span.size) if span.size else ""
-    medium = _joined(call, amount, towards) + (f": {result}" if result else "")
-    lasted = seconds_of(seconds) if span.end is None or seconds >= 0.01 else ""
-    lasted = "" if span.call == "sleep" and span.outcome == "done" else lasted  # it says so itself
-    time = f"{lasted} so far" if lasted and span.end is None else lasted
+def words_of(recording: Recording, span: Span, seconds: float, repeats: int = 1) -> Words:
+    """Words a step that has lasted for so many seconds: one call, or several that are one wait."""
+    call, name, place = clean(span.call), clean(recording.object_of(span)), span.place
+    preposition = _PREPOSITIONS.get(span.call, _PREPOSITIONS.get(span.kind, ""))
+    towards, lasted = (_joined(preposition, name) if name else ""), seconds_of(seconds)
+    if span.end is None:
+        result, time, rest = "", f"{lasted} so far", ", still waiting"
+    else:
+        outcome = _OUTCOMES.get(span.outcome, "")
+        result, slept = (f": {outcome}" if outcome else ""), span.call == "sleep" and span.outcome == "done"
+        time = lasted if seconds >= 0.01 and not slept else ""  # a sleep says so itself
+        rest = f", {lasted}" if seconds < 0.01 else ""
+    medium = _joined(call, bytes_of(span.size) if span.size else "", towards) + result
     longer = ", ".join(filter(None, (medium, time)))
-    full = ", ".join(filter(None, (medium, time, line_of(span.place))))
-    return [call, short, medium, longer, full]
-
-
-def full_text(recording: Recording, span: Span, seconds: float, repeats: int = 1) -> str:
-    """Returns all that is known of a span, on one line: its label, and how it ended."""
-    text = labels_of(recording, span, seconds)[-2 if span.place else -1]
-    lasted = f", {seconds_of(seconds)}" if seconds < 0.01 and span.end is not None else ""
+    line = f"line {place.line}" if place and place.own else ""
+    labels = call, _joined(call, towards) + result, medium, longer, ", ".join(filter(None, (longer, line)))
     often = f", {repeats:,} calls one after another" if repeats > 1 else ""
-    still = ", still waiting" if span.end is None else ""
-    return _joined(text + lasted + often + still + (f", {place_of(span.place)}" if span.place else ""))
+    rest = often + rest if span.end is None else rest + often
+    if place:  # a notebook's cell has no file that would mean something
+        inside = f" in {place.function}" if place.function and not place.function.startswith("<") else ""
+        script = f" of {place.name}" if place.name.endswith(".py") and not place.in_cell else ""
+        rest += ", " + clean(f"line {place.line}{inside}{script}")
+    return Words(labels, longer + rest, clean(place.source) if place else "")
 
 
 def verb_of(recording: Recording, span: Span) -> str:
     """Says what a call did, with `AMOUNT` for its bytes."""
-    name = about(recording, span)
-    call = clean(span.call)
-    preposition = _PREPOSITIONS.get(span.call, _PREPOSITIONS.get(kind_of(span), "for"))
+    call, name = clean(span.call), clean(recording.object_of(span))
+    preposition = _PREPOSITIONS.get(span.call, _PREPOSITIONS.get(span.kind, "for"))
     towards = _joined(preposition, name) if name else ""
     listens = name and (call in RECEIVING or call == "accept")
     waits = _joined("waits in", call, f"for {name}" if listens else towards)
     if span.end is None or call == "await":
         return waits
-    done = _DONE.get((kind_of(span), span.outcome)) or _DONE_CALLS.get((call, span.outcome))
-    if kind_of(span) in ("recv", "send") and span.size:
-        done = _DONE[kind_of(span), "done"]
+    done = _DONE.get((span.kind, span.outcome)) or _DONE_CALLS.get((call, span.outcome))
+    if span.kind in ("recv", "send") and span.size:
+        done = _DONE[span.kind, "done"]
     if done:
         return done.format(name=name or "somebody", call=call, amount=AMOUNT)
     if span.outcome in _VERBS:
@@ -155,6 +127,21 @@ _DONE_CALLS = {
     for call in ("connect", "connect_ex")
     for outcome in ("done", "reset", "timeout", "failed")
 }
+
+
+def arrow_words(recording: Recording, arrow: Arrow) -> tuple[str, list[str]]:
+    """Returns `14 bytes from alice to the server: unread`, or which end has left.
+
+    Returns as well what may be written at bytes that lie unread, from the shortest text to the longest.
+    """
+    local, peer, amount = arrow.source.local, arrow.source.peer, bytes_of(arrow.size)
+    source = f" from {clean(recording.name_of(local))}" if local else ""
+    if arrow.kind in ("end", "reset"):
+        return ("FIN" if arrow.kind == "end" else "RST") + source, []
+    target = f" to {clean(recording.name_of(peer))}" if peer else ""
+    note = {"unread": ": unread", "away": ", received outside this film"}.get(arrow.kind, "")
+    lies = ["unread", f"{amount}, unread", f"{amount}{source}, unread"] if arrow.kind == "unread" else []
+    return amount + source + target + note, lies
 
 
 def _joined(*words: str) -> str:
