@@ -62,6 +62,7 @@ def step(
 
     def decorate(function: StepFunction[Context, Params]) -> Callable[Params, Step[Context]]:
         signature = inspect.signature(function)
+        kinds = {name: parameter.kind for name, parameter in signature.parameters.items()}
 
         @functools.wraps(function)
         def made(*args: Params.args, **kwargs: Params.kwargs) -> Step[Context]:
@@ -70,17 +71,16 @@ def step(
             else:
                 bound = signature.bind(None, *args, **kwargs)
                 bound.apply_defaults()
-                words = text.format_map({name: _in_words(value) for name, value in bound.arguments.items()})
+                names = {
+                    name: listed(*value) if kinds[name] is inspect.Parameter.VAR_POSITIONAL else value
+                    for name, value in bound.arguments.items()
+                }
+                words = text.format_map(names)
             return Step(words, lambda context: function(context, *args, **kwargs), seats(*args, **kwargs))
 
         return made
 
     return decorate
-
-
-def _in_words(value: Any) -> Any:
-    several = isinstance(value, tuple) and value and all(isinstance(one, str) for one in value)
-    return listed(*value) if several else value
 
 
 def listed(*names: str) -> str:

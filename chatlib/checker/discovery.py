@@ -48,7 +48,7 @@ def _introductions(session: Session) -> Dialect | None:
     """Talks as two clients, who first say their names. Returns what that shows; None if no line arrives."""
     try:
         alice = session.connect("alice")
-        session.pause(session.timeouts.quiet)  # whoever confuses two that come together is found out later
+        session.pause(session.timeouts.quiet)  # one that confuses two that come together fails later
         bob = session.connect("bob")
         session.wait(lambda: alice.heard and bob.heard, GREETING)
         greeting = bytes(alice.heard)
@@ -77,7 +77,9 @@ def _shown_by(session: Session, greeting: bytes, first: bytes, second: bytes, th
     listed = re.search(rb"^\*", alice.since(len(greeting)), re.MULTILINE)
     if prefix == b"[" + first + b"] " and greeting.endswith(b"\n") and listed:
         return DIALECTS["budget-chat"]
-    asked = bool(_ASKS.search(greeting)) and not _passed_on(first, prefix, heard)
+    # What has come as a line of its own was no name, whatever was asked.
+    line = re.escape(prefix + first) + rb"\r?(\n|$|" + re.escape(prefix or b"\n") + rb")"
+    asked = bool(_ASKS.search(greeting)) and not re.search(line, heard)
     return replace(
         DIALECTS["lines"],
         echo=third in alice.heard,
@@ -85,12 +87,6 @@ def _shown_by(session: Session, greeting: bytes, first: bytes, second: bytes, th
         prefix=True if prefix else None,  # a prompt may stand there now and then
         newline=session.dialect.newline,
     )
-
-
-def _passed_on(first: bytes, prefix: bytes, heard: bytes) -> bool:
-    """Whether the first thing that was said has come as a line: then it was no name."""
-    end = rb"\r?(\n|$|" + re.escape(prefix or b"\n") + rb")"
-    return bool(re.search(re.escape(prefix + first) + end, heard))
 
 
 def _waits_for_the_end_of_a_line(session: Session) -> bool:

@@ -177,22 +177,19 @@ def points_of(path: Path) -> dict[str, float]:
     for number, row in enumerate(rows, 1):
         if not row or row[0].startswith("#") or row[0].strip().lower() == "case":
             continue
-        name, worth = row[0].strip(), _worth(row)
-        if worth is None:
-            raise ValueError(f"{path}, line {number}: it must have the form framing.split,2")
+        name = row[0].strip()
+        try:
+            [_, text] = row
+            worth = float(text)
+            if not math.isfinite(worth) or worth < 0:
+                raise ValueError(text)
+        except ValueError:
+            form = f"{path}, line {number}: it must have the form framing.split,2"
+            raise ValueError(form) from None
         if name in table:
             raise ValueError(f"{path}, line {number}: {name} has points already")
         table[name] = worth
     return table
-
-
-def _worth(row: list[str]) -> float | None:
-    try:
-        [_, text] = row
-        worth = float(text)
-    except ValueError:
-        return None
-    return worth if math.isfinite(worth) and worth >= 0 else None
 
 
 def _fields(verdict: Verdict) -> Iterator[tuple[str, list[str]]]:

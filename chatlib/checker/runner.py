@@ -99,7 +99,7 @@ class Runner:
     def _look(self, case: Case[Session], look: int) -> tuple[Verdict, bool]:
         start = time.monotonic()
         try:
-            ruling = self._known(case, look) or self._judged(case, look)
+            ruling = self._judged(case, look)
         except Halted:
             ruling = Ruling(Outcome.ERROR, reason="interrupted")
         except Exception:
@@ -108,15 +108,13 @@ class Runner:
         verdict = Verdict(case, ruling.outcome, ruling.failure, ruling.reason, ruling.blocked, seconds)
         return verdict, ruling.certain
 
-    def _known(self, case: Case[Session], look: int) -> Ruling | None:
-        """Returns what is known without a look: a server of one client at a time does not serve three."""
-        seats, seen, ruling = self._seats
-        return ruling if case.seats >= seats and (ruling.certain or look == seen) else None
-
     def _judged(self, case: Case[Session], look: int) -> Ruling:
+        seats, seen, known = self._seats
+        if case.seats >= seats and (known.certain or look == seen):
+            return known  # without a look: a server of one client at a time does not serve three
         pace, is_first = timeouts.measured(2**look), not self._done
         ruling = judged(case, self._launcher, self._dialect, pace, is_first)
-        if not ruling.joined and case.seats <= self._seats[0]:
+        if not ruling.joined and case.seats <= seats:
             self._seats = case.seats, look, ruling
         return ruling
 

@@ -65,12 +65,18 @@ def _interrupt(
 
 
 def _compare(session: Session, speaker: Peer, listener: Peer, texts: list[bytes], mark: int) -> None:
+    voices = session.voices.get(speaker.name, set())
+
+    def carries(line: bytes, text: bytes) -> bool:
+        forms = session.dialect.forms(text)
+        return any(form in line and (not voices or voice_of(line, form) in voices) for form in forms)
+
     def missing() -> list[bytes]:
         heard = listener.since(mark)
         if not session.dialect.framed:  # bytes as they come: it is enough that they come
             return [text for text in texts if text not in heard]
-        lines = heard.split(b"\n")[:-1]
-        return [text for text in texts if not any(_carries(session, speaker, line, text) for line in lines)]
+        lines = [line.removesuffix(b"\r") for line in heard.split(b"\n")[:-1]]
+        return [text for text in texts if not any(carries(line, text) for line in lines)]
 
     session.wait(lambda: not missing() or listener.end)
     if lost := missing():
@@ -81,12 +87,6 @@ def _compare(session: Session, speaker: Peer, listener: Peer, texts: list[bytes]
         if any(text[:4] in heard for text in lost):
             actual = f"it came apart: {actual}"
         raise Broken(expected, actual, certain=bool(heard.strip()))
-
-
-def _carries(session: Session, speaker: Peer, line: bytes, text: bytes) -> bool:
-    line = line.removesuffix(b"\r")
-    voices, forms = session.voices.get(speaker.name, set()), session.dialect.forms(text)
-    return any(form in line and (not voices or voice_of(line, form) in voices) for form in forms)
 
 
 @step("{who} ends a line with CR LF")

@@ -1,7 +1,5 @@
 """Names, in the public Budget Chat protocol: Protohackers, problem 3."""
 
-from collections.abc import Callable
-
 from chatlib.checker.case import Case, step
 from chatlib.checker.errors import Broken
 from chatlib.checker.harness.clients import Peer
@@ -63,21 +61,18 @@ def expect_list(session: Session, who: str, *present: str) -> None:
 @step("{who} joins and leaves, joins again and vanishes")
 def expect_presence(session: Session, who: str, *others: str) -> None:
     """The others are told that a client comes and goes; that client itself is not."""
+    witnesses = [session.peers[name] for name in others]
     for leave in (session.clients.leave, session.clients.reset):  # the second time, its name is free again
-        _visit(session, who, [session.peers[name] for name in others], leave)
-
-
-def _visit(session: Session, who: str, others: list[Peer], leave: Callable[[Peer], None]) -> None:
-    before = marks(others)
-    peer = admit(session, who)
-    for other in others:
-        _told(session, peer, other, before[other], "has come")
-    if any(peer.nick.encode() in line for line in notices(peer.since(0))):
-        raise Broken(f"{who} is not told of its own coming", session.fate(peer, peer.since(0)))
-    before = marks(others)
-    leave(session.peers.pop(who))
-    for other in others:
-        _told(session, peer, other, before[other], "has left")
+        before = marks(witnesses)
+        peer = admit(session, who)
+        for other in witnesses:
+            _told(session, peer, other, before[other], "has come")
+        if any(peer.nick.encode() in line for line in notices(peer.since(0))):
+            raise Broken(f"{who} is not told of its own coming", session.fate(peer, peer.since(0)))
+        before = marks(witnesses)
+        leave(session.peers.pop(who))
+        for other in witnesses:
+            _told(session, peer, other, before[other], "has left")
 
 
 def _told(session: Session, peer: Peer, other: Peer, mark: int, what: str) -> None:
@@ -230,7 +225,7 @@ CASES = (
         "A name that is taken is refused",
         "No two clients in the room have the same name.",
         given=ROOM,
-        steps=(expect_refusal("mallory", b"%", "the name of somebody in the room"), talk("alice", "bob")),
+        steps=(expect_refusal("mallory", b"%", "the name of a client in the room"), talk("alice", "bob")),
         hint="Look whether the name is in the list before you add it.",
         lesson=RACE,
         dialects=BUDGET,
@@ -239,7 +234,7 @@ CASES = (
         "names.race",
         "Two cannot take a name at once",
         "Of two clients that say the same name at the same moment, one is refused.",
-        given=(*ROOM, expect_refusal("mallory", b"%", "the name of somebody in the room")),
+        given=(*ROOM, expect_refusal("mallory", b"%", "the name of a client in the room")),
         steps=(race_for_a_name(), talk("alice", "bob")),
         hint="Between looking for a name and adding it, another thread may add it: hold one lock for both.",
         lesson=RACE,

@@ -1,4 +1,4 @@
-"""A slow reader: it costs itself, and nobody else."""
+"""A slow reader: it pays for that itself, and the others do not."""
 
 from chatlib.checker.case import FRAMED, Case
 from chatlib.checker.steps.basic import join, talk

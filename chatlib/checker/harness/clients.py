@@ -84,7 +84,7 @@ class Clients:
         return peer
 
     def until(self, condition: Callable[[], Any], seconds: float) -> bool:
-        """Reads for everybody until something is so. Returns whether it is, after at most `seconds`.
+        """Reads for all clients until something is so. Returns whether it is, after at most `seconds`.
 
         Raises:
             Unjudged: The time for all was over before: who might still have answered breaks no promise.
@@ -100,10 +100,10 @@ class Clients:
         return True
 
     def pump(self, seconds: float) -> None:
-        """Reads what has come, for everybody. Blocks until something comes, for at most `seconds`."""
+        """Reads what has come, for all clients. Blocks until something comes, for at most `seconds`."""
         if self.halted.is_set():
             raise Halted
-        if not self._selector.get_map():  # nobody reads; and Windows cannot wait for nothing
+        if not self._selector.get_map():  # no client reads; and Windows cannot wait for nothing
             time.sleep(min(seconds, 0.01))
             return
         for key, _ in self._selector.select(min(seconds, 0.1)):
@@ -157,7 +157,7 @@ class Clients:
         self._close(peer)
 
     def close(self, politely: bool) -> None:
-        """Everybody leaves."""
+        """All clients leave."""
         for peer in self.peers:
             if not peer.gone:
                 (self.leave if politely else self.reset)(peer)
@@ -200,7 +200,7 @@ class Clients:
             peer.listener(data)
             if len(peer.heard) > FLOODED:
                 actual = f"more than {FLOODED // 1_000_000} MB came for {peer.name}"
-                raise Broken("clients receive only what somebody says", actual)
+                raise Broken("clients receive only what others say", actual)
         else:
             self._ended(peer, None)
 

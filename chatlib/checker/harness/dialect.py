@@ -70,7 +70,7 @@ def dialect_of(name: str, echo: bool | None, name_first: bool | None, prefix: bo
     """Returns a dialect by its name, with those options that are not None.
 
     Raises:
-        ValueError: There is none of this name, or the options do not fit it.
+        ValueError: No dialect has this name, or the options do not fit it.
     """
     if name not in DIALECTS:
         raise ValueError(f"{name!r} is not a dialect: those are {', '.join(DIALECTS)} and auto")

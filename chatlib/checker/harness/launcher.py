@@ -31,7 +31,13 @@ class Launcher:
         self._running: set[Instance] = set()
         # A server that runs already may be checked twice at the same time: no two clients have one name.
         self._numbers = itertools.count(1 if Need.START in target.offers else random.randrange(100, 900))
-        self._guard = threading.Thread(target=self._watch, name="guards programs", daemon=True)
+
+        def watch() -> None:
+            while not self._over.wait(GUARDED_EVERY):
+                for instance in list(self._running):
+                    instance.guard()
+
+        self._guard = threading.Thread(target=watch, name="guards programs", daemon=True)
 
     def __enter__(self) -> "Launcher":
         self._guard.start()
@@ -96,8 +102,3 @@ class Launcher:
             instance.discard()
             raise Halted
         return instance
-
-    def _watch(self) -> None:
-        while not self._over.wait(GUARDED_EVERY):
-            for instance in list(self._running):
-                instance.guard()

@@ -18,7 +18,7 @@ class Session:
         target: What can start another server, if the case needs one.
         instance: The server.
         dialect: What is spoken.
-        pace: How long to wait.
+        timeouts: How long to wait for what.
         number: Makes names different from those of other cases, where one server sees many.
         halted: Set when everything is to end.
         deadline: When the case is over, on the clock of `time.monotonic`.
@@ -29,12 +29,12 @@ class Session:
         target: Target,
         instance: Instance,
         dialect: Dialect,
-        pace: Timeouts,
+        timeouts: Timeouts,
         number: int,
         halted: threading.Event,
         deadline: float,
     ) -> None:
-        self.target, self.instance, self.dialect, self.timeouts = target, instance, dialect, pace
+        self.target, self.instance, self.dialect, self.timeouts = target, instance, dialect, timeouts
         self.clients = Clients(instance.address, halted, deadline)
         self.peers: dict[str, Peer] = {}
         self.voices: dict[str, set[tuple[bytes, bytes]]] = {}
@@ -45,14 +45,14 @@ class Session:
         """Whether a greeting comes, and an answer to a name: until a client has waited for it in vain."""
 
     def text(self, word: str = "hello") -> bytes:
-        """Returns a text that nobody has said yet, with a blank, a capital and a sign in it."""
+        """Returns a text that no client has said yet, with a blank, a capital and a sign in it."""
         self._texts += 1
         return f"{word.capitalize()} {self.number:02}-{self._texts:04}!".encode()
 
     def ping(self) -> bytes:
         """Returns a text that asks whether one is heard.
 
-        How often somebody has to ask is chance: counted apart, so that other texts stay the same.
+        How often a client has to ask is chance: counted apart, so that other texts stay the same.
         """
         self._pings += 1
         return f"ping-{self.number:02}-{self._pings:04}".encode()
@@ -96,13 +96,13 @@ class Session:
             raise Broken(expected, why, certain=bool(peer.end))
 
     def listeners(self, speaker: Peer) -> list[Peer]:
-        """Returns who has to hear what this client says."""
+        """Returns the clients that have to hear what this one says."""
         if self.dialect.answers:
             return [speaker]
         return [peer for peer in self.present() if peer is not speaker]
 
     def present(self) -> list[Peer]:
-        """Returns those who are here, and read."""
+        """Returns the clients that are here, and read."""
         return [peer for peer in self.peers.values() if peer.reads and not peer.gone]
 
     def hears(self, peer: Peer, text: bytes) -> bool:
@@ -132,8 +132,17 @@ class Session:
         waiting = [peer for peer in listeners if not self.hears(peer, text)]
         self.wait(lambda: self.settled(waiting, text))
         missing = [peer for peer in waiting if not self.hears(peer, text)]
-        if missing:
-            self._missed(speaker, missing, text)
+        if not missing:
+            return
+        expected = f"{_names(missing)} {'hears' if len(missing) == 1 else 'hear'} "
+        expected += show(self.dialect.spoken(text))
+        expected += "" if speaker in missing else f", which {speaker.name} has said"
+        if ended := next((peer for peer in [speaker, *missing] if peer.end), None):
+            raise Broken(expected, self.fate(ended))
+        actual = self.silence(f"{_names(missing)} heard nothing of it")
+        others = [peer for peer in self.listeners(speaker) if peer not in missing and self.hears(peer, text)]
+        actual += f"; {_names(others)} did hear it" if others else ""
+        raise Broken(expected, actual, certain=False)
 
     def silent(self, peers: Iterable[Peer], forbidden: bytes) -> Peer | None:
         """Waits a little whether one of them hears what it should not; returns it, or None."""
@@ -146,7 +155,7 @@ class Session:
         return found()
 
     def wait(self, condition: Callable[[], object], seconds: float | None = None) -> bool:
-        """Reads for everybody until something is so. Returns whether it is.
+        """Reads for all clients until something is so. Returns whether it is.
 
         Args:
             condition: Says whether it is so.
@@ -155,7 +164,7 @@ class Session:
         return self.clients.until(condition, self.timeouts.patience if seconds is None else seconds)
 
     def pause(self, seconds: float) -> None:
-        """Lets time pass, and reads for everybody meanwhile."""
+        """Lets time pass, and reads for all clients meanwhile."""
         self.wait(lambda: False, seconds)
 
     def fate(self, peer: Peer, heard: bytes = b"") -> str:
@@ -174,7 +183,7 @@ class Session:
         return self.explain(f"{what} in time")
 
     def explain(self, what: str, within: float = 0.0) -> str:
-        """Adds that the server is no longer there, if it is so, at once or `within` so many seconds."""
+        """Adds that the server is no longer there, if it is so, at once or `within` some seconds."""
         ended = self.instance.ended(within)
         return f"{what}; {ended}" if ended and ended not in what else what
 
@@ -182,23 +191,11 @@ class Session:
         """Returns what says how much the server uses.
 
         Raises:
-            Unjudged: Nobody can look into its process from here.
+            Unjudged: Its process cannot be looked into from here.
         """
         if self.instance.usage is None:
             raise Unjudged("its process cannot be looked into from here")
         return self.instance.usage
-
-    def _missed(self, speaker: Peer, missing: list[Peer], text: bytes) -> None:
-        expected = f"{_names(missing)} {'hears' if len(missing) == 1 else 'hear'} "
-        expected += show(self.dialect.spoken(text))
-        expected += "" if speaker in missing else f", which {speaker.name} has said"
-        ended = next((peer for peer in [speaker, *missing] if peer.end), None)
-        if ended:
-            raise Broken(expected, self.fate(ended))
-        actual = self.silence(f"{_names(missing)} heard nothing of it")
-        others = [peer for peer in self.listeners(speaker) if peer not in missing and self.hears(peer, text)]
-        actual += f"; {_names(others)} did hear it" if others else ""
-        raise Broken(expected, actual, certain=False)
 
 
 def _names(peers: list[Peer]) -> str:

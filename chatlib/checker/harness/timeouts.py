@@ -32,22 +32,21 @@ def measured(factor: float = 1.0) -> Timeouts:
         factor: 1 at a first look; more when a case is looked at again, after silence.
     """
     here, there = socket.socketpair()
+
+    def answer() -> None:
+        for _ in range(ROUNDS):
+            there.send(there.recv(1))
+
+    def round_trip() -> float:
+        start = time.perf_counter()
+        here.send(b"?")
+        here.recv(1)
+        return time.perf_counter() - start
+
     with here, there:
         here.settimeout(5.0)
         there.settimeout(5.0)
-        threading.Thread(target=_answer, args=(there,), daemon=True).start()
-        slow = sorted(_round_trip(here) for _ in range(ROUNDS))[-3]
+        threading.Thread(target=answer, daemon=True).start()
+        slow = sorted(round_trip() for _ in range(ROUNDS))[-3]
     patience, quiet = min(PATIENCE + 40 * slow, 4.0), min(0.06 + 10 * slow, 0.6)
     return Timeouts(factor * patience, factor * quiet, factor * patience / PATIENCE)
-
-
-def _answer(end: socket.socket) -> None:
-    for _ in range(ROUNDS):
-        end.send(end.recv(1))
-
-
-def _round_trip(end: socket.socket) -> float:
-    start = time.perf_counter()
-    end.send(b"?")
-    end.recv(1)
-    return time.perf_counter() - start

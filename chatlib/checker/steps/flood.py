@@ -109,7 +109,7 @@ def flood_and_wake(session: Session, speaker: str, listener: str, megabytes: int
 
 @contextlib.contextmanager
 def _asleep(session: Session, speaker: str, listener: str, warmup: int = 1) -> Iterator[Flood]:
-    """Sends so many MB while everybody reads, which has to work; then the sleeper reads no more."""
+    """Sends `warmup` MB while all clients read, which has to work; then the sleeper reads no more."""
     talker, sleeper, seen = session.peers[speaker], session.peers["sleeper"], Lines()
     for peer in session.present():
         peer.listener = lambda _: None

@@ -34,11 +34,11 @@ def newcomers(session: Session, names: Iterable[str], witnesses: Callable[[], li
 
     Args:
         session: Where.
-        names: Who comes.
-        witnesses: Returns who has to hear them.
+        names: The clients that come.
+        witnesses: Returns the clients that have to hear them.
 
     Raises:
-        Broken: Somebody is not served.
+        Broken: One of them is not served.
     """
     waiting, came, several = list(names), list[Peer](), 1
     while waiting:
@@ -57,7 +57,7 @@ def acquaint(session: Session, names: Iterable[str]) -> None:
     """Waits until each hears the others: to be connected does not yet mean to be served.
 
     Raises:
-        Broken: Somebody is not heard, or does not hear.
+        Broken: One of them is not heard, or does not hear.
     """
     peers = [session.peers[name] for name in names]
     pairs = [(a, b) for a in peers for b in peers if (a is b) == session.dialect.answers]
@@ -74,19 +74,16 @@ def _introduce(session: Session, peer: Peer) -> None:
     session.send(peer, peer.nick.encode() + session.dialect.newline)
 
     def admitted() -> bool:
-        return b"\n" in peer.heard[before:] if budget else _named(session, peer, before)
+        if budget:
+            return b"\n" in peer.heard[before:]
+        others = (other for other in session.present() if other is not peer)
+        return len(peer.heard) > before or any(peer.nick.encode() in other.heard for other in others)
 
     session.wait(lambda: admitted() or peer.end, wait if session.confirms else session.timeouts.quiet / 4)
     session.confirms = budget or admitted()
     if peer.end or (budget and not admitted()):
         expected = f"{peer.name} may come in with the name {peer.nick}"
         raise Broken(expected, session.fate(peer, peer.since(before)), certain=bool(peer.end))
-
-
-def _named(session: Session, peer: Peer, before: int) -> bool:
-    nick = peer.nick.encode()
-    others = (other for other in session.present() if other is not peer)
-    return len(peer.heard) > before or any(nick in other.heard for other in others)
 
 
 def _greet(session: Session, pairs: list[tuple[Peer, Peer]], patience: float) -> None:
@@ -102,8 +99,12 @@ def _greet(session: Session, pairs: list[tuple[Peer, Peer]], patience: float) ->
         session.wait(lambda: not missing(), pause)
         if not missing() or any(peer.end for pair in pairs for peer in pair):
             break
-    if strangers := missing():
-        _strangers(session, *strangers[0])
+    for speaker, listener in missing()[:1]:
+        what = "gets an answer" if speaker is listener else f"hears what {speaker.name} says"
+        if ended := next((peer for peer in (speaker, listener) if peer.end), None):
+            raise Broken(f"{listener.name} {what}", session.fate(ended))
+        actual = session.silence(f"{listener.name} heard nothing of it")
+        raise Broken(f"{listener.name} {what}", actual, certain=False)
 
 
 def _pauses(patience: float, longest: float) -> Iterator[float]:
@@ -112,11 +113,3 @@ def _pauses(patience: float, longest: float) -> Iterator[float]:
     while left > 0:
         yield min(pause, left)
         pause, left = min(2 * pause, longest), left - pause
-
-
-def _strangers(session: Session, speaker: Peer, listener: Peer) -> None:
-    what = "gets an answer" if speaker is listener else f"hears what {speaker.name} says"
-    if ended := next((peer for peer in (speaker, listener) if peer.end), None):
-        raise Broken(f"{listener.name} {what}", session.fate(ended))
-    actual = session.silence(f"{listener.name} heard nothing of it")
-    raise Broken(f"{listener.name} {what}", actual, certain=False)

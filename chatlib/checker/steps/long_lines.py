@@ -45,14 +45,11 @@ def say_long_line(session: Session, who: str) -> None:
         raise Broken(f"{hurt.name} is still served", session.fate(hurt))
     if not done:
         listener = lost()[0]
-        raise _mutilated(session, who, listener, len(listener.since(mark[listener])))
-
-
-def _mutilated(session: Session, who: str, listener: Peer, got: int) -> Broken:
-    expected = f"{listener.name} receives the line whole, or {who} is told that it is too long"
-    what = f"received {got} bytes of it, in pieces" if got else "received nothing"
-    actual = session.explain(f"{listener.name} {what}, and {who} was told nothing")
-    return Broken(expected, actual, certain=got > 0)
+        got = len(listener.since(mark[listener]))
+        expected = f"{listener.name} receives the line whole, or {who} is told that it is too long"
+        what = f"received {got} bytes of it, in pieces" if got else "received nothing"
+        actual = session.explain(f"{listener.name} {what}, and {who} was told nothing")
+        raise Broken(expected, actual, certain=got > 0)
 
 
 class Counted:

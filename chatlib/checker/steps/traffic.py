@@ -45,16 +45,13 @@ class Lines:
         *lines, self._rest = (self._rest + data).split(b"\n")
         self._rest = self._rest[-4 * LENGTH :]
         for one in lines:
-            self._take(one)
-
-    def _take(self, one: bytes) -> None:
-        found = _LINE.search(one)
-        if found and found[1] == found[3] and len(found[2]) == LENGTH - 15:
-            self.numbers.append(int(found[1]))
-        elif one.count(b".") > 8:
-            self.torn = self.torn or one
-        else:
-            self.told += 1
+            found = _LINE.search(one)
+            if found and found[1] == found[3] and len(found[2]) == LENGTH - 15:
+                self.numbers.append(int(found[1]))
+            elif one.count(b".") > 8:
+                self.torn = self.torn or one
+            else:
+                self.told += 1
 
 
 class Echo:
@@ -91,7 +88,7 @@ class Flow:
         self.echo = Echo()
         self.sent = 0
         self.rate = 0.0
-        """Bytes that arrived in a second, while everybody read."""
+        """Bytes that arrived in a second, while all clients read."""
         self.kept = 1.0
         """Which part arrives: some servers lose a byte here and there, which is not what is looked for."""
         self.number = 0
@@ -100,7 +97,7 @@ class Flow:
         """What is still to be sent of them."""
 
     def run(self, size: int, seconds: float) -> float:
-        """Sends so many bytes; ends early after so many seconds. Returns the seconds that it took.
+        """Sends `size` bytes; ends early after `seconds`. Returns the seconds that it took.
 
         Raises:
             Broken: The listener hears no more.
@@ -168,7 +165,7 @@ class Flow:
 
 
 def control(session: Session, flow: Flow, size: int) -> None:
-    """Takes a flood while everybody reads.
+    """Takes a flood while all clients read.
 
     Raises:
         Unjudged: That fails already, so a slow reader would prove nothing.

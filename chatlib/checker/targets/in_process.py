@@ -172,10 +172,12 @@ class InProcessInstance:
         of descriptors while the next server is watched.
         """
         for thing in gc.get_objects():
-            if issubclass(type(thing), socket.socket) and _port(thing) == self.address[1]:
-                with contextlib.suppress(OSError):  # it has been reset
-                    thing.shutdown(socket.SHUT_RDWR)  # wakes a thread that waits in it; close does not
-                thing.close()
+            with contextlib.suppress(OSError, IndexError):  # closed or reset before; or not of the internet
+                if issubclass(type(thing), socket.socket) and thing.getsockname()[1] == self.address[1]:
+                    try:
+                        thing.shutdown(socket.SHUT_RDWR)  # wakes a thread that waits in it; close does not
+                    finally:
+                        thing.close()
 
     def _threads(self) -> list[threading.Thread]:
         others = {*self._before, threading.current_thread()}
@@ -214,15 +216,8 @@ class InProcessInstance:
         raise TargetError(f"{type(self.server).__name__} cannot be connected to: {why}")
 
 
-def _port(sock: socket.socket) -> int | None:
-    try:
-        return int(sock.getsockname()[1])
-    except (OSError, IndexError):  # it has been closed; or it is no socket of the internet
-        return None
-
-
 def _joined(threads: list[threading.Thread], seconds: float) -> bool:
-    """Whether all have ended, after at most so many seconds."""
+    """Whether all have ended, after at most `seconds`."""
     deadline = time.monotonic() + seconds
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))

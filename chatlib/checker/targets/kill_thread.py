@@ -1,4 +1,4 @@
-"""Ends a thread that does not end by itself: somebody else's code, perhaps in an endless loop."""
+"""Ends a thread that does not end by itself: a student's code, perhaps in an endless loop."""
 
 import ctypes
 import sys
