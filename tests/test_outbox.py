@@ -263,13 +263,15 @@ def test_a_broken_connection_is_noticed_by_sending(flusher: Flusher, line: Conne
 
 
 @POSIX
-def test_hanging_up_twice_ends_the_connection_once(line: Connect) -> None:
+def test_hanging_up_ends_both_directions_and_may_be_repeated(line: Connect) -> None:
     """The client may be gone already; the descriptor stays open, as another thread may be using it."""
     here = line()
     here.peer.close()
     hang_up(here.connection)
     hang_up(here.connection)
     assert here.connection.recv(1) == b""
+    with pytest.raises(BrokenPipeError):  # the first send to a peer that has gone would succeed
+        here.connection.send(b"x")
 
 
 def test_closing_forgets_what_is_owed_and_keeps_the_descriptor(flusher: Flusher, line: Connect) -> None:
