@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -49,7 +50,7 @@ def test_the_table_of_descriptors_has_its_full_size_at_once() -> None:
 
 def test_where_there_is_no_limit_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows has no module `resource`: to ask for it would raise ImportError."""
-    monkeypatch.setattr("os.name", "nt")
+    monkeypatch.setattr("chatlib.descriptors.os", SimpleNamespace(name="nt"))
     monkeypatch.setitem(sys.modules, "resource", None)
     make_room(10**9)
     with descriptors(10**9) as nothing:

@@ -144,8 +144,8 @@ class Server:
         if self._wakeup:
             self._wakeup.set()
         for outbox in present:
-            # Another thread may be in the middle of a flush and not have come to this client yet: what it was
-            # posted, perhaps "the server stops", would be lost.
+            # Another thread may be in the middle of a flush and not have come to this client yet: what was
+            # posted to it would be lost.
             outbox.flush()
             outbox.abort("the server stopped")
         self.join_threads(time.monotonic() + STOP_WITHIN)
