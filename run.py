@@ -147,8 +147,8 @@ def make_venv() -> None:
     base = getattr(sys, "_base_executable", "") or sys.executable
     step(base, "-m", "venv", "--without-pip", str(VENV))
     step(str(PYTHON), "-m", "ensurepip")
-    # Compiling now costs seconds once; left to later runs, it would cost them on every run of a caller
-    # who set PYTHONDONTWRITEBYTECODE.
+    # Compiling now costs seconds once; left to later runs, it would cost them on each run
+    # under PYTHONDONTWRITEBYTECODE.
     pip = (str(PYTHON), "-m", "pip", "--no-input", "install", "--no-deps", "--compile")
     pins = re.findall(r"^\w", LOCK.read_text(encoding="utf-8"), re.MULTILINE)
     step(*pip, "--requirement", str(LOCK), progress=Progress(len(pins)))

@@ -26,7 +26,7 @@ Server = chatlib.Server
 
 
 def eventually(condition: Callable[[], object], within: float = SOON) -> bool:
-    """Waits for what nobody announces: a count of descriptors, an entry in a table of the system."""
+    """Waits for what is not announced: a count of descriptors, an entry in a table of the system."""
     deadline, never = time.monotonic() + within, threading.Event()
     while not condition():
         if time.monotonic() > deadline:
@@ -51,7 +51,7 @@ def dial(server: Any, receive_buffer: int = 0) -> socket.socket:
 
 
 def read_exactly(sock: socket.socket, count: int) -> bytes:
-    """Returns so many bytes, or fewer if the stream ends before."""
+    """Returns `count` bytes, or fewer if the stream ends before."""
     received = bytearray()
     while len(received) < count and (chunk := sock.recv(min(65_536, count - len(received)))):
         received += chunk

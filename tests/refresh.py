@@ -44,7 +44,7 @@ class Runner(NotebookClient):
 
 
 def main(names: list[str]) -> None:
-    """Refreshes the lessons and solutions whose file names contain one of `names`; all, if there is none."""
+    """Refreshes the lessons and solutions whose file names contain one of `names`; all, if that is empty."""
     for path in (*sorted(LESSONS.glob("*.ipynb")), *sorted(SOLUTIONS.glob("*.ipynb"))):
         if not names or any(name in path.name for name in names):
             refresh(path)

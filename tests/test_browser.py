@@ -95,7 +95,7 @@ def pictures(folder: Path) -> Path:
 
 
 def wait_until_run(page: "Page", cells: int) -> None:
-    """Waits until so many cells have a number."""
+    """Waits until this number of cells have run."""
     page.wait_for_function(
         "cells => [...document.querySelectorAll('.jp-InputPrompt')]"
         ".filter(prompt => /\\[\\d+\\]/.test(prompt.innerText)).length >= cells",
@@ -235,7 +235,7 @@ def run_cells(page: "Page", *numbers: int) -> None:
 
 
 def assert_run_all_needs_no_click(page: "Page") -> None:
-    """Nobody has answered: nothing is said about an answer."""
+    """Without an answer, nothing is said about one."""
     assert result(page) == f"Measured: {MARKUP}"
     assert page.get_by_text("You said").count() == page.get_by_text("you said").count() == 0
 

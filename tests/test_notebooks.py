@@ -100,7 +100,7 @@ def test_a_lesson_has_its_parts(path: Path) -> None:
 
 @lesson
 def test_each_prediction_is_measured(path: Path) -> None:
-    """And nobody has answered it: the file is as one finds it who runs all cells."""
+    """The file is as Run All Cells leaves it: each prediction is compared, and none is answered."""
     asked = sum("chatlib.predict(" in cell.source for cell in cells(path, "code"))
     assert sum(output.startswith("Measured: ") for output in outputs(path)) == asked
 

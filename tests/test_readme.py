@@ -50,7 +50,7 @@ def test_the_check_prints_what_it_promises() -> None:
 
 
 def test_the_film_shows_what_it_promises() -> None:
-    """Who waits, for whom: a fact, and not a matter of luck."""
+    """The server waits for alice, whatever the threads do meanwhile."""
     assert printed_by(PROGRAMS[1]) == PROMISED.findall(PROGRAMS[1]) == ["the server waits in recv for alice"]
 
 

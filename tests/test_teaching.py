@@ -112,9 +112,9 @@ def test_it_counts_the_cases_of_each_dialect() -> None:
 def test_its_loop_grades_a_folder(tmp_path: Path) -> None:
     """The program is run as it stands: one server does not start, one serves a client at a time."""
     (tmp_path / "points.csv").write_text(POINTS, encoding="utf-8")
-    for who, text in {"anna": "oops(", "ben": ONE_AT_A_TIME}.items():
-        (tmp_path / "submissions" / who).mkdir(parents=True)
-        (tmp_path / "submissions" / who / "server.py").write_text(text, encoding="utf-8")
+    for student, text in {"anna": "oops(", "ben": ONE_AT_A_TIME}.items():
+        (tmp_path / "submissions" / student).mkdir(parents=True)
+        (tmp_path / "submissions" / student / "server.py").write_text(text, encoding="utf-8")
     command = [sys.executable, "-c", LOOP]
     subprocess.run(command, cwd=tmp_path, env=environment(), timeout=20 * SOON, check=True)
     with (tmp_path / "grades.csv").open(encoding="utf-8", newline="") as grades:
