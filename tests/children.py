@@ -13,8 +13,11 @@ def started_by(mark: str) -> list[psutil.Process]:
     """Returns all processes that have inherited one of these, also those whose parents have ended."""
     return [
         process
-        for process in psutil.process_iter(["environ"])
-        if (process.info["environ"] or {}).get(mark) == os.environ[mark] and process.pid != os.getpid()
+        for process in psutil.process_iter(["environ", "cmdline"])
+        if (process.info["environ"] or {}).get(mark) == os.environ[mark]
+        and process.pid != os.getpid()
+        # multiprocessing starts it once for the whole life of this process, and it ends with it
+        and "resource_tracker" not in " ".join(process.info["cmdline"] or [])
     ]
 
 
