@@ -14,7 +14,7 @@ from faults import SOON, eventually
 
 from chatlib import xray
 from chatlib.film.film import Film
-from chatlib.film.record.asyncio_tasks import Task
+from chatlib.film.record.asyncio_tasks import WatchedTask
 
 LONG = 3 * SOON
 """Seconds for which a call waits that a test looks at meanwhile."""
@@ -148,7 +148,7 @@ def test_a_task_without_a_name_is_called_by_its_function() -> None:
 
     async def knocks() -> None:
         tasks = [asyncio.create_task(knock(), name=name) for name in (None, "None", "postman")]
-        assert [Task(task).name for task in tasks] == ["task knock", "task knock", "task postman"]
+        assert [WatchedTask(task).name for task in tasks] == ["task knock", "task knock", "task postman"]
 
     async def knock() -> None:
         pass

@@ -1,6 +1,9 @@
 """The tasks of an event loop. Its thread only shows that it waits in `select`; they know for what.
 
-Whenever the loop goes to sleep, each of its tasks is suspended in an `await`: then they are looked at.
+Whenever the loop goes to sleep, each of its tasks is suspended in an `await`: then they are looked at, by the
+loop's own thread, just before it calls `select`. At that moment no task runs, so nothing changes meanwhile.
+
+What it costs: a walk along the coroutines of each task, once for each time that the loop goes to sleep.
 """
 
 import contextlib
@@ -12,15 +15,15 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from chatlib.film.record.callers import origin
-from chatlib.film.record.recorder import NOWHERE, Call, conclude, number_of, recorders, under_way
+from chatlib.film.record.recorder import NOWHERE, Call, conclude, number_of, open_calls, recorders
 from chatlib.film.spans import Ends
 
 MOST = 100
 """Tasks of one loop that are looked at, the oldest: to look at all would hold up a loop of thousands."""
 
 
-class Task:
-    """A task, as somebody who waits; does not keep it alive."""
+class WatchedTask:
+    """A task, as something that waits; does not keep it alive."""
 
     def __init__(self, task: Any) -> None:
         self._task = weakref.ref(task)
@@ -46,62 +49,71 @@ class Await(NamedTuple):
     """What will wake it: a new one each time, also where a loop awaits the same again and again."""
 
 
-_known: weakref.WeakKeyDictionary[Any, Task] = weakref.WeakKeyDictionary()
-_suspended: weakref.WeakKeyDictionary[Any, dict[Task, tuple[Await, Call]]] = weakref.WeakKeyDictionary()
+_known: weakref.WeakKeyDictionary[Any, WatchedTask] = weakref.WeakKeyDictionary()
+_suspended: weakref.WeakKeyDictionary[Any, dict[WatchedTask, tuple[Await, Call]]] = (
+    weakref.WeakKeyDictionary()
+)
 """By loop: its tasks, and what each was seen to await."""
 
 
-def look(caller: FrameType | None) -> None:
-    """Notes what each task of the loop that is about to call `select` awaits, and what it no longer does."""
-    if caller is not None and is_loop(caller):
-        with contextlib.suppress(Exception):  # the program has its own coroutines: none of this is its fault
-            _compare(caller.f_locals["self"], time.perf_counter())
-
-
 def is_loop(frame: FrameType) -> bool:
-    """Returns whether this is an event loop of asyncio at its work."""
+    """Returns whether this is an event loop of asyncio at its work.
+
+    asyncio is not imported for that: a program without an event loop does not pay for one.
+    """
     base = sys.modules.get("asyncio.base_events")
     return base is not None and frame.f_code is base.BaseEventLoop._run_once.__code__
 
 
-def forget() -> None:
-    """Nobody watches any more: so what the tasks await is not known from here on."""
-    for who in [who for who in list(under_way) if isinstance(who, Task)]:
-        under_way.pop(who, None)
-    _suspended.clear()
-
-
-def _compare(loop: Any, now: float) -> None:
-    tasks = heapq.nsmallest(MOST, sys.modules["asyncio"].all_tasks(loop), key=_age)
-    awaits = {_waiter_of(task): _await_of(task) for task in tasks}
-    before = _suspended.setdefault(loop, {})
-    over = []
-    for who, (what, call) in list(before.items()):
-        if awaits.get(who) != what or what.future.done():  # done: it is awake, and only has to be run
-            over.append(what)
-            with contextlib.suppress(KeyError):  # the race: a film that begins looks, too
-                del before[who]
-                conclude(call, now)
-            under_way.pop(who, None)
-    for who, found in awaits.items():
-        if found and who not in before and found not in over:
-            call = Call("await", found.subject, found.ends, who, number_of(who), now, found.place)
-            before[who] = found, call
-            under_way[who] = call
-    if not recorders:  # the last film has ended meanwhile
+def look(caller: FrameType | None) -> None:
+    """Notes what each task of the loop that is about to call `select` awaits, and what it no longer does."""
+    if caller is None or not is_loop(caller):
+        return
+    with contextlib.suppress(Exception):  # the program has its own coroutines: none of this is its fault
+        loop, now = caller.f_locals["self"], time.perf_counter()
+        awaits = dict[WatchedTask, Await | None]()
+        for task in heapq.nsmallest(MOST, sys.modules["asyncio"].all_tasks(loop), key=_age):
+            if task not in _known:
+                _known[task] = WatchedTask(task)
+            awaits[_known[task]] = _await_of(task)
+        before = _suspended.setdefault(loop, {})
+        over = _conclude(before, awaits, now)
+        for task, found in awaits.items():
+            if found and task not in before and found not in over:
+                call = Call("await", found.subject, found.ends, task, number_of(task), now, found.place)
+                before[task] = found, call
+                open_calls[task] = call
+    if not recorders:  # the race: the last film has ended while this thread was looking
         forget()
 
 
-def _waiter_of(task: Any) -> Task:
-    if task not in _known:
-        _known[task] = Task(task)
-    return _known[task]
+def _conclude(
+    before: dict[WatchedTask, tuple[Await, Call]], awaits: dict[WatchedTask, Await | None], now: float
+) -> list[Await]:
+    """Ends the waits of tasks that wait no more, or for something else; returns those waits."""
+    over = []
+    for task, (what, call) in list(before.items()):
+        if awaits.get(task) != what or what.future.done():  # done: it is awake, and only has to be run
+            over.append(what)
+            with contextlib.suppress(KeyError):  # the race: a film that begins looks, too, in its own thread
+                del before[task]
+                conclude(call, now)
+            open_calls.pop(task, None)
+    return over
+
+
+def forget() -> None:
+    """The last film has ended: what the tasks await is not known from here on."""
+    for task in [task for task in list(open_calls) if isinstance(task, WatchedTask)]:
+        open_calls.pop(task, None)
+    _suspended.clear()
 
 
 def _age(task: Any) -> tuple[int, str]:
     """Sorts tasks in the order in which they were made, as far as their names tell."""
     name = task.get_name()
     number = name.removeprefix("Task-")
+    # Python refuses to read numbers of thousands of digits, and a program may choose any name.
     return (int(number) if number.isdecimal() and len(number) < 19 else sys.maxsize), name
 
 
@@ -113,36 +125,27 @@ def _await_of(task: Any) -> Await | None:
     if (future := getattr(task, "_fut_waiter", None)) is None:
         return None
     coroutine, place, subject, ends = task.get_coro(), None, "", NOWHERE
-    while frame := _frame_of(coroutine):
-        inner = _awaited_by(coroutine)
+    while frame := _first(coroutine, "cr_frame", "gi_frame", "ag_frame"):
+        inner = _first(coroutine, "cr_await", "gi_yieldfrom", "ag_await")
         if origin(frame.f_code.co_filename) in ("user", "chatlib"):
             place = frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name
-            subject, ends = getattr(inner, "__qualname__", "") or _kind_of(inner), NOWHERE
-        elif place:
-            ends = _ends_of(frame)
+            kind = "" if inner is None else type(inner).__name__
+            subject = getattr(inner, "__qualname__", "") or ("a future" if kind == "FutureIter" else kind)
+            ends = NOWHERE
+        elif place:  # a method of a stream, in which the user's line waits
+            stream = frame.f_locals.get("self")
+            ends = _ends_of(getattr(stream, "_transport", None) or getattr(stream, "transport", None))
         coroutine = inner
     return Await(subject, ends, place, future) if place and subject else None
 
 
-def _frame_of(coroutine: Any) -> FrameType | None:
-    names = ("cr_frame", "gi_frame", "ag_frame")
-    return next((frame for name in names if (frame := getattr(coroutine, name, None))), None)
+def _first(coroutine: Any, *names: str) -> Any:
+    """Returns the first attribute that there is: coroutines, generators and async generators differ."""
+    return next((found for name in names if (found := getattr(coroutine, name, None))), None)
 
 
-def _awaited_by(coroutine: Any) -> Any:
-    names = ("cr_await", "gi_yieldfrom", "ag_await")
-    return next((inner for name in names if (inner := getattr(coroutine, name, None))), None)
-
-
-def _kind_of(awaited: Any) -> str:
-    kind = type(awaited).__name__
-    return "" if awaited is None else "a future" if kind == "FutureIter" else kind
-
-
-def _ends_of(frame: FrameType) -> Ends:
-    """Returns the connection of a stream in whose method a task is suspended."""
-    stream = frame.f_locals.get("self")
-    transport = getattr(stream, "_transport", None) or getattr(stream, "transport", None)
+def _ends_of(transport: Any) -> Ends:
+    """Returns the connection of a stream's transport."""
     if transport is None or not hasattr(transport, "get_extra_info"):
         return NOWHERE
     here, there = (transport.get_extra_info(name) for name in ("sockname", "peername"))

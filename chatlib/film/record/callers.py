@@ -1,4 +1,8 @@
-"""Which line of a program made a call: the nearest one that is neither Python's library nor chatlib's."""
+"""Which line of a program made a call: the nearest one that is neither Python's library nor chatlib's.
+
+This runs at each call that is watched, so it is what a film costs. A frame is walked outwards, and for each
+of its files one look into a cache says whose it is. The text of the line is read much later, by `describe`.
+"""
 
 import contextlib
 import functools
@@ -12,7 +16,7 @@ from chatlib.film.spans import Place
 from chatlib.own_code import FOLDER, is_own
 
 _LIBRARY = str(Path(os.__file__).resolve().parent) + os.sep
-# Who films is not filmed; nor is how a server of ours wakes itself up.
+# The film does not film itself; nor how a server of ours wakes itself up.
 _UNFILMED = ("views", "film/film.py", "film/script.py", "film/interrupts.py", "sockets.py")
 _BEHIND = tuple(str(Path(FOLDER, name)) for name in _UNFILMED)
 _WRAPPERS = ("socket_calls.py", "other_waits.py", "locks.py")
@@ -41,7 +45,9 @@ def origin(file: str) -> str:
     if file.startswith("<"):
         return "user" if file.startswith(_TYPED) else "library"
     found = _by_path(os.path.abspath(file))
-    if found == "user":  # or so it seems; to find out takes system calls, at which a busy thread comes first
+    # To be sure takes system calls, at which this thread gives up the interpreter, and another comes first:
+    # then the film would change the order of what it films. So only if it seems to be the user's, and once.
+    if found == "user":
         with contextlib.suppress(OSError, RuntimeError, ValueError):  # code may be given any name
             found = _by_path(str(Path(file).resolve()))
     return found
@@ -62,7 +68,7 @@ def _by_path(path: str) -> str:
 def find(frame: FrameType | None) -> tuple[str, int, str] | None:
     """Returns file, line and function of the call; None if it is the business of an installed package only.
 
-    None as well for what nobody means by waiting: that `Thread.start` waits for the new thread to run, and
+    None as well for what no reader means by waiting: that `Thread.start` waits for the new thread to run, and
     how an event loop wakes itself up.
 
     Where no program of the user's is involved, as in a server's own thread, the nearest line of chatlib, or
@@ -91,6 +97,7 @@ def find(frame: FrameType | None) -> tuple[str, int, str] | None:
 def describe(found: tuple[str, int, str]) -> Place:
     """Adds the text of the line."""
     file, line, function = found
-    there = file in linecache.cache or not Path(file).is_fifo()  # to open a pipe would wait for its other end
+    # A program that was piped to Python has a pipe for a file: to open it would wait for its other end.
+    there = file in linecache.cache or not Path(file).is_fifo()
     source = linecache.getline(file, line).strip() if there else ""
     return Place(file, line, function, source, origin(file) == "user")

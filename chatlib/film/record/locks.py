@@ -1,10 +1,13 @@
-"""Locks that know who has taken them last: those of Python are objects of C, which cannot be asked."""
+"""Locks that know which thread has taken them last: those of Python are objects of C, which cannot be asked.
 
-import functools
+The factories `Lock` and `RLock` are replaced while a film runs; a lock that was made before stays as it is.
+One that was made during a film stays watched for its life: then nothing is noted, but it costs a call in
+Python.
+"""
+
 import sys
 import threading
 from collections.abc import Callable
-from types import FrameType
 from typing import Any
 
 from chatlib.film.record.callers import origin
@@ -12,7 +15,7 @@ from chatlib.film.record.recorder import Call, enter, leave, recorders, referenc
 
 
 class WatchedLock:
-    """A lock that is made while somebody watches."""
+    """A lock that is made while a film runs."""
 
     _make: Callable[[], Any]
 
@@ -21,10 +24,13 @@ class WatchedLock:
         self._holder = 0
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """Takes the lock, like that of C. If it has to wait, that is a call in the film."""
+        """Takes the lock, like that of C. If it has to wait, that is a call in the film.
+
+        It is tried first without waiting: a lock that is free, as most are, costs no note.
+        """
         taken, call = False, None
         try:
-            possible = timeout == -1 or 0 <= timeout <= threading.TIMEOUT_MAX
+            possible = timeout == -1 or 0 <= timeout <= threading.TIMEOUT_MAX  # if not, the error is C's own
             taken = self._lock.acquire(False) if blocking and possible else False
             if not taken:
                 call = self._begin() if blocking and possible else None
@@ -34,7 +40,9 @@ class WatchedLock:
             if call:
                 leave(call, outcome="done" if taken else "timeout")
             return bool(taken)
-        except BaseException:  # Ctrl-C, when it was taken already: nobody else would release it
+        except BaseException:
+            # The race: Ctrl-C, when the lock was taken already, but the `with` block has not begun. In C both
+            # are one step. Here the lock would stay taken for ever, as no other code would release it.
             if taken:
                 self._lock.release()
             if call:
@@ -45,25 +53,32 @@ class WatchedLock:
 
     @property
     def __exit__(self) -> Any:
-        return self._lock.__exit__  # of C, which Ctrl-C does not interrupt
+        return self._lock.__exit__  # of C: Ctrl-C cannot strike between its call and the release
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return self._lock.__reduce_ex__(protocol)  # fails, as a lock cannot be copied
 
     def __getattr__(self, name: str) -> Any:
         own = getattr(self._lock, name)
-        return functools.partial(self._take_back, own) if name == "_acquire_restore" else own
+        if name != "_acquire_restore":
+            return own
 
-    def _take_back(self, restore: Callable[[Any], None], state: Any) -> None:
-        restore(state)  # as a condition does after it has waited
-        self._holder = threading.get_ident()
+        def take_back(state: Any) -> None:
+            own(state)  # as a condition does after it has waited: its thread holds the lock again
+            self._holder = threading.get_ident()
+
+        return take_back
 
     def _begin(self) -> Call | None:
-        if not recorders or not _is_meant(sys._getframe(1).f_back):
+        """Begins a call, if the program itself has asked for the lock, and not something that uses it."""
+        caller = sys._getframe(1).f_back
+        if caller and caller.f_code is threading.Condition.__enter__.__code__:
+            caller = caller.f_back
+        if not recorders or caller is None or origin(caller.f_code.co_filename) != "user":
             return None
         call = enter("acquire", subject=self._said(), depth=3)
         if call:
-            call.now = self._said
+            call.now = self._said  # asked again at each look: the holder may change while a thread waits
         return call
 
     def _said(self) -> str:
@@ -83,10 +98,3 @@ def named_like(original: Any, kind: type) -> type:
     kind.__module__ = "threading" if lock else original.__module__
     kind.__qualname__ = kind.__name__ = name
     return kind
-
-
-def _is_meant(caller: FrameType | None) -> bool:
-    """Whether a program has asked for the lock, and not something larger that it is a part of."""
-    if caller and caller.f_code is threading.Condition.__enter__.__code__:
-        caller = caller.f_back
-    return caller is not None and origin(caller.f_code.co_filename) == "user"

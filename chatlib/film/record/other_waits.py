@@ -1,4 +1,8 @@
-"""The calls that wait, but neither in a socket nor for a lock: selectors, queues, joins, events, sleeps."""
+"""The calls that wait, but neither in a socket nor for a lock: selectors, queues, joins, events, sleeps.
+
+Most of them are made of each other: a queue waits for a condition, a condition for a lock. Only the outermost
+is noted, as that is what the program has asked for; `enter` sees to it. Each is a row in the table `WAITS`.
+"""
 
 import collections
 import functools
@@ -51,10 +55,16 @@ def watched_select(original: Any) -> Any:
 
 
 def _followed(call: Call, original: Any, args: Any, kwargs: Any) -> Any:
+    """Makes a call, and notes how it ended."""
     outcome = "failed"
     try:
         result = original(*args, **kwargs)
-        outcome = "timeout" if _is_in_vain(call.name, args, result) else "done"
+        outcome = "done"
+        if call.name == "join" and isinstance(args[0], threading.Thread):
+            outcome = "timeout" if args[0].is_alive() else "done"
+        elif call.name != "get":  # what that returns is the program's: even to compare it might raise
+            empty = call.name in ("select", "poll") and result in ([], ([], [], []))
+            outcome = "timeout" if result is False or empty else "done"
         return result
     except (queue.Empty, queue.Full):
         outcome = "timeout"
@@ -66,28 +76,23 @@ def _followed(call: Call, original: Any, args: Any, kwargs: Any) -> Any:
         leave(call, outcome=outcome)
 
 
-def _is_in_vain(name: str, args: Any, result: Any) -> bool:
-    """Whether the time was up."""
-    if name == "get":  # what it returns is an item of the program's, and may be anything
-        return False
-    if name == "join" and isinstance(args[0], threading.Thread):
-        return args[0].is_alive()
-    return result is False or (name in ("select", "poll") and result in ([], ([], [], [])))
-
-
 def _said(subject: Callable[..., str], args: Any) -> str:
-    """A call with wrong arguments must fail as it does without us."""
+    """Returns what a call waits for. With wrong arguments, nothing: then the original fails, as it should."""
     try:
         return subject(*args)
     except Exception:
         return ""
 
 
-_MANY = 50  # sockets, of which nobody wants to know each
+_MANY = 50  # sockets: to look at each would hold up a loop of thousands each time that it waits
 
 
 def sockets_of(selector: Any) -> str:
-    """Says what a selector waits for. A server registers itself, an event loop the bare descriptors."""
+    """Says what a selector waits for. A server registers itself, an event loop the bare descriptors.
+
+    Another thread may change the map meanwhile: then `_said` answers nothing, rather than that the call
+    fails.
+    """
     keys = (selector.get_map() or {}).values()
     if len(keys) > _MANY:
         return _any_of(len(keys))

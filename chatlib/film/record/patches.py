@@ -5,10 +5,13 @@ those of `from socket import *`, the readers that `makefile` gives, and asyncio.
 their modules, and in the user's own, where `from time import sleep` has put them.
 
 It cannot see, because they are objects of C: a lock, a `select.poll` or `select.epoll` that was made before
-somebody watched; a `queue.SimpleQueue`; a `select.kqueue`; and what code in C does by itself, as in `ssl`, in
+the film; a `queue.SimpleQueue`; a `select.kqueue`; and what code in C does by itself, as in `ssl`, in
 `os.read`, or in asyncio's transports on Windows, of which only the loop and its tasks are seen.
 
-Of two threads that send on one connection at the same time, it cannot see whose bytes went first.
+Of two threads that send on one connection at the same time, it cannot see which bytes went first.
+
+What is undone is kept in a list, a step for each change, and each step looks whether it has to be done: so it
+may be broken off anywhere by Ctrl-C, and is finished by the next film that begins or ends.
 """
 
 import contextlib
@@ -26,9 +29,9 @@ from typing import Any, Self
 from chatlib.film.record import asyncio_tasks
 from chatlib.film.record.callers import origin
 from chatlib.film.record.other_waits import CALLED, FACTORIES, WAITS, watched_select, watched_wait
-from chatlib.film.record.recorder import Recorder, earlier, recorders
+from chatlib.film.record.recorder import Recorder, recorders, unseen_calls
 from chatlib.film.record.socket_calls import METHODS, REALLY, watched_method, watched_pair
-from chatlib.film.record.under_way import note_earlier
+from chatlib.film.record.under_way import note_unseen
 
 _undo: list[Callable[[], None]] = []
 _patching = threading.RLock()  # reentrant: Ctrl-C may strike just after it was taken
@@ -39,11 +42,11 @@ def watch(recorder: Recorder) -> None:
     """Begins to tell this recorder of each call, and of those that threads are in already."""
     try:
         with _patching:
-            recorders.append(recorder)
+            recorders.append(recorder)  # before the patches: a call that is watched finds a film that runs
             if len(recorders) == 1:
                 _restore()  # what an interrupted film, or the parent of a forked process, has left
                 _patch()
-        note_earlier()
+        note_unseen()
     except BaseException:
         unwatch(recorder)
         raise
@@ -58,12 +61,17 @@ def unwatch(recorder: Recorder) -> None:
 
 
 def forget(recorder: Recorder) -> None:
-    """Ends that for a film that the garbage collector has found, in whatever thread: it waits for nobody."""
+    """Ends that for a film that the garbage collector has found. Never blocks.
+
+    The collector runs in whatever thread, and at any allocation: perhaps in one that holds `_patching`, in
+    the middle of its patches. So the film is put aside, and taken out by the next code that gets the lock.
+    """
     _forgotten.append(recorder)
     _sweep()
 
 
 def _sweep() -> None:
+    """Takes out the films that were put aside, unless a thread that holds the lock is about to do so."""
     while _forgotten and _patching.acquire(blocking=False):
         try:
             with contextlib.suppress(IndexError):  # the race: another thread has just swept it
@@ -73,15 +81,17 @@ def _sweep() -> None:
 
 
 def _remove(recorder: Recorder) -> None:
+    """Takes out a recorder. After the last one, nothing of ours is left, and nothing costs anything."""
     if recorder in recorders:
         recorders.remove(recorder)
     if not recorders:
         _restore()
         asyncio_tasks.forget()
-        earlier.clear()
+        unseen_calls.clear()
 
 
 def _restore() -> None:
+    """Undoes all changes, the last one first."""
     while _undo:
         last = _undo[-1]
         last()  # Ctrl-C may strike before it is taken off: then it is done twice
@@ -90,11 +100,18 @@ def _restore() -> None:
 
 
 def _patch() -> None:
-    programs = _programs()
+    """Puts a stand-in in the place of each method and function that may wait."""
+    modules = [module for module in list(sys.modules.values()) if isinstance(module, ModuleType)]
+    programs = [module for module in modules if _is_the_users(module)]
     for name in METHODS:
         _replace(socket.socket, REALLY.get(name, name), functools.partial(watched_method, name))
-    for owner in _selectors():
-        _replace(owner, "select", watched_select)
+    kinds = [kind for kind in vars(selectors).values() if isinstance(kind, type) and "select" in vars(kind)]
+    if sys.platform == "win32":  # where an event loop has a way of its own to wait
+        import asyncio.windows_events as windows
+
+        kinds.append(windows.IocpProactor)
+    for kind in dict.fromkeys(kinds):  # some have several names
+        _replace(kind, "select", watched_select)
     _replace(socket, "socketpair", watched_pair, programs)
     for owner, name, subject in WAITS:
         _replace(owner, name, functools.partial(watched_wait, CALLED.get(name, name), subject), programs)
@@ -102,13 +119,10 @@ def _patch() -> None:
         _replace(owner, name, wrap, programs)
 
 
-def _selectors() -> list[type]:
-    found = [kind for kind in vars(selectors).values() if isinstance(kind, type) and "select" in vars(kind)]
-    if sys.platform == "win32":  # where an event loop has a way of its own to wait
-        import asyncio.windows_events as windows
-
-        found.append(windows.IocpProactor)
-    return list(dict.fromkeys(found))  # some have several names
+def _is_the_users(module: ModuleType) -> bool:
+    """Whether names in a module are replaced as well: those that `from time import sleep` has made there."""
+    file = vars(module).get("__file__")
+    return module is sys.modules.get("__main__") or (isinstance(file, str) and origin(file) == "user")
 
 
 class _Function(functools.partial[Any]):
@@ -128,13 +142,17 @@ class _Function(functools.partial[Any]):
 
 
 def _replace(owner: Any, name: str, wrap: Callable[[Any], Any], programs: Sequence[ModuleType] = ()) -> None:
+    """Puts a stand-in where something is defined, and into the programs that have imported it by name."""
     if not hasattr(owner, name):  # Windows has neither recvmsg nor poll
         return
-    own = name in vars(owner)  # sockets inherit most of their methods from C: then ours is taken away again
+    # Sockets inherit most of their methods from C. There, ours is taken away again at the end: to put the
+    # inherited one into the class would leave it different from before.
+    own = name in vars(owner)
     original = getattr(owner, name)
     watched = wrap(original)
     if isinstance(original, BuiltinFunctionType) and not isinstance(watched, type):
         watched = _Function(watched)
+    # First the way back, then the change: if Ctrl-C strikes between them, `_put_back` sees nothing to do.
     _undo.append(functools.partial(_put_back, owner, name, watched, original if own else None))
     setattr(owner, name, watched)
     for module in programs if isinstance(owner, ModuleType) else ():
@@ -143,31 +161,21 @@ def _replace(owner: Any, name: str, wrap: Callable[[Any], Any], programs: Sequen
             setattr(module, alias, watched)
 
 
-def _begin_anew() -> None:
-    """In a forked process nobody is left who could hold the lock."""
-    global _patching
-    _patching = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)
-
-
-def _programs() -> list[ModuleType]:
-    """Returns the modules that are the user's own."""
-    modules = [module for module in list(sys.modules.values()) if isinstance(module, ModuleType)]
-    return [module for module in modules if module is sys.modules.get("__main__") or _is_the_users(module)]
-
-
-def _is_the_users(module: ModuleType) -> bool:
-    file = vars(module).get("__file__")
-    return isinstance(file, str) and origin(file) == "user"
-
-
 def _put_back(owner: Any, name: str, watched: Any, original: Any) -> None:
+    """Undoes one change, if it is there."""
     if vars(owner).get(name) is not watched:  # done already; or the program has a new use for the name
         return
     if original is None:  # it was inherited
         delattr(owner, name)
     else:
         setattr(owner, name, original)
+
+
+def _begin_anew() -> None:
+    """In a forked process no thread is left that could hold the lock, and would release it."""
+    global _patching
+    _patching = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)

@@ -1,4 +1,11 @@
-"""Who is in which call now, and the last calls that have returned. Any thread may report."""
+"""Which thread is in which call now, and the last calls that have returned. Any thread may report.
+
+What it costs: a call that is watched takes about a microsecond more, most of it to find the line that made
+it. So the ring keeps calls as they are, and they become spans only when the film is looked at.
+
+What a reader may rely on: a call is in the ring before it leaves `open_calls`. Between the two it is in both,
+which `take` notices; it is never in neither.
+"""
 
 import itertools
 import os
@@ -15,7 +22,7 @@ from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from chatlib.film.record.callers import describe, find
-from chatlib.film.record.offsets import Streams
+from chatlib.film.record.offsets import Offsets
 from chatlib.film.spans import SENDING, Ends, Span
 
 NOWHERE: Ends = (None, None)
@@ -23,21 +30,25 @@ NOWHERE: Ends = (None, None)
 recorders: list["Recorder"] = []
 """Those that are told of each call."""
 
-under_way: dict[Hashable, "Call"] = {}
-"""The calls that have not returned, by the ident of their thread, or by the task of an event loop."""
+open_calls: dict[Hashable, "Call"] = {}
+"""The calls that have not returned, by the ident of their thread, or by the task of an event loop.
 
-earlier: dict[int, "Call"] = {}
-"""Those that began before anybody watched, by ident. Whoever takes one out has to conclude it."""
+Each thread writes under its own ident only: so no lock is needed, as one operation of a dict is atomic. A
+reader takes a copy of it first, in one operation as well.
+"""
 
-pause = time.sleep  # the original: nobody who films is in the film
+unseen_calls: dict[int, "Call"] = {}
+"""Those that began before the film, by ident. Code that takes one out must also call `conclude` on it."""
+
+pause = time.sleep  # the original: the film does not film itself
 
 _numbers: WeakKeyDictionary["Waiter", int] = WeakKeyDictionary()
 _counter = itertools.count(1)
-_numbering = threading.RLock()
+_numbering = threading.RLock()  # reentrant, for the same reason as a recorder's lock
 
 
 class Waiter(Protocol):
-    """Who can wait: a thread, or a task of an event loop."""
+    """What can wait: a thread, or a task of an event loop."""
 
     name: str
 
@@ -46,6 +57,8 @@ class Waiter(Protocol):
 
 
 class _Own(threading.local):
+    """What each thread keeps of itself: to look it up at each call would cost more than the rest."""
+
     waiter: tuple[Waiter, int] | None = None
 
 
@@ -54,12 +67,12 @@ _own = _Own()
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """One call that may wait."""
+    """One call that may wait. Not frozen: what is learned of it while it lasts is added."""
 
     name: str
     subject: str
     ends: Ends
-    who: Waiter
+    waiter: Waiter
     ident: int
     start: float
     place: tuple[str, int, str]
@@ -68,9 +81,9 @@ class Call:
     instruction: int = -1
     """Where in its caller it was made."""
     now: Callable[[], str] | None = None
-    """What it waits for by now, where that may change: who holds a lock."""
+    """What it waits for by now, where that may change: which thread holds a lock."""
     at: tuple[FrameType, int] | None = None
-    """Where its thread is, if nobody will say when it returns: it began before anybody watched."""
+    """Where its thread is, if nothing will say when it returns: it began before the film."""
 
 
 class Recorder:
@@ -82,31 +95,36 @@ class Recorder:
 
     def __init__(self, limit: int) -> None:
         self._ring: deque[tuple[Any, ...]] = deque(maxlen=limit)
-        self.streams = Streams(2 * limit)
+        self.offsets = Offsets(2 * limit)
         self._numbers = itertools.count(1)
-        # Reentrant: the garbage collector and signals run code in between, and that code may close a socket.
+        # Reentrant: the garbage collector and signals run code in between, and that code may close a socket,
+        # which is a note within a note. A plain lock would let the thread wait for itself.
         self.lock = threading.RLock()
 
     def note(self, call: Call, end: float, size: int, outcome: str) -> None:
-        """Adds a call that has returned."""
-        with self.lock:
-            offset = self.streams.note(call.name, call.ends, size, outcome)
+        """Adds a call that has returned. Blocks only while another thread adds one."""
+        with self.lock:  # number, offset and place in the ring belong together
+            offset = self.offsets.note(call.name, call.ends, size, outcome)
             self._ring.append((next(self._numbers), call, end, size, offset, outcome))
 
     def align(self, ends: Ends, pending: int) -> None:
         """Takes in how many bytes lie unread at one end of a connection that is not counted yet."""
         with self.lock:
-            self.streams.align(ends, pending)
+            self.offsets.align(ends, pending)
 
     def take(self, still: bool = True) -> tuple[list[Span], int]:
         """Returns the spans, those `still` open last, and how many older ones the ring has let go."""
-        _conclude_earlier()
+        frames = sys._current_frames() if unseen_calls else {}
+        for ident, call in list(unseen_calls.items()):
+            frame = frames.get(ident)
+            if frame is None or (frame, frame.f_lasti) != call.at:  # its thread has returned from it
+                _conclude_unseen(ident)
         with self.lock:
-            calls = [*under_way.values(), *earlier.values()] if still else []
-            calls = [call for call in calls if call.who.is_alive()]
-            offsets = [self.streams.offset(call.name, call.ends) for call in calls]
+            calls = [*open_calls.values(), *unseen_calls.values()] if still else []
+            calls = [call for call in calls if call.waiter.is_alive()]
+            offsets = [self.offsets.of(call.name, call.ends) for call in calls]
             ring = sorted(self._ring, key=itemgetter(0))  # a note within a note comes first
-        over = {id(entry[1]) for entry in ring}  # a call is noted before it is no longer under way
+        over = {id(entry[1]) for entry in ring}  # the race: it has been noted, but is in `open_calls` still
         last = ring[-1][0] if ring else 0
         numbers = itertools.count(last + 1)
         spans = [_span(*entry) for entry in ring]
@@ -117,15 +135,23 @@ class Recorder:
         return spans, last - len(ring)
 
 
+def _span(number: int, call: Call, end: float | None, size: int, offset: int, outcome: str) -> Span:
+    local, peer = call.ends
+    return Span(
+        number, call.waiter.name, call.ident, call.name, call.subject, local, peer, call.start, end, size,
+        offset, outcome, describe(call.place),
+    )  # fmt: skip
+
+
 def enter(name: str, ends: Ends = NOWHERE, subject: str = "", depth: int = 2) -> Call | None:
     """Notes that this thread goes into a call, made by the caller of our caller, or at a greater depth.
 
-    Returns None, and notes nothing, if nobody watches, or if it is a part of another call, or if it is the
+    Returns None, and notes nothing, if there is no film, or if it is a part of another call, or if it is the
     business of an installed package only, such as those that run a notebook.
     """
     key = get_ident()
-    before = under_way.get(key)
-    if not recorders or (before and _is_inside(before)):
+    outer = open_calls.get(key)
+    if not recorders or (outer and _is_inside(outer)):
         return None
     try:
         caller = sys._getframe(depth)
@@ -134,33 +160,59 @@ def enter(name: str, ends: Ends = NOWHERE, subject: str = "", depth: int = 2) ->
     place = find(caller)
     if place is None:
         return None
-    if key in earlier:
+    if key in unseen_calls:  # this thread makes another call: so it has returned from the one before
         _conclude_unseen(key)
-    who, ident = _own.waiter or _introduce()
-    call = Call(name, subject, ends, who, ident, time.perf_counter(), place, caller, caller.f_lasti)
-    under_way[key] = call
+    if _own.waiter is None:
+        thread = threading.current_thread()
+        _own.waiter = thread, number_of(thread)
+    waiter, ident = _own.waiter
+    call = Call(name, subject, ends, waiter, ident, time.perf_counter(), place, caller, caller.f_lasti)
+    open_calls[key] = call
     return call
+
+
+def _is_inside(call: Call) -> bool:
+    """Whether this thread is still in it. If not, Ctrl-C has struck between `enter` and the call itself.
+
+    Then the entry is a remainder, and would hide all later calls of the thread. Between a call and one that
+    is a part of it stands at least the function that watches: so the search begins beyond that.
+    """
+    frame: FrameType | None = sys._getframe(3).f_back
+    while frame and frame is not call.caller:
+        frame = frame.f_back
+    return frame is not None and frame.f_lasti == call.instruction
 
 
 def leave(call: Call, size: int = 0, outcome: str = "done") -> None:
     """Notes that the call returns now."""
     try:
         conclude(call, time.perf_counter(), size, outcome)
-    finally:
-        under_way.pop(get_ident(), None)
+    finally:  # also if Ctrl-C strikes: or else the thread would be said to wait for ever
+        open_calls.pop(get_ident(), None)
 
 
 def conclude(call: Call, end: float, size: int = 0, outcome: str = "done") -> None:
-    """Tells everybody who watches that a call is over."""
+    """Tells every recorder that a call is over."""
     call.caller = None
-    for recorder in tuple(recorders):
+    for recorder in tuple(recorders):  # a copy: another thread may begin or end a film meanwhile
         recorder.note(call, end, size, outcome)
 
 
+def _conclude_unseen(ident: int) -> None:
+    """Ends a call whose return was not seen. Two threads may come to it at once: one of them takes it out."""
+    if call := unseen_calls.pop(ident, None):
+        call.at = None
+        conclude(call, time.perf_counter(), outcome="unseen")
+
+
 def settle(seconds: float = 0.02) -> None:
-    """Lets calls end that have only just begun: they are over, perhaps, but could not say so yet."""
+    """Lets calls end that have only just begun: they are over, perhaps, but could not say so yet.
+
+    The race: a `recv` has its bytes, but its thread does not have the interpreter. Without this, the last
+    picture of a film would show it open in one run, and over in the next. Blocks for at most so many seconds.
+    """
     deadline = time.perf_counter() + seconds
-    while any(time.perf_counter() - call.start < 0.002 for call in list(under_way.values())):
+    while any(time.perf_counter() - call.start < 0.002 for call in list(open_calls.values())):
         if time.perf_counter() > deadline:
             return
         pause(0.001)
@@ -168,38 +220,7 @@ def settle(seconds: float = 0.02) -> None:
 
 def is_sending(ends: Ends) -> bool:
     """Returns whether some thread is in a call that sends from the first of these ends to the second."""
-    return any(call.ends == ends and call.name in SENDING for call in list(under_way.values()))
-
-
-def _conclude_earlier() -> None:
-    """Ends the calls that began before anybody watched, and from which their threads have returned."""
-    frames = sys._current_frames() if earlier else {}
-    for ident, call in list(earlier.items()):
-        frame = frames.get(ident)
-        if frame is None or (frame, frame.f_lasti) != call.at:
-            _conclude_unseen(ident)
-
-
-def _conclude_unseen(ident: int) -> None:
-    """Ends a call whose return nobody has seen."""
-    if call := earlier.pop(ident, None):
-        call.at = None
-        conclude(call, time.perf_counter(), outcome="unseen")
-
-
-def _begin_anew() -> None:
-    """In a forked process no other thread is left: not even one that holds a lock."""
-    global _numbering
-    _numbering = threading.RLock()
-    for recorder in recorders:
-        recorder.lock = threading.RLock()
-    recorders.clear()
-    under_way.clear()
-    earlier.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)
+    return any(call.ends == ends and call.name in SENDING for call in list(open_calls.values()))
 
 
 def reference(thread: threading.Thread) -> str:
@@ -208,39 +229,29 @@ def reference(thread: threading.Thread) -> str:
     return f"\0{number_of(thread)} {name}\0"
 
 
-def _introduce() -> tuple[Waiter, int]:
-    who = threading.current_thread()
-    _own.waiter = who, number_of(who)
-    return _own.waiter
-
-
-def number_of(who: Waiter) -> int:
+def number_of(waiter: Waiter) -> int:
     """Returns the same number each time, the smaller the earlier a thread was started.
 
     Python lists threads in that order. All that are alive are numbered together, so it does not matter which
     of them is the first to be seen in a call.
     """
     with _numbering:
-        for one in (*threading.enumerate(), who):
+        for one in (*threading.enumerate(), waiter):
             if one not in _numbers:
                 _numbers[one] = next(_counter)
-        return _numbers[who]
+        return _numbers[waiter]
 
 
-def _is_inside(call: Call) -> bool:
-    """Whether this thread is still in it: Ctrl-C may have struck just after `enter`.
+def _begin_anew() -> None:
+    """In a forked process no other thread is left: not even one that holds a lock, and would release it."""
+    global _numbering
+    _numbering = threading.RLock()
+    for recorder in recorders:
+        recorder.lock = threading.RLock()
+    recorders.clear()
+    open_calls.clear()
+    unseen_calls.clear()
 
-    Between a call and one that is a part of it stands at least the function that watches.
-    """
-    frame: FrameType | None = sys._getframe(3).f_back
-    while frame and frame is not call.caller:
-        frame = frame.f_back
-    return frame is not None and frame.f_lasti == call.instruction
 
-
-def _span(number: int, call: Call, end: float | None, size: int, offset: int, outcome: str) -> Span:
-    local, peer = call.ends
-    return Span(
-        number, call.who.name, call.ident, call.name, call.subject, local, peer, call.start, end, size,
-        offset, outcome, describe(call.place),
-    )  # fmt: skip
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)

@@ -1,4 +1,10 @@
-"""The calls of sockets: which bytes went from where to where, and which call took them."""
+"""The calls of sockets: which bytes went from where to where, and which call took them.
+
+The methods of `socket.socket` are replaced in the class, so that sockets which exist already are watched,
+too. Each stand-in does the same: it notes that the call begins, lets the original do the work, and notes in
+a `finally` how it ended. Nothing here may fail in a way that the program would see: what is only noted is
+suppressed, and arguments are handed on as they came.
+"""
 
 import _socket
 import contextlib
@@ -11,8 +17,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from chatlib.film.record.recorder import NOWHERE, Call, Recorder, enter, is_sending, leave, pause, recorders
-from chatlib.film.spans import LEAVING, PAIR, RECEIVING, SENDING, Ends
+from chatlib.film.record.recorder import NOWHERE, Call, enter, is_sending, leave, pause, recorders
+from chatlib.film.spans import LEAVING, PAIR, RECEIVING, Ends
 from chatlib.sockets import Address
 
 if sys.platform == "win32":
@@ -85,50 +91,36 @@ _PREPARED = RECEIVING | {"shutdown", "connect", "connect_ex"}
 
 
 def _prepare(self: socket.socket, call: Call, args: Any) -> None:
+    """Notes what is known only before the call, or has to be known before it ends."""
     if call.name in RECEIVING:
         _align(self, call.ends)
     elif call.name == "shutdown" and args != (socket.SHUT_WR,):
-        _shut.add(self)  # now: it wakes another thread, which is to know why
+        _shut.add(self)  # before the call: it wakes another thread, which then asks why
     elif call.name in ("connect", "connect_ex"):
-        call.ends = call.ends[0], _address(args[0])
+        call.ends = call.ends[0], _address(args[0])  # while it waits, the socket itself does not know
 
 
 def _read(self: socket.socket, call: Call, args: Any, kwargs: Any, result: Any) -> tuple[int, str]:
-    """Returns how many bytes a call has moved, and how it ended; notes between whom it was."""
+    """Returns how many bytes a call has moved, and how it ended; notes between which ends it was."""
     size, outcome = METHODS[call.name](args, result), "done"
-    if call.name in SENDING:
-        return size, outcome
     if call.name == "accept":
         call.ends = ends_of(result[0])
     elif call.name in ("connect", "connect_ex"):
         outcome = _outcome_of(OSError(result, "")) if result else "done"
         with contextlib.suppress(TypeError):  # a class of the program's may not be hashable
-            _ends.pop(self, None)
+            _ends.pop(self, None)  # it has a peer now
         call.ends = ends_of(self) if ends_of(self)[1] else call.ends
-    elif call.name in RECEIVING and (kwargs or len(args) > 1) and _only_looks(call.name, args, kwargs):
-        size = 0
-    elif call.name in RECEIVING and not size and _asks(args):
-        outcome = _end_of(self)
+    elif call.name in RECEIVING:
+        flags = args[_FLAGS_AT[call.name] :][:1] or (kwargs.get("flags", 0),)
+        asked = args[0] if args else 1
+        asks = asked != 0 if isinstance(asked, int) else not isinstance(asked, bytearray) or len(asked) > 0
+        if flags[0] & socket.MSG_PEEK:
+            size = 0  # it has only looked: the bytes lie there for another call
+        elif not size and asks and self.type == socket.SOCK_STREAM:  # a datagram may be empty
+            outcome = "end"
+            with contextlib.suppress(TypeError):  # a class of the program's may not be hashable
+                outcome = "shut" if self in _shut else "end"
     return size, outcome
-
-
-def _end_of(self: socket.socket) -> str:
-    if self.type != socket.SOCK_STREAM:  # a datagram may be empty
-        return "done"
-    with contextlib.suppress(TypeError):
-        return "shut" if self in _shut else "end"
-    return "end"
-
-
-def _asks(args: Any) -> bool:
-    """Whether a call has asked for any bytes: who does not gets none, and that is no end."""
-    asked = args[0] if args else 1
-    return asked != 0 if isinstance(asked, int) else not isinstance(asked, bytearray) or len(asked) > 0
-
-
-def _only_looks(name: str, args: Any, kwargs: Any) -> bool:
-    flags = args[_FLAGS_AT[name] :][:1] or [kwargs.get("flags", 0)]
-    return bool(flags[0] & socket.MSG_PEEK)
 
 
 def ends_of(connection: socket.socket) -> Ends:
@@ -148,7 +140,7 @@ def ends_of(connection: socket.socket) -> Ends:
 
 
 def _address(found: Any) -> Address:
-    """Returns host and port. A server for both kinds of addresses sees the older kind inside the newer."""
+    """Returns host and port. A server for both IPv4 and IPv6 sees an IPv4 address inside one of IPv6."""
     return found[0].removeprefix("::ffff:"), found[1]
 
 
@@ -158,24 +150,26 @@ def subject_of(ends: Ends) -> str:
 
 
 def _align(connection: socket.socket, ends: Ends) -> None:
-    """A connection may be older than a film: then it counts what lies there from before."""
-    for recorder in tuple(recorders):
-        if ends[1] and not recorder.streams.is_known(ends):
-            _begin_to_count(recorder, connection, ends)
+    """Counts what lies there from before, if a connection is older than a film. Blocks for 5 ms at most.
 
-
-def _begin_to_count(recorder: Recorder, connection: socket.socket, ends: Ends) -> None:
-    for _ in range(50):  # for 5 ms at most
-        sent, pending = recorder.streams.sent_to(ends), _pending(connection)
-        # The race: bytes have arrived here, but their `send` has not returned, and has not been counted.
-        if not is_sending(ends[::-1]) and sent == recorder.streams.sent_to(ends):
-            break
-        pause(0.0001)
-    recorder.align(ends, pending)
+    The race: bytes have arrived here, but their `send` has not returned in the other thread, and has not been
+    counted. Both numbers are only right together when no send is under way, and none has ended meanwhile.
+    """
+    for recorder in [one for one in recorders if ends[1] and not one.offsets.is_known(ends)]:
+        for _ in range(50):
+            sent, pending = recorder.offsets.sent_to(ends), _pending(connection)
+            if not is_sending(ends[::-1]) and sent == recorder.offsets.sent_to(ends):
+                break
+            pause(0.0001)
+        recorder.align(ends, pending)
 
 
 def _pending(connection: socket.socket) -> int:
-    """Returns how many bytes lie unread; asks, where that can be, as to look at them would take an error."""
+    """Returns how many bytes lie unread.
+
+    Asks the kernel, where that can be: to look with `recv` would take away an error that is pending, and the
+    program would never see the reset.
+    """
     with contextlib.suppress(OSError, ValueError):
         if fcntl:
             answer = fcntl.ioctl(connection.fileno(), termios.FIONREAD, bytes(4))

@@ -1,7 +1,12 @@
-"""What threads wait for when a film begins: calls that were made before anybody watched.
+"""What threads wait for when a film begins: calls that were made before it.
 
 Of a call into C there is no frame, so it is read off the line of the program that made it: Python knows which
-expression of the line is under way, and the objects in it can be asked.
+expression of the line is under way, and the objects in it can be asked. Nothing of the program's is run for
+that: no property, no method.
+
+The race: all these threads go on while they are looked at. A frame may return, or be at another line,
+between two questions. So whatever fails here is dropped, and what is found is believed only as long as its
+thread is at the same instruction of the same frame (`Call.at`).
 """
 
 import ast
@@ -13,7 +18,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from itertools import islice
 from types import CodeType, FrameType, MemberDescriptorType
@@ -22,7 +27,7 @@ from typing import Any
 from chatlib.film.record import asyncio_tasks, locks, other_waits, socket_calls
 from chatlib.film.record.callers import find
 from chatlib.film.record.other_waits import CALLED, WAITS, sockets_of
-from chatlib.film.record.recorder import NOWHERE, Call, earlier, number_of, under_way
+from chatlib.film.record.recorder import NOWHERE, Call, number_of, open_calls, unseen_calls
 from chatlib.film.record.socket_calls import METHODS, ends_of, subject_of
 from chatlib.film.spans import Ends
 
@@ -32,27 +37,30 @@ Found = tuple[str, Ends, str]
 """What a call is called, the ends of its connection, and what else it waits for."""
 
 
-def note_earlier() -> None:
+def note_unseen() -> None:
     """Notes the calls that other threads are in already, as far as they can be told."""
     frames, now = sys._current_frames(), time.perf_counter()
     for thread in threading.enumerate():
         frame = frames.get(thread.ident or 0)
         ident = thread.ident or 0
-        if frame is None or thread is threading.current_thread() or ident in under_way:
+        if frame is None or thread is threading.current_thread() or ident in open_calls:
             continue
-        with contextlib.suppress(Exception):  # it may have gone on meanwhile, and then nothing is as it was
+        with contextlib.suppress(Exception):  # the race: it may have gone on meanwhile
             found, place = _call_of(frame), find(frame)
             if found and place:
                 name, ends, subject = found
                 at = frame, frame.f_lasti
-                earlier[ident] = Call(name, subject, ends, thread, number_of(thread), now, place, at=at)
+                unseen_calls[ident] = Call(name, subject, ends, thread, number_of(thread), now, place, at=at)
 
 
 def _call_of(innermost: FrameType) -> Found | None:
-    """Returns the outermost call that is known: who waits for a queue waits for a condition, too."""
-    frames = list(_outwards(innermost))
-    while frames and frames[0].f_code.co_filename in _OURS:  # a film that has ended still stands in between
-        del frames[0]
+    """Returns the outermost call that is known: a thread in `Queue.get` waits for a condition, too."""
+    frames = list[FrameType]()
+    outer: FrameType | None = innermost
+    while outer:
+        if frames or outer.f_code.co_filename not in _OURS:  # a film that has ended still stands in between
+            frames.append(outer)
+        outer = outer.f_back
     found = None
     with contextlib.suppress(Exception):  # there may be no source, or no such thing in it
         found = _into_c(frames[0])
@@ -63,15 +71,15 @@ def _call_of(innermost: FrameType) -> Found | None:
     return found
 
 
-def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
-    while frame:
-        yield frame
-        frame = frame.f_back
-
-
 def _into_c(frame: FrameType) -> Found | None:
     """Tells which function of C a frame is in: a method of a socket, or `sleep`."""
-    call = ast.parse(_expression(frame), mode="eval").body
+    # Two bytes for each instruction. Positions count bytes of the line, not letters.
+    position = next(islice(frame.f_code.co_positions(), frame.f_lasti // 2, None))
+    first, last, begin, end = (number or 0 for number in position)
+    lines = [linecache.getline(frame.f_code.co_filename, line).encode() for line in range(first, last + 1)]
+    lines[-1] = lines[-1][:end]  # before the next line, as both may be the same
+    lines[0] = lines[0][begin:]
+    call = ast.parse(b"".join(lines).decode(), mode="eval").body
     if not isinstance(call, ast.Call):
         return None
     if isinstance(call.func, ast.Attribute) and call.func.attr in METHODS:
@@ -80,16 +88,6 @@ def _into_c(frame: FrameType) -> Found | None:
     if getattr(_value_of(call.func, frame), "__name__", "") == "sleep":
         return "sleep", NOWHERE, f"{ast.unparse(call.args[0])} s"
     return None
-
-
-def _expression(frame: FrameType) -> str:
-    """Returns the text of the call that a frame is in."""
-    position = next(islice(frame.f_code.co_positions(), frame.f_lasti // 2, None))
-    first, last, begin, end = (number or 0 for number in position)
-    lines = [linecache.getline(frame.f_code.co_filename, line).encode() for line in range(first, last + 1)]
-    lines[-1] = lines[-1][:end]  # before the next line, as both may be the same
-    lines[0] = lines[0][begin:]
-    return b"".join(lines).decode()
 
 
 def _value_of(expression: ast.expr, frame: FrameType) -> Any:
