@@ -7,7 +7,7 @@ from pathlib import Path
 from chatlib.checker.case import Verdict
 from chatlib.checker.check import check, chosen_cases
 from chatlib.checker.harness.dialect import DIALECTS
-from chatlib.checker.report import points_of
+from chatlib.checker.report import Report, points_of
 from chatlib.cli.arguments import port
 from chatlib.cli.output import allow_any_letter, write
 
@@ -62,16 +62,19 @@ def run(options: argparse.Namespace) -> int:
         progress=_show_progress,
         **given,
     )
-    texts = {
-        "text": lambda: str(report),
-        "json": lambda: report.json(table),
-        "junit": lambda: report.junit(table),
-    }
-    write(texts[options.format]())
-    if table is not None and options.format == "text":
-        points = "{earned:g} of {possible:g} points; {unjudged:g} could not be judged"
-        write(points.format(**report.points(table)))
+    write(_text_of(report, options.format, table))
     return 0 if report.passed else 1
+
+
+def _text_of(report: Report, form: str, table: dict[str, float] | None) -> str:
+    if form == "json":
+        return report.json(table)
+    if form == "junit":
+        return report.junit(table)
+    if table is None:
+        return str(report)
+    points = "{earned:g} of {possible:g} points; {unjudged:g} could not be judged"
+    return f"{report}\n{points.format(**report.points(table))}"
 
 
 def _show_progress(verdict: Verdict, done: int, total: int) -> None:
