@@ -46,7 +46,7 @@ class Film:
         self._running = False
         self._view: Live | None = None
         self._finished: Recording | None = None
-        # A film that nobody holds any more, and no view shows, must not go on costing time.
+        # A film that no code holds any more, and no view shows, must not go on costing time.
         self._forget = weakref.finalize(self, forget, self._recorder)
 
     def start(self) -> Self:
@@ -101,7 +101,7 @@ class Film:
         return self.recording().messages
 
     def waiting(self) -> list[Waiting]:
-        """Says now which thread waits in which call, on whom, at which line, and for how long."""
+        """Says now which thread waits in which call, on which peer, at which line, and for how long."""
         return self.recording().waiting
 
     def story(self) -> str:

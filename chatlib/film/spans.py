@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -61,7 +61,7 @@ class Span(NamedTuple):
     call: str
     """`recv`, `sendall`, `accept`, `select`, `sleep`, `join` ..."""
     subject: str
-    """What it waits for, where that is no connection: a thread, an event, a lock and who holds it.
+    """What it waits for, where that is no connection: a thread, an event, a lock and its holder.
 
     A thread in it stands between two NULs, by its ident and its name.
     """
@@ -106,7 +106,7 @@ class Waiting(NamedTuple):
     thread: str
     call: str
     on: str
-    """A client's name, `the server`, a connection, a thread, a lock and who holds it ..."""
+    """A client's name, `the server`, a connection, a thread, a lock and its holder ..."""
     place: Place | None
     seconds: float
     """For how long it has waited."""
@@ -247,21 +247,16 @@ def match(spans: Iterable[Span]) -> Iterator[Message]:
             elif span.call in RECEIVING:
                 received[span.peer, span.local].append(span)
     for way, departures in sent.items():
-        yield from _match_one_way(departures, received[way])
-
-
-def _match_one_way(sent: Sequence[Span], received: Sequence[Span]) -> Iterator[Message]:
-    arrivals = deque(sorted(received, key=lambda span: span.offset))
-    for span in sorted(sent, key=lambda span: span.offset):
-        at, end = span.offset, span.offset + span.size
-        while at < end:
-            while arrivals and arrivals[0].offset + arrivals[0].size <= at:
-                arrivals.popleft()
-            first = arrivals[0] if arrivals else None
-            if first and first.offset <= at:
-                upto = min(end, first.offset + first.size)
-            else:  # nobody has taken these yet, or the ring has let go of the call that did
-                upto = min(end, first.offset) if first else end
-                first = None
-            yield Message(span, first, upto - at)
-            at = upto
+        arrivals = deque(sorted(received[way], key=lambda span: span.offset))
+        for span in sorted(departures, key=lambda span: span.offset):
+            at, end = span.offset, span.offset + span.size
+            while at < end:
+                while arrivals and arrivals[0].offset + arrivals[0].size <= at:
+                    arrivals.popleft()
+                first = arrivals[0] if arrivals else None
+                if first and first.offset <= at:
+                    upto = min(end, first.offset + first.size)
+                else:  # no call has taken these yet, or the ring has let go of the call that did
+                    upto, first = min(end, first.offset) if first else end, None
+                yield Message(span, first, upto - at)
+                at = upto

@@ -53,7 +53,7 @@ class Offsets:
         return (ends, False) in self._passed
 
     def align(self, ends: Ends, pending: int) -> None:
-        """Begins to count what an end receives, of which so many bytes lie there unread.
+        """Begins to count what an end receives, of which `pending` bytes lie there unread.
 
         On a connection that is older than the film, bytes that were sent before count from less than 0. Those
         that were taken unseen, by a call that was under way when the film began, are left out.

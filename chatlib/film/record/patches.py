@@ -102,7 +102,11 @@ def _restore() -> None:
 def _patch() -> None:
     """Puts a stand-in in the place of each method and function that may wait."""
     modules = [module for module in list(sys.modules.values()) if isinstance(module, ModuleType)]
-    programs = [module for module in modules if _is_the_users(module)]
+    # In the user's own modules, names are replaced that `from time import sleep` has made there.
+    # The main module of a notebook, or of a terminal, has no file.
+    files = [(module, vars(module).get("__file__")) for module in modules]
+    programs = [module for module, file in files if isinstance(file, str) and origin(file) == "user"]
+    programs += [module for module in modules if module is sys.modules.get("__main__")]
     for name in METHODS:
         _replace(socket.socket, REALLY.get(name, name), functools.partial(watched_method, name))
     kinds = [kind for kind in vars(selectors).values() if isinstance(kind, type) and "select" in vars(kind)]
@@ -117,12 +121,6 @@ def _patch() -> None:
         _replace(owner, name, functools.partial(watched_wait, CALLED.get(name, name), subject), programs)
     for owner, name, wrap in FACTORIES:
         _replace(owner, name, wrap, programs)
-
-
-def _is_the_users(module: ModuleType) -> bool:
-    """Whether names in a module are replaced as well: those that `from time import sleep` has made there."""
-    file = vars(module).get("__file__")
-    return module is sys.modules.get("__main__") or (isinstance(file, str) and origin(file) == "user")
 
 
 class _Function(functools.partial[Any]):

@@ -209,7 +209,7 @@ def settle(seconds: float = 0.02) -> None:
     """Lets calls end that have only just begun: they are over, perhaps, but could not say so yet.
 
     The race: a `recv` has its bytes, but its thread does not have the interpreter. Without this, the last
-    picture of a film would show it open in one run, and over in the next. Blocks for at most so many seconds.
+    picture of a film would show it open in one run, and over in the next. Blocks for at most `seconds`.
     """
     deadline = time.perf_counter() + seconds
     while any(time.perf_counter() - call.start < 0.002 for call in list(open_calls.values())):

@@ -38,7 +38,22 @@ def arrows_of(recording: Recording, shown: Container[int] = EVERY) -> list[Arrow
         recording: What has been seen.
         shown: The numbers of the spans that matter: one end of each arrow is among them.
     """
-    return [*_bytes(recording, shown), *_endings(recording, shown)]
+    arrows, met = list(_bytes(recording, shown)), set[tuple[Way, str]]()
+    left: dict[Way, list[Span]] = defaultdict(list)
+    for span in recording.spans:
+        if span.call in LEAVING:
+            left[span.peer, span.local].append(span)
+    for span in recording.spans:  # each end that was met, with the call by which the other side left
+        way, ended = (span.local, span.peer), span.outcome in ("end", "reset") and span.end is not None
+        if not ended or span.number not in shown or (way, span.outcome) in met:
+            continue
+        if causes := [cause for cause in left[way] if cause.start <= (span.end or 0.0)]:
+            met.add((way, span.outcome))
+            cause = causes[0] if span.outcome == "end" else causes[-1]
+            departs = _departure(cause, span)
+            arrives = max(departs, span.end or departs)
+            arrows.append(Arrow(span.outcome, cause, span, span.ident, departs, arrives, (0, 1), 0))
+    return arrows
 
 
 def _bytes(recording: Recording, shown: Container[int]) -> Iterator[Arrow]:
@@ -83,26 +98,6 @@ def _fates(recording: Recording) -> tuple[dict[Way, int], dict[Way, float], dict
             if span.call == "accept" or (span.local, None) not in homes:
                 homes[span.local, None] = span.ident
     return taken, unseen, homes
-
-
-def _endings(recording: Recording, shown: Container[int]) -> Iterator[Arrow]:
-    """Links each call that met a FIN or a RST with the one by which the other side left."""
-    left: dict[Way, list[Span]] = defaultdict(list)
-    for span in recording.spans:
-        if span.call in LEAVING:
-            left[span.peer, span.local].append(span)
-    met = set[tuple[Way, str]]()
-    for span in recording.spans:
-        if span.outcome not in ("end", "reset") or span.end is None or span.number not in shown:
-            continue
-        way = span.local, span.peer
-        causes = [cause for cause in left[way] if cause.start <= span.end]
-        if causes and (way, span.outcome) not in met:
-            met.add((way, span.outcome))
-            cause = causes[0] if span.outcome == "end" else causes[-1]
-            departs = _departure(cause, span)
-            arrives = max(departs, span.end or departs)
-            yield Arrow(span.outcome, cause, span, span.ident, departs, arrives, (0, 1), 0)
 
 
 def _departure(sent: Span, received: Span) -> float:

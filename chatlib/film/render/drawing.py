@@ -54,9 +54,7 @@ def titled(words: str) -> str:
 
 
 def ground(picture: Plan) -> Iterator[str]:
-    """Draws what lies behind: marks of the time since the film began, a lane for each thread, the fold."""
-    yield '<rect class="cf-bg" width="100%" height="100%"/>'
-    yield from _axis(picture) if picture.bars else [text("", 12, picture.bottom - 20, NOTHING_YET)]
+    """Draws what lies behind the steps: a lane for each thread, and where the paper is folded."""
     bars: dict[int, list[tuple[float, float]]] = {ident: [] for ident in picture.lanes}
     for bar in picture.bars:
         bars[bar.step.span.ident].append((bar.begin, bar.end))
@@ -73,8 +71,11 @@ def ground(picture: Plan) -> Iterator[str]:
             yield text("cf-small cf-last", picture.left - 16, lane.bar + 18, lane.folded)
 
 
-def _axis(picture: Plan) -> Iterator[str]:
-    """Marks round numbers of seconds, as many as there is room for."""
+def axis(picture: Plan) -> Iterator[str]:
+    """Marks round numbers of seconds since the film began, as many as there is room for."""
+    if not picture.bars:
+        yield text("", 12, picture.bottom - 20, NOTHING_YET)
+        return
     begin, end = min(bar.step.start for bar in picture.bars) - picture.began, picture.now - picture.began
     about = max(8, int((picture.right - picture.left) / 110))
     rough = max(end - begin, 1e-6) / about
@@ -198,8 +199,8 @@ def names(picture: Plan) -> Iterator[str]:
         yield text("cf-name", 12, lane.bar + 19, begin + end, lane.label)
 
 
-def legend(picture: Plan) -> tuple[list[str], float]:
-    """Explains the signs that occur. Returns where it ends, too."""
+def legend(picture: Plan) -> tuple[str, float]:
+    """Explains the signs that occur, and what is not in the picture. Returns where it ends, too."""
     there = {bar.step.span.kind for bar in picture.bars} | {line.kind for line in picture.lines}
     there |= {"open" if bar.open else bar.step.span.outcome for bar in picture.bars}
     parts, x, y = list[str](), 12.0, picture.bottom + 8
@@ -209,7 +210,13 @@ def legend(picture: Plan) -> tuple[list[str], float]:
                 x, y = 12.0, y + 26
             parts.append(sign(kind, x, y) + text("cf-small", x + 36, y + 17, words))
             x += 54 + width_of(words, SMALL)
-    return parts, y + (24 if parts else 0)
+    notes = ["Not to scale: short steps are drawn much wider than they were."] if picture.bars else []
+    if picture.folded:
+        notes.append(f"{picture.folded:,} older steps are folded away at the left.")
+    if picture.dropped:
+        notes.append(f"The film has let go of {picture.dropped:,} still older ones.")
+    y += 42 if parts else 18
+    return "".join(parts) + text("cf-small", 12, y, " ".join(notes)), y
 
 
 def sign(kind: str, x: float, y: float) -> str:

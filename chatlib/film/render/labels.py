@@ -59,19 +59,28 @@ class Row:
         del self._begins[index], self._ends[index]
 
 
+class _Widths(dict[str, float]):
+    """How wide each letter is, in parts of the font's size: asked often, worked out once."""
+
+    def __missing__(self, letter: str) -> float:
+        if letter in "iljI.,:;'|!()[]/ ft-":
+            width = 0.43
+        elif letter in "mwMW@%…—":
+            width = 1.02
+        elif letter.isascii():
+            width = 0.86 if letter.isupper() else 0.7 if letter in "bdghnopqu" else 0.66
+        else:
+            width = 0.0 if combining(letter) else 1.25 if east_asian_width(letter) in "WF" else 0.95
+        self[letter] = width
+        return width
+
+
+_WIDTHS = _Widths()
+
+
 def width_of(text: str, size: float = FONT, bold: bool = False) -> float:
     """Returns how wide a text is at most, whichever of the usual fonts shows it."""
-    return size * sum(map(_width, text)) * (1.14 if bold else 1.0)
-
-
-def _width(letter: str) -> float:
-    if letter in "iljI.,:;'|!()[]/ ft-":
-        return 0.43
-    if letter in "mwMW@%…—":
-        return 1.02
-    if letter.isascii():
-        return 0.86 if letter.isupper() else 0.7 if letter in "bdghnopqu" else 0.66
-    return 0.0 if combining(letter) else 1.25 if east_asian_width(letter) in "WF" else 0.95
+    return size * sum(map(_WIDTHS.__getitem__, text)) * (1.14 if bold else 1.0)
 
 
 def place(

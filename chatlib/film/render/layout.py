@@ -126,6 +126,8 @@ class Plan:
     right: float
     bottom: float
     folded: int
+    """How many calls are folded away; and how many the film has let go."""
+    dropped: int
 
 
 class Scale:
@@ -191,13 +193,18 @@ def plan(recording: Recording, most: int = MOST) -> Plan:
     left = column + 20 + max((width_of(note, SMALL) for note in notes.values()), default=0.0)
     at = Scale([*_moments(steps, arrows), now], left)
     right = max(at(now) + _EDGE, left + 500)
-    bars = list(_bars(recording, steps, at, now, right))
+    bars = list[Bar]()
+    for step in steps:
+        lasted = (now if step.span.end is None else step.span.end) - step.start
+        words = words_of(recording, step.span, lasted, step.repeats)
+        end = right if step.span.end is None else at(step.span.end)
+        bars.append(Bar(step, words, at(step.start), end, lasted))
     labels = _labels(bars, left, right)
     lanes = _lanes(names, labels, arrows, {ident: notes[ident] for ident in notes if hidden[ident]})
     drawn = [line for arrow in arrows if (line := _line(recording, arrow, lanes, at))]
     bottom = max((lane.below for lane in lanes.values()), default=40.0) + 12
-    folded = sum(step.repeats for step in old)
-    return Plan(bars, drawn, lanes, labels, at, began, now, column, left, right, bottom, folded)
+    folded, dropped = sum(step.repeats for step in old), recording.dropped
+    return Plan(bars, drawn, lanes, labels, at, began, now, column, left, right, bottom, folded, dropped)
 
 
 def _moments(steps: Sequence[Step], arrows: Iterable[Arrow]) -> Iterator[float]:
@@ -211,13 +218,6 @@ def _moments(steps: Sequence[Step], arrows: Iterable[Arrow]) -> Iterator[float]:
             yield from (
                 step.span.start + (end - step.span.start) * part / number for part in range(1, number)
             )
-
-
-def _bars(recording: Recording, steps: Iterable[Step], at: Scale, now: float, right: float) -> Iterator[Bar]:
-    for step in steps:
-        lasted = (now if step.span.end is None else step.span.end) - step.start
-        words = words_of(recording, step.span, lasted, step.repeats)
-        yield Bar(step, words, at(step.start), right if step.span.end is None else at(step.span.end), lasted)
 
 
 def _labels(bars: Sequence[Bar], left: float, right: float) -> list[tuple[Bar, Label]]:

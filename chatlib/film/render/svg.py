@@ -9,7 +9,7 @@ from html import escape
 from itertools import islice
 
 from chatlib.film.render import drawing
-from chatlib.film.render.drawing import length, text, titled
+from chatlib.film.render.drawing import length, titled
 from chatlib.film.render.html import fragment_of, page_of
 from chatlib.film.render.labels import FONT
 from chatlib.film.render.layout import MOST, plan
@@ -33,28 +33,24 @@ def svg(recording: Recording, most: int = MOST) -> str:
     """
     short = "; ".join(islice(told(recording), _SHORT_STORY)) or NOTHING_YET
     picture = plan(recording, most)
-    signs, bottom = drawing.legend(picture)
-    notes = ["Not to scale: short steps are drawn much wider than they were."] if picture.bars else []
-    if picture.folded:
-        notes.append(f"{picture.folded:,} older steps are folded away at the left.")
-    if recording.dropped:
-        notes.append(f"The film has let go of {recording.dropped:,} still older ones.")
+    legend, bottom = drawing.legend(picture)
 
     def parts() -> Iterator[str]:
         yield (
             titled("Which thread waited in which call")
             + f"<desc>{escape(short)}</desc><style>{STYLE}</style>"
         )
+        yield '<rect class="cf-bg" width="100%" height="100%"/>'
+        yield from drawing.axis(picture)
         yield from drawing.ground(picture)
         for bar in picture.bars:
             yield drawing.step(bar, picture.lanes[bar.step.span.ident].bar)
         yield from map(drawing.arrow, picture.lines)
         yield from drawing.labels(picture)
         yield from drawing.trails(picture)
-        yield from ('<g class="cf-stays">', *drawing.names(picture), *signs)
-        yield text("cf-small", 12, bottom + 18, " ".join(notes)) + "</g>"
+        yield f'<g class="cf-stays">{"".join(drawing.names(picture))}{legend}</g>'
 
-    wide, high = length(picture.right + 14), length(bottom + 30)
+    wide, high = length(picture.right + 14), length(bottom + 12)
     limits = f"min-width:{length(picture.right * 0.8)}px;max-width:{length(picture.right * 1.5)}px"
     size = f'viewBox="0 0 {wide} {high}" width="{wide}" height="{high}" style="{limits}" font-size="{FONT}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" class="chatfilm" role="img" {size}>'

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator
-from itertools import groupby, islice
+from itertools import groupby, islice, zip_longest
 
 from chatlib.film.render.arrows import arrows_of
 from chatlib.film.render.wording import AMOUNT, NOTHING_YET, bytes_of, clean, verb_of
@@ -34,7 +34,15 @@ def told(recording: Recording, most: int = 0) -> Iterator[str]:
     for ident, label in recording.lanes.items():
         yield clean(label)
         spans = sorted(recording.by_thread[ident], key=lambda span: span.start)
-        steps = _without_polling(spans)
+        # Waits for a connection that were in vain and went on at once are left out: how many is chance.
+        steps = [
+            span
+            for span, later in zip_longest(spans, spans[1:])
+            if span.outcome not in ("timeout", "nothing")
+            or span.peer
+            or later is None
+            or (span.call, span.place) != (later.call, later.place)
+        ]
         if most:
             lines = _lines(recording, reversed(steps), known)
             latest = list(islice(lines, most))
@@ -44,18 +52,6 @@ def told(recording: Recording, most: int = 0) -> Iterator[str]:
             yield from _lines(recording, steps, known)
         for name, size in unread[ident].items():
             yield f"  {bytes_of(size)} from {name}: nobody has read them"
-
-
-def _without_polling(spans: list[Span]) -> list[Span]:
-    """Leaves out waits for a connection that were in vain and went on at once: how many is chance."""
-    return [
-        span
-        for span, later in zip(spans, [*spans[1:], None], strict=True)
-        if later is None
-        or span.outcome not in ("timeout", "nothing")
-        or span.peer
-        or (span.call, span.place) != (later.call, later.place)
-    ]
 
 
 def _lines(recording: Recording, steps: Iterable[Span], known: dict[Hashable, str]) -> Iterator[str]:

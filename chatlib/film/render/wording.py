@@ -64,7 +64,7 @@ def seconds_of(seconds: float) -> str:
 
 
 def words_of(recording: Recording, span: Span, seconds: float, repeats: int = 1) -> Words:
-    """Words a step that has lasted for so many seconds: one call, or several that are one wait."""
+    """Words a step, by how many seconds it has lasted: one call, or several that are one wait."""
     call, name, place = clean(span.call), clean(recording.object_of(span)), span.place
     preposition = _PREPOSITIONS.get(span.call, _PREPOSITIONS.get(span.kind, ""))
     towards, lasted = (_joined(preposition, name) if name else ""), seconds_of(seconds)
