@@ -79,7 +79,7 @@ def recordings(draw: st.DrawFn) -> Recording:
 
 
 @given(recordings())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_any_film_gives_one_line_of_well_formed_svg(recording: Recording) -> None:
     """Whatever is in the records: the picture is XML on one line, without scripts, references and ids."""
     picture = svg(recording)
@@ -94,7 +94,7 @@ def test_any_film_gives_one_line_of_well_formed_svg(recording: Recording) -> Non
 
 
 @given(recordings())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_labels_never_overlap(recording: Recording) -> None:
     """No two labels of a row of a lane share any room, and none begins left of the lanes."""
     picture = plan(recording)
@@ -110,7 +110,7 @@ def test_labels_never_overlap(recording: Recording) -> None:
 
 
 @given(recordings())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_equal_recordings_give_equal_pictures(recording: Recording) -> None:
     """Nothing but the records decides what is drawn and told."""
     again = Recording(tuple(recording.spans), dict(recording.names), recording.now, recording.dropped)
@@ -211,12 +211,12 @@ def test_an_open_call_reaches_the_right_edge() -> None:
 
 
 def test_polling_is_one_wait() -> None:
-    """Who asks every 50 ms whether there is a connection waits for one all the time."""
+    """A server that asks every 50 ms whether there is a connection waits for one all the time."""
     first = next(step for step in steps_of(one_at_a_time()) if step.span.call == "select")
     assert (first.start, first.span.end, first.repeats) == (0.0, 0.21, 5)
 
 
-def test_who_asks_again_after_an_end_does_not_wait() -> None:
+def test_a_thread_that_asks_again_after_an_end_does_not_wait() -> None:
     """A busy loop is one step that is over, although one of its calls has just not returned yet."""
     script = Script()
     for start in (0.0, 0.01, 0.0102):
@@ -249,15 +249,21 @@ def test_what_comes_from_a_network_stays_text(hostile: str) -> None:
     parsed(svg(recording))
 
 
-def test_ten_thousand_spans_are_quick_and_small() -> None:
-    """Under 1 s and 2 MB, at its best of three; and the picture says what it leaves out."""
-    recording, times = crowd(), list[float]()
-    for _ in range(3):
-        fresh = Recording(recording.spans, recording.names, recording.now, recording.dropped)
-        start = time.perf_counter()
-        picture = svg(fresh)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 1.0
+def test_ten_times_the_spans_take_at_most_ten_times_as_long() -> None:
+    """Not a hundred times, as if each was compared with each. By this thread's time, and not the clock's."""
+    times: dict[int, list[float]] = {1_000: [], 10_000: []}
+    for _ in range(3):  # in turn, so that the machine is as busy for the one as for the other
+        for spans, measured in times.items():
+            recording = crowd(spans)
+            start = time.thread_time()
+            svg(recording)
+            measured.append(time.thread_time() - start)
+    assert min(times[10_000]) < 10 * min(times[1_000])
+
+
+def test_ten_thousand_spans_make_a_small_picture() -> None:
+    """Under 2 MB; and it says what it leaves out."""
+    picture = svg(crowd())
     assert len(picture.encode()) < 2_000_000
     assert "9,600 older steps are folded away" in picture
     assert "let go of 77" in picture
@@ -291,7 +297,7 @@ def test_no_film_yet() -> None:
 
 
 def test_the_story_of_a_server_that_serves_one_at_a_time() -> None:
-    """Who did what, in each lane's order, without times, ports and counts of chance."""
+    """What each thread did, in each lane's order, without times, ports and counts of chance."""
     assert story(one_at_a_time()).splitlines() == [
         "the notebook",
         "  connects to the server, line 1: a = connect(server)",

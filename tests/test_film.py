@@ -7,6 +7,7 @@ import asyncio
 import collections
 import contextlib
 import copy
+import functools
 import gc
 import itertools
 import linecache
@@ -98,7 +99,7 @@ def calls(film: Film, name: str) -> list[Span]:
     return [span for span in film.spans if span.call == name and span.end is not None]
 
 
-# Who waits, now
+# Which thread waits, now
 
 
 def test_a_thread_in_recv(film: Film, pair: tuple[socket.socket, socket.socket]) -> None:
@@ -516,7 +517,7 @@ def test_both_ends_of_a_pair_of_sockets(film: Film) -> None:
 
 
 def test_sockets_without_a_peer_are_seen_to_wait(film: Film) -> None:
-    """A datagram socket hears anybody."""
+    """A datagram socket takes from any sender."""
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver,
         socket.socket(type=socket.SOCK_DGRAM) as sender,
@@ -718,10 +719,15 @@ def _connected() -> tuple[socket.socket, socket.socket]:
 # Calls that were made before the film began
 
 
-def test_who_waits_already_is_seen(pair: tuple[socket.socket, socket.socket]) -> None:
+def test_calls_from_before_the_film_are_seen(pair: tuple[socket.socket, socket.socket]) -> None:
     """Each in its call, for its peer, at its line; until it goes on."""
     here, there = pair
     event, items, began = threading.Event(), queue.Queue[int](), threading.Barrier(7)
+    # A sleep that can be ended: like `time.sleep` it is of C and has that name, by which it is known.
+    asleep = threading.Lock()
+    asleep.acquire()
+    sleep: Any = functools.partial(asleep.acquire, True)
+    sleep.__name__ = "sleep"
 
     def receive() -> None:
         began.wait(SOON)
@@ -743,7 +749,7 @@ def test_who_waits_already_is_seen(pair: tuple[socket.socket, socket.socket]) ->
 
     def nap() -> None:
         began.wait(SOON)
-        time.sleep(0.5)
+        sleep(SOON)
 
     def choose(selector: selectors.BaseSelector) -> None:
         began.wait(SOON)
@@ -770,11 +776,12 @@ def test_who_waits_already_is_seen(pair: tuple[socket.socket, socket.socket]) ->
             left.sendall(b"line\n")
             items.put(1)
             event.set()
+            asleep.release()
             socket.create_connection(listener.getsockname(), SOON).close()
     assert {name: (waiting.call, waiting.on) for name, waiting in seen.items()} == {
         "receive": ("recv", "peer 1"),
         "get": ("get", "an item in a queue"),
-        "nap": ("sleep", "0.5 s"),
+        "nap": ("sleep", "SOON s"),
         "read_line": ("recv_into", "a socket"),
         "accept": ("accept", "a connection"),
         "choose": ("select", "a socket"),
@@ -930,7 +937,7 @@ def test_odd_names_of_tasks_and_functions_are_no_matter(film: Film) -> None:
 
 
 def test_sockets_of_a_programs_own_class(film: Film) -> None:
-    """One that cannot be hashed, and one that does not say to whom it is connected."""
+    """One that cannot be hashed, and does not say to which peer it is connected."""
 
     class Odd(socket.socket):
         __hash__ = None  # type: ignore[assignment]
@@ -988,8 +995,8 @@ def test_locks_are_like_locks(film: Film) -> None:
 # What is said is so
 
 
-def test_who_holds_a_lock_by_now(film: Film) -> None:
-    """Not who held it when the waiting began; and the right one of two threads with the same name."""
+def test_the_holder_of_a_lock_is_the_present_one(film: Film) -> None:
+    """Not the thread that held it when the waiting began; and the right one of two with the same name."""
     lock, first_may, second_may = threading.Lock(), threading.Event(), threading.Event()
 
     def hold(may: threading.Event) -> None:
@@ -1008,7 +1015,7 @@ def test_who_holds_a_lock_by_now(film: Film) -> None:
 
 
 def test_the_lock_of_a_condition_and_its_holder(film: Film) -> None:
-    """Who waits in `with condition:` is seen; who has waited in it holds its lock again."""
+    """A thread that waits in `with condition:` is seen; one that has waited in it holds its lock again."""
     condition, may = threading.Condition(), threading.Event()
 
     def wait() -> None:
@@ -1054,7 +1061,7 @@ def test_a_join_in_vain_is_no_end(film: Film) -> None:
     assert [span.outcome for span in calls(film, "join")] == ["timeout", "done"]
 
 
-def test_who_has_shut_down_a_connection(film: Film, pair: tuple[socket.socket, socket.socket]) -> None:
+def test_a_shutdown_on_this_side_is_no_end(film: Film, pair: tuple[socket.socket, socket.socket]) -> None:
     """A thread that is woken by its own side does not learn that the other has left."""
     here, _ = pair
     with another(here.recv, 10):
@@ -1065,7 +1072,7 @@ def test_who_has_shut_down_a_connection(film: Film, pair: tuple[socket.socket, s
 
 
 def test_a_close_that_leaves_a_file_open(film: Film, pair: tuple[socket.socket, socket.socket]) -> None:
-    """It is none: the connection ends with the last file that `makefile` made."""
+    """It is not the end of the connection: that comes with the last file that `makefile` made."""
     here, _ = pair
     reader = here.makefile("rb")
     here.close()
@@ -1081,7 +1088,7 @@ def test_nothing_asked_for_is_no_end(film: Film, pair: tuple[socket.socket, sock
 
 
 def test_a_server_is_called_so_by_its_clients(film: Film) -> None:
-    """Also before it has accepted anybody, by `connect_ex` as well, and where nobody listens."""
+    """Also before it has accepted a client, by `connect_ex` as well, and where no server listens."""
     with socket.create_server(LOOPBACK) as listener, socket.socket() as client, socket.socket() as lost:
         assert client.connect_ex(listener.getsockname()) == 0
         client.sendall(b"hello")
@@ -1166,7 +1173,7 @@ def test_datagrams_are_not_matched(film: Film) -> None:
     assert [span.size for span in calls(film, "recv")] == [2, 10]
 
 
-def test_who_catches_an_interrupt_is_seen_again(film: Film) -> None:
+def test_a_function_that_catches_an_interrupt_is_seen_again(film: Film) -> None:
     """A call that Ctrl-C cut off before it began does not hide those that follow in the same function."""
     cut = recorder_enter("send", subject="cut off", depth=1)
     assert cut

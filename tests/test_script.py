@@ -243,7 +243,7 @@ def test_a_textbook_chat_is_filmed_until_ctrl_c(script: Path, number: signal.Sig
         assert process.stdout
         port = int(process.stdout.readline())
         with dial(port) as one, dial(port) as two:
-            two.sendall(b"hello")  # who came last speaks: so both have been accepted
+            two.sendall(b"hello")  # the later one speaks: so both have been accepted
             assert one.recv(5) == b"hello"
             process.send_signal(number)
             _, said = process.communicate(timeout=SOON)
