@@ -3,12 +3,13 @@
 import contextlib
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import children
 import pytest
-from faults import SOON, dial, server_threads
+from faults import SOON, dial, eventually, server_threads
 
 import chatlib
 
@@ -56,12 +57,15 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _no_process_is_left() -> Iterator[None]:
-    """After each file: every process that its tests have started has ended."""
+def _nothing_runs_on() -> Iterator[None]:
+    """After each file: every thread and process that its tests have started has ended."""
     os.environ[children.WORKER] = str(os.getpid())
+    before = threading.enumerate()
     yield
     left = children.end(children.started_by(children.WORKER), within=SOON)
     assert not left, f"still running: {left}"
+    # A film in the next file would see a thread that waits on.
+    assert eventually(lambda: not set(threading.enumerate()).difference(before)), threading.enumerate()
 
 
 @pytest.fixture(params=list(SHARING.values()), ids=list(SHARING))

@@ -842,6 +842,9 @@ class DiesLate(socketserver.TCPServer):
         awaited.wait(SOON)
         raise LookupError("of what it heard")
 
+    def shutdown(self) -> None:
+        """Returns at once. The one of `socketserver` waits for ever for a loop that is not its own."""
+
 
 awaited = threading.Event()
 
