@@ -16,9 +16,9 @@ SLACK = 0.6
 ASLEEP = 0.3
 """Seconds for which it is looked what a wait costs."""
 
-BUSY = 0.03
-"""Seconds of processor time in that. A call that sleeps takes a hundredth; one that asks again and again
-takes all that it gets, on a busy computer a part."""
+BUSY = 0.02
+"""Seconds of processor time in that. A call that sleeps takes a thousandth, or a tick of a coarse clock, 16 ms
+on Windows; one that asks again and again takes all that it gets, on a busy computer a small part."""
 
 LESSON = "01 A call that waits"
 
