@@ -17,8 +17,8 @@ ASLEEP = 0.3
 """Seconds for which it is looked what a wait costs."""
 
 BUSY = 0.02
-"""Seconds of processor time in that. A call that sleeps takes a thousandth, or a tick of a coarse clock, 16 ms
-on Windows; one that asks again and again takes all that it gets, on a busy computer a small part."""
+"""Seconds of processor time in that. A call that sleeps takes a thousandth, or one tick of a coarse clock
+(16 ms on Windows); one that asks again and again takes all that it gets, on a busy computer a small part."""
 
 LESSON = "01 A call that waits"
 
