@@ -1,6 +1,6 @@
 """Which thread is in which call now, and the last calls that have returned. Any thread may report.
 
-What it costs: a call that is watched takes about a microsecond more, most of it to find the line that made
+What it costs: a call that is watched takes a few microseconds more, most of it to find the line that made
 it. So the ring keeps calls as they are, and they become spans only when the film is looked at.
 
 What a reader may rely on: a call is in the ring before it leaves `open_calls`. Between the two it is in both,
@@ -162,10 +162,10 @@ def enter(name: str, ends: Ends = NOWHERE, subject: str = "", depth: int = 2) ->
         return None
     if key in unseen_calls:  # this thread makes another call: so it has returned from the one before
         _conclude_unseen(key)
-    if _own.waiter is None:
+    if (own := _own.waiter) is None:
         thread = threading.current_thread()
-        _own.waiter = thread, number_of(thread)
-    waiter, ident = _own.waiter
+        own = _own.waiter = thread, number_of(thread)
+    waiter, ident = own
     call = Call(name, subject, ends, waiter, ident, time.perf_counter(), place, caller, caller.f_lasti)
     open_calls[key] = call
     return call

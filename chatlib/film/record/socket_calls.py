@@ -103,24 +103,31 @@ def _prepare(self: socket.socket, call: Call, args: Any) -> None:
 def _read(self: socket.socket, call: Call, args: Any, kwargs: Any, result: Any) -> tuple[int, str]:
     """Returns how many bytes a call has moved, and how it ended; notes between which ends it was."""
     size, outcome = METHODS[call.name](args, result), "done"
-    if call.name == "accept":
+    if call.name in RECEIVING:
+        flags = args[_FLAGS_AT[call.name] :][:1] or (kwargs.get("flags", 0),)
+        if flags[0] and flags[0] & socket.MSG_PEEK:  # first a number: to ask an enum takes a microsecond
+            size = 0  # it has only looked: the bytes lie there for another call
+        elif not size:
+            outcome = _end_of(self, args)
+    elif call.name == "accept":
         call.ends = ends_of(result[0])
     elif call.name in ("connect", "connect_ex"):
         outcome = _outcome_of(OSError(result, "")) if result else "done"
         with contextlib.suppress(TypeError):  # a class of the program's may not be hashable
             _ends.pop(self, None)  # it has a peer now
         call.ends = ends_of(self) if ends_of(self)[1] else call.ends
-    elif call.name in RECEIVING:
-        flags = args[_FLAGS_AT[call.name] :][:1] or (kwargs.get("flags", 0),)
-        asked = args[0] if args else 1
-        asks = asked != 0 if isinstance(asked, int) else not isinstance(asked, bytearray) or len(asked) > 0
-        if flags[0] & socket.MSG_PEEK:
-            size = 0  # it has only looked: the bytes lie there for another call
-        elif not size and asks and self.type == socket.SOCK_STREAM:  # a datagram may be empty
-            outcome = "end"
-            with contextlib.suppress(TypeError):  # a class of the program's may not be hashable
-                outcome = "shut" if self in _shut else "end"
     return size, outcome
+
+
+def _end_of(self: socket.socket, args: Any) -> str:
+    """Returns what it means that a call has received no bytes: mostly that the connection has ended."""
+    asked = args[0] if args else 1
+    asks = asked != 0 if isinstance(asked, int) else not isinstance(asked, bytearray) or len(asked) > 0
+    if not asks or self.type != socket.SOCK_STREAM:  # a datagram may be empty
+        return "done"
+    with contextlib.suppress(TypeError):
+        return "shut" if self in _shut else "end"
+    return "end"
 
 
 def ends_of(connection: socket.socket) -> Ends:
@@ -155,7 +162,9 @@ def _align(connection: socket.socket, ends: Ends) -> None:
     The race: bytes have arrived here, but their `send` has not returned in the other thread, and has not been
     counted. Both numbers are only right together when no send is under way, and none has ended meanwhile.
     """
-    for recorder in [one for one in recorders if ends[1] and not one.offsets.is_known(ends)]:
+    for recorder in tuple(recorders):
+        if not ends[1] or recorder.offsets.is_known(ends):
+            continue
         for _ in range(50):
             sent, pending = recorder.offsets.sent_to(ends), _pending(connection)
             if not is_sending(ends[::-1]) and sent == recorder.offsets.sent_to(ends):
