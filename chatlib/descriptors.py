@@ -31,8 +31,12 @@ def make_room(clients: int) -> None:
 
 
 @contextlib.contextmanager
-def descriptors(clients: int) -> Iterator[None]:
+def descriptors(clients: int, or_fewer: bool = False) -> Iterator[None]:
     """Allows this process, and those it starts meanwhile, a connection for each client.
+
+    Args:
+        clients: How many.
+        or_fewer: Whether it will do if the system allows less.
 
     Raises:
         ValueError: The system does not allow so many; the message says what to do.
@@ -44,23 +48,18 @@ def descriptors(clients: int) -> Iterator[None]:
 
     limit, wanted = resource.RLIMIT_NOFILE, clients + SPARE
     soft, hard = resource.getrlimit(limit)
-    enough = soft == resource.RLIM_INFINITY or soft >= wanted
-    if not enough:
-        _raise_limit(wanted, soft, hard, clients)
+    if or_fewer and hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    try:
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(limit, (wanted, hard))
+    except (ValueError, OSError):  # macOS has less to give than the hard limit says
+        if not or_fewer:
+            allowed = soft if hard == resource.RLIM_INFINITY else hard
+            cure = f"ask for at most {max(allowed - SPARE, 1)} clients, or raise the limit (ulimit -n)"
+            why = f"{clients} clients need {wanted} descriptors, and this system allows {allowed}: {cure}"
+            raise ValueError(why) from None
     try:
         yield
     finally:
-        if not enough:
-            resource.setrlimit(limit, (soft, hard))
-
-
-def _raise_limit(wanted: int, soft: int, hard: int, clients: int) -> None:
-    import resource
-
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    except (ValueError, OSError):
-        allowed = soft if hard == resource.RLIM_INFINITY else hard
-        cure = f"ask for at most {max(allowed - SPARE, 1)} clients, or raise the limit (ulimit -n)"
-        why = f"{clients} clients need {wanted} descriptors, and this system allows {allowed}: {cure}"
-        raise ValueError(why) from None
+        resource.setrlimit(limit, (soft, hard))

@@ -1,5 +1,7 @@
 """What waits to be sent to one client. Posting and flushing never block: a slow reader delays only itself.
 
+A client that is owed more than its outbox may hold is disconnected here: see `Outbox._keep`.
+
 The way of a line: a service calls `post`, which notes it in `_news`. The thread that called the service
 calls `Flusher.flush`, which hands the news to the kernel. What the kernel has no room for moves to `_rest`,
 and the outbox has *stalled*: from then on a helper thread, or the event loop, calls `send_on` when there is

@@ -32,7 +32,7 @@ from chatlib.checker.harness.timeouts import measured
 from chatlib.checker.report import Report, points_of
 from chatlib.checker.runner import Runner
 from chatlib.checker.steps import flood
-from chatlib.checker.targets import process, program
+from chatlib.checker.targets import program, program_run
 from chatlib.checker.targets.capture import overheard
 from chatlib.checker.targets.remote import Remote
 from chatlib.checker.targets.resolve import target_of
@@ -430,7 +430,7 @@ def test_a_program_that_does_not_start_is_told_why(
 ) -> None:
     """A traceback's last lines are the student's error."""
     monkeypatch.setattr(program.ProgramTarget.start, "__defaults__", (0, 0, within))
-    monkeypatch.setattr(process, "ELSEWHERE", 0.2)
+    monkeypatch.setattr(program_run, "ELSEWHERE", 0.2)
     with pytest.raises(chatlib.TargetError, match=sentence.replace(".*", r"\d+")):
         chatlib.check(script(tmp_path, text))
 
@@ -496,7 +496,7 @@ def test_a_fixed_port_that_is_not_free_again_is_given_as_the_reason(tmp_path: Pa
 @POSIX
 def test_a_greedy_program_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """More memory than it may use: it is killed, and the report says so."""
-    monkeypatch.setattr(process, "MEMORY", 200 << 20)
+    monkeypatch.setattr(program_run, "MEMORY", 200 << 20)
     greedy = RELAY.replace("        while data", "        hoard = bytearray(400 << 20)\n        while data")
     report = chatlib.check(script(tmp_path, greedy), "raw", cases=["delivery.reach"])
     failure = report.verdicts[0].failure
@@ -506,7 +506,7 @@ def test_a_greedy_program_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @POSIX
 def test_a_program_that_becomes_too_many_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fork bomb ends before the computer does."""
-    monkeypatch.setattr(process, "PROCESSES", 0)
+    monkeypatch.setattr(program_run, "PROCESSES", 0)
     report = chatlib.check(script(tmp_path, RELAY), "raw", cases=["departures.idle"])
     assert "it became more than 0 processes" in str(report)
 

@@ -82,3 +82,12 @@ def test_the_limit_of_descriptors_is_raised_for_a_while() -> None:
         assert resource.getrlimit(limit)[0] == 300
     finally:
         resource.setrlimit(limit, before)
+
+
+@POSIX
+def test_fewer_will_do_for_a_check() -> None:
+    """Then the limit is raised as far as it goes, for as long as the block runs."""
+    code = "from chatlib.descriptors import descriptors; now = lambda: resource.getrlimit(LIMIT)[0]\n"
+    code += "resource.setrlimit(LIMIT, (300, 400))\n"
+    code += "with descriptors(500, or_fewer=True): inside = now()\nprint(inside, now())"
+    assert after(code) == ["400", "300"]

@@ -22,7 +22,7 @@ from faults import (
 )
 
 from chatlib.outbox import OUTBOX_LIMIT, PIECES, Flusher, Outbox, PlainSelector
-from chatlib.servers.core.flusher import ThreadFlusher
+from chatlib.servers.core.thread_flusher import ThreadFlusher
 from chatlib.sockets import Wakeup, hang_up
 
 BUFFER = 65_536

@@ -1,9 +1,7 @@
 """A check from its call to its report, and all the cases that there are."""
 
-import contextlib
-import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
 
@@ -25,6 +23,7 @@ from chatlib.checker.harness.session import Session
 from chatlib.checker.report import Report
 from chatlib.checker.runner import Progress, Runner
 from chatlib.checker.targets.resolve import target_of
+from chatlib.descriptors import descriptors
 
 CASES: tuple[Case[Session], ...] = (
     *delivery.CASES,
@@ -37,6 +36,9 @@ CASES: tuple[Case[Session], ...] = (
     *names.CASES,
 )
 """Every promise, in the order in which they are reported."""
+
+CROWD = 4000
+"""Sockets that a check may need at once, counted generously. (macOS grants a process 256 of everything.)"""
 
 
 def check(
@@ -65,7 +67,7 @@ def check(
     cases = [cases] if isinstance(cases, str) else list(cases)
     chosen = chosen_cases(cases)
     start = time.monotonic()
-    with _descriptors(), found, Launcher(found) as launcher:
+    with descriptors(CROWD, or_fewer=True), found, Launcher(found) as launcher:
         heard = None if spoken else discover(launcher)
         spoken = spoken or heard or DIALECTS["lines"]
         chosen = [case for case in chosen if spoken.name in case.dialects or case.id in cases]
@@ -87,22 +89,3 @@ def chosen_cases(names: list[str]) -> list[Case[Session]]:
             where = f"the topics are {', '.join(topics)}; python -m chatlib check --list prints all cases"
             raise ValueError(f"there is no case {name!r}{meant}: {where}")
     return [case for case in CASES if not names or case.id in names or case.topic in names]
-
-
-@contextlib.contextmanager
-def _descriptors() -> Iterator[None]:
-    """Allows this process some thousand sockets meanwhile: macOS grants 256, too few for a crowd."""
-    if os.name != "posix":
-        yield
-        return
-    import resource
-
-    limit = resource.RLIMIT_NOFILE
-    soft, hard = resource.getrlimit(limit)
-    wanted = 4096 if hard == resource.RLIM_INFINITY else min(4096, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(limit, (wanted, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(limit, (soft, hard))

@@ -13,6 +13,7 @@ class ThreadingServer(Server, socketserver.ThreadingTCPServer):
 
     The handler is that of `SyncServer`, and each of its calls blocks as there. But it is another thread that
     sleeps in `recv`, so no client waits for another one. The price is a thread for each client.
+    `serve_forever` is ours, as in `SyncServer`.
     """
 
     def listen(self, address: Address) -> None:

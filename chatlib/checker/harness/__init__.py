@@ -1,1 +1,1 @@
-"""The test clients, and what they have in common."""
+"""The test clients, the server that they meet (`launcher`), and what a case does with both (`session`)."""

@@ -5,7 +5,7 @@ import sys
 import uuid
 
 from chatlib.checker.errors import TargetError
-from chatlib.checker.targets.process import POSIX, ProgramInstance, reap
+from chatlib.checker.targets.program_run import POSIX, ProgramInstance, reap
 from chatlib.checker.targets.target import PORT, STARTS_WITHIN, Instance, Need
 from chatlib.resources import psutil
 from chatlib.sockets import LOOPBACK

@@ -13,8 +13,8 @@ from socket import socket as Socket
 from typing import Any, Self
 
 from chatlib.outbox import Flusher, Outbox
-from chatlib.servers.core.flusher import ThreadFlusher
 from chatlib.servers.core.limits import Limits
+from chatlib.servers.core.thread_flusher import ThreadFlusher
 from chatlib.services import Service, Shout
 from chatlib.sockets import LOOPBACK, Address, Wakeup, checked, explaining, set_options
 from chatlib.wire import encode
