@@ -43,6 +43,10 @@ class Step(NamedTuple):
     start: float
     repeats: int
 
+    def lasted(self, now: float) -> float:
+        """Returns for how many seconds it has lasted, until now if it is open."""
+        return (now if self.span.end is None else self.span.end) - self.start
+
     def goes_on(self, later: Span) -> bool:
         """Returns whether a later call of the same thread belongs to the same wait."""
         span = self.span
@@ -186,6 +190,8 @@ def plan(recording: Recording, most: int = MOST) -> Plan:
     arrows = arrows_of(recording, {step.span.number for step in steps})
     ends = [span.start if span.end is None else span.end for span in recording.spans]
     now, began = max([recording.now, *ends]), min((span.start for span in recording.spans), default=0.0)
+    words = [words_of(recording, step.span, step.lasted(now), step.repeats) for step in steps]
+    signs = [arrow_words(recording, arrow) for arrow in arrows]
     shown, hidden = {step.span.ident for step in steps}, Counter(step.span.ident for step in old)
     names = {ident: clean(label) for ident, label in recording.lanes.items() if ident in shown}
     notes = {ident: f"{hidden[ident]:,} older" for ident in names if old}
@@ -194,14 +200,13 @@ def plan(recording: Recording, most: int = MOST) -> Plan:
     at = Scale([*_moments(steps, arrows), now], left)
     right = max(at(now) + _EDGE, left + 500)
     bars = list[Bar]()
-    for step in steps:
-        lasted = (now if step.span.end is None else step.span.end) - step.start
-        words = words_of(recording, step.span, lasted, step.repeats)
+    for step, said in zip(steps, words, strict=True):
         end = right if step.span.end is None else at(step.span.end)
-        bars.append(Bar(step, words, at(step.start), end, lasted))
+        bars.append(Bar(step, said, at(step.start), end, step.lasted(now)))
     labels = _labels(bars, left, right)
     lanes = _lanes(names, labels, arrows, {ident: notes[ident] for ident in notes if hidden[ident]})
-    drawn = [line for arrow in arrows if (line := _line(recording, arrow, lanes, at))]
+    lines = [_line(arrow, sign, lanes, at) for arrow, sign in zip(arrows, signs, strict=True)]
+    drawn = [line for line in lines if line]
     bottom = max((lane.below for lane in lanes.values()), default=40.0) + 12
     folded, dropped = sum(step.repeats for step in old), recording.dropped
     return Plan(bars, drawn, lanes, labels, at, began, now, column, left, right, bottom, folded, dropped)
@@ -256,7 +261,7 @@ def _lanes(
     return lanes
 
 
-def _line(recording: Recording, arrow: Arrow, lanes: Mapping[int, Lane], at: Scale) -> Line | None:
+def _line(arrow: Arrow, sign: tuple[str, list[str]], lanes: Mapping[int, Lane], at: Scale) -> Line | None:
     """Returns where an arrow begins and ends. One end of it may be folded, but not its lane: then None."""
     idents = {arrow.source.ident, arrow.lane, arrow.target and arrow.target.ident} - {None}
     if not idents <= lanes.keys():
@@ -273,5 +278,5 @@ def _line(recording: Recording, arrow: Arrow, lanes: Mapping[int, Lane], at: Sca
         x2 = max(x1, x2 - (among - 1 - number) * min(12.0, 60.0 / among))
         y1 = source.bar if target.top < source.top else y1
         y2 = target.bar if target.top > source.top else target.bar + BAR
-    words, labels = arrow_words(recording, arrow)
+    words, labels = sign
     return Line(arrow.kind, words, labels, (x1, y1), (x2, y2), arrow.target is not None and target is source)

@@ -43,13 +43,12 @@ def told(recording: Recording, most: int = 0) -> Iterator[str]:
             or later is None
             or (span.call, span.place) != (later.call, later.place)
         ]
-        if most:
-            lines = _lines(recording, reversed(steps), known)
+        lines = _lines(recording, reversed(steps) if most else steps, known)
+        if most:  # the latest come first, and when there are enough, no others have to be worded
             latest = list(islice(lines, most))
             yield from [f"  … the latest of {len(spans):,} calls:"] if next(lines, None) else []
-            yield from reversed(latest)
-        else:
-            yield from _lines(recording, steps, known)
+            lines = reversed(latest)
+        yield from lines
         for name, size in unread[ident].items():
             yield f"  {bytes_of(size)} from {name}: nobody has read them"
 
