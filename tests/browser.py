@@ -3,19 +3,18 @@
 import contextlib
 import json
 import os
+import random
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
-from faults import environment
+from faults import PORTS, SOON, environment, jupyter_of
 from playwright.sync_api import Browser, Page, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
@@ -26,8 +25,6 @@ ARGUMENTS = [
     "--no-first-run",
     "--disable-background-networking",
 ]
-STARTS_WITHIN = 300.0
-"""Seconds that JupyterLab may take to answer. Only a failing test waits so long."""
 
 
 class Lab(NamedTuple):
@@ -58,24 +55,25 @@ def write_notebook(path: Path, cells: Sequence[str]) -> None:
 @contextlib.contextmanager
 def lab(folder: Path) -> Iterator[Lab]:
     """Runs JupyterLab with settings of its own in a folder; ends it, and its kernels, afterwards."""
-    token, port = secrets.token_hex(16), _free_port()
+    token = secrets.token_hex(16)
     own = {name: str(folder / ".jupyter" / name) for name in ("CONFIG", "DATA", "RUNTIME")}
     variables = environment() | {f"JUPYTER_{name}_DIR": path for name, path in own.items()}
     variables["IPYTHONDIR"] = str(folder / ".ipython")
     here = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
     variables["PYTHONPATH"] = os.pathsep.join([*here, *filter(None, [variables.get("PYTHONPATH")])])
-    options = ["--no-browser", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"]
+    options = ["--no-browser", "--ip=127.0.0.1", f"--port={random.choice(PORTS)}"]
     options += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder}", "--allow-root"]
     _write_settings(folder / ".jupyter" / "CONFIG" / "labconfig")
+    command = [sys.executable, "-m", "jupyterlab", *options]
     with (folder / "lab.log").open("w") as log:
-        command = [sys.executable, "-m", "jupyterlab", *options]
         process = subprocess.Popen(command, env=variables, cwd=folder, stdout=log, stderr=log)
-    running = Lab(f"http://127.0.0.1:{port}/", token, folder)
     try:
-        _wait_for(running, process)
+        running = Lab(jupyter_of(process, Path(own["RUNTIME"]))["url"], token, folder)
         yield running
-    finally:
         _shut_down(running, process)
+    finally:
+        process.kill()
+        process.wait()
 
 
 @contextlib.contextmanager
@@ -119,28 +117,8 @@ def _write_settings(folder: Path) -> None:
     (folder / "default_setting_overrides.json").write_text(json.dumps(settings))
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-def _wait_for(running: Lab, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + STARTS_WITHIN
-    while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(OSError):
-            urllib.request.urlopen(f"{running.address}api?token={running.token}", timeout=5).close()
-            return
-        time.sleep(0.1)  # it says nowhere else that it is ready
-    raise RuntimeError("JupyterLab does not answer:\n" + (running.folder / "lab.log").read_text()[-3000:])
-
-
 def _shut_down(running: Lab, process: "subprocess.Popen[bytes]") -> None:
     """Asks it to end, so that it ends its kernels, too."""
     address = f"{running.address}api/shutdown?token={running.token}"
-    with contextlib.suppress(OSError):
-        urllib.request.urlopen(urllib.request.Request(address, method="POST"), timeout=5).close()
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    urllib.request.urlopen(urllib.request.Request(address, method="POST"), timeout=SOON).close()
+    process.wait(SOON)

@@ -60,12 +60,17 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def _nothing_runs_on() -> Iterator[None]:
     """After each file: every thread and process that its tests have started has ended."""
     os.environ[children.WORKER] = str(os.getpid())
-    before = threading.enumerate()
+    before = _threads()
     yield
     left = children.end(children.started_by(children.WORKER), within=SOON)
     assert not left, f"still running: {left}"
     # A film in the next file would see a thread that waits on.
-    assert eventually(lambda: not set(threading.enumerate()).difference(before)), threading.enumerate()
+    assert eventually(lambda: not _threads() - before), _threads() - before
+
+
+def _threads() -> set[threading.Thread]:
+    """Those of Python. Of others it keeps a stand-in for ever."""
+    return {one for one in threading.enumerate() if not isinstance(one, threading._DummyThread)}
 
 
 @pytest.fixture(params=list(SHARING.values()), ids=list(SHARING))

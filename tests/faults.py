@@ -1,6 +1,7 @@
 """What goes wrong on a network, by name: each helper does one rude thing, or watches what comes of it."""
 
 import contextlib
+import json
 import os
 import socket
 import struct
@@ -18,6 +19,9 @@ import chatlib
 
 SOON = 30.0
 """Seconds within which anything must have happened. Only a failing test waits so long."""
+
+PORTS = range(10_000, 30_000)
+"""The system gives none of these to another: JupyterLab looks for a free one, and listens only later."""
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
@@ -232,6 +236,26 @@ def ended(process: "subprocess.Popen[str]", within: float = 6 * SOON) -> Iterato
         finally:
             killer.cancel()
             process.kill()
+
+
+def jupyter_of(process: "subprocess.Popen[Any]", runtime: Path) -> dict[str, Any]:
+    """Waits until a JupyterLab listens; returns what it says of itself, as its `url` and `port`.
+
+    Args:
+        process: It.
+        runtime: What it was given as JUPYTER_RUNTIME_DIR.
+    """
+    file, said = runtime / f"jpserver-{process.pid}.json", dict[str, Any]()
+
+    def listens() -> bool:
+        with contextlib.suppress(OSError, ValueError):  # not there yet, not all of it, or a moment too early
+            said.update(json.loads(file.read_text(encoding="utf-8")))
+            socket.create_connection((said["hostname"], said["port"]), SOON).close()
+            return True
+        return process.poll() is not None
+
+    assert eventually(listens, 10 * SOON) and process.poll() is None, "JupyterLab does not start"
+    return said
 
 
 def environment(traced: bool = True) -> dict[str, str]:

@@ -5,6 +5,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -12,15 +13,13 @@ import socket
 import subprocess
 import sys
 import sysconfig
-import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from faults import ended
+from faults import PORTS, ended, jupyter_of
 
 ROOT = Path(__file__).resolve().parent.parent
 LAUNCHER = getattr(sys, "_base_executable", None) or sys.executable
@@ -347,13 +346,12 @@ def python_without_ensurepip(prefix: Path) -> str:
 @posix_only
 def test_lab_serves_the_lessons_until_ctrl_c(ready: Path, tmp_path: Path) -> None:
     """`run.py lab` answers over HTTP with JupyterLab and the lessons, and ends in peace on SIGINT."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    options = [f"--port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token=secret"]
+    options = ["--no-browser", f"--port={random.choice(PORTS)}", "--IdentityProvider.token=secret"]
     folders = {f"JUPYTER_{name}_DIR": str(tmp_path) for name in ("CONFIG", "DATA", "RUNTIME")}
-    with ended(begin(ready, "lab", "--no-browser", *options, **folders), within=DEADLINE) as lab:
-        listed = json.loads(fetch(f"http://127.0.0.1:{port}/api/contents/notebooks?token=secret"))
-        page = fetch(f"http://127.0.0.1:{port}/lab?token=secret")
+    with ended(begin(ready, "lab", *options, **folders), within=DEADLINE) as lab:
+        address = jupyter_of(lab, tmp_path)["url"]
+        listed = json.loads(fetch(f"{address}api/contents/notebooks?token=secret"))
+        page = fetch(f"{address}lab?token=secret")
         lab.send_signal(signal.SIGINT)
         _, errors = lab.communicate()
         assert lab.returncode == 0 and "Traceback" not in errors, errors
@@ -363,15 +361,7 @@ def test_lab_serves_the_lessons_until_ctrl_c(ready: Path, tmp_path: Path) -> Non
 
 
 def fetch(address: str) -> str:
-    """Get a page of a server on this machine, past any proxy, as soon as there is one."""
+    """Get a page of a server on this machine, past any proxy."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    deadline = time.monotonic() + DEADLINE
-    while True:
-        try:
-            with direct.open(address, timeout=DEADLINE) as answer:
-                return str(answer.read(), "utf-8")
-        except urllib.error.URLError as error:
-            # JupyterLab says that it is running a moment before it listens, so only asking again can tell.
-            if not isinstance(error.reason, ConnectionRefusedError) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
+    with direct.open(address, timeout=DEADLINE) as answer:
+        return str(answer.read(), "utf-8")
