@@ -1,7 +1,8 @@
 """The tasks of an event loop. Its thread only shows that it waits in `select`; they know for what.
 
 Whenever the loop goes to sleep, each of its tasks is suspended in an `await`: then they are looked at, by the
-loop's own thread, just before it calls `select`. At that moment no task runs, so nothing changes meanwhile.
+loop's own thread, just before it calls `select`. At that moment no task runs, so nothing changes meanwhile;
+only a film that begins looks from its own thread, while the loop may go on.
 
 What it costs: a walk along the coroutines of each task, once for each time that the loop goes to sleep.
 """
