@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Protocol
 
 from chatlib.client import CLIENT_LINE_LIMIT, Client
@@ -48,7 +48,9 @@ def chat(client: Client, keyboard: Keyboard, name: str | None = None) -> str:
         over.set()
 
     if name:
-        _introduce(client, name)
+        with contextlib.suppress(TimeoutError):  # this server asks nothing
+            print(printable(client.receive(GREETING)), flush=True)
+            client.send(name)
     for job in (lambda: _show(client), lambda: _send(client, keyboard, over)):
         threading.Thread(target=until_over, args=(job,), daemon=True).start()
     while not over.wait(0.2):  # with a limit: on Windows, Ctrl-C is only noticed in between
@@ -56,27 +58,20 @@ def chat(client: Client, keyboard: Keyboard, name: str | None = None) -> str:
     return "".join(reasons[:1])
 
 
-def _introduce(client: Client, name: str) -> None:
-    with contextlib.suppress(TimeoutError):
-        print(printable(client.receive(GREETING)), flush=True)
-        client.send(name)
-
-
 def _show(client: Client) -> None:
+    """Prints what the server says, until it has left. Blocks."""
     while True:
         with contextlib.suppress(TimeoutError):
             print(printable(client.receive(PATIENCE)), flush=True)
 
 
 def _send(client: Client, keyboard: Keyboard, over: threading.Event) -> None:
-    for line in _typed(keyboard):
+    """Sends what is typed, until the keyboard ends; then the server may still answer. Blocks."""
+    reader = LineReader(CLIENT_LINE_LIMIT)  # ours is larger than the server's, which then says what is wrong
+    while chunk := keyboard.read(4096):
+        for line in reader.feed(chunk):
+            client.send(line, PATIENCE)
+    for line in filter(None, reader.feed(b"\n")):  # a last line that has no newline
         client.send(line, PATIENCE)
     client.half_close()
     over.wait(FAREWELL)
-
-
-def _typed(keyboard: Keyboard) -> Iterator[str]:
-    reader = LineReader(CLIENT_LINE_LIMIT)  # ours is larger than the server's, which then says what is wrong
-    while chunk := keyboard.read(4096):
-        yield from reader.feed(chunk)
-    yield from filter(None, reader.feed(b"\n"))  # a last line that has no newline

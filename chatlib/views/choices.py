@@ -82,18 +82,16 @@ class Choices(anywidget.AnyWidget):
 
     def _card(self) -> str:
         """Returns what it looks like, as HTML without buttons."""
-        rows = "".join(map(self._row, range(len(self.choices))))
+        rows = ""
+        for number, (choice, mark) in enumerate(zip(self.choices, self.marks, strict=True), 1):
+            signs = {"said": choice == self.answer, "measured": choice == self.outcome}
+            classes = " ".join(["choice", *(name for name, there in signs.items() if there)])
+            rows += f'<div class="{classes}"><span>{number}. {escape(choice)}</span> <b>{mark}</b></div>'
         question, told = escape(self.question), escape(self.told).replace("\n", "<br>")
         return (
             f'<style>{_STYLE}</style><div class="chatlib-choices"><div class="question">{question}</div>'
             f'{rows}<div class="told">{told}</div></div>'
         )
-
-    def _row(self, number: int) -> str:
-        choice, mark = self.choices[number], self.marks[number]
-        signs = {"said": choice == self.answer, "measured": choice == self.outcome}
-        classes = " ".join(["choice", *(name for name, there in signs.items() if there)])
-        return f'<div class="{classes}"><span>{number + 1}. {escape(choice)}</span> <b>{mark}</b></div>'
 
     def __repr__(self) -> str:
         return repr(self._asked)
