@@ -4,14 +4,18 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from chatlib.checker.case import Case, step
 from chatlib.checker.errors import Broken
+from chatlib.teach.exercises.exercise import Exercise, is_function
 from chatlib.teach.exercises.sandbox import Trial, shown
 
-SLACK = 0.6
-"""Seconds that a busy computer may take longer. If it takes even more, the step is taken again."""
+FAR = 1.2
+"""Seconds of a deadline, where something comes long before."""
+
+SLACK = 0.5
+"""Seconds after which a call is late: by a timer of ours, which a busy computer holds up like the call."""
 
 ASLEEP = 0.3
 """Seconds for which it is looked what a wait costs."""
@@ -36,67 +40,73 @@ def _hang_up(end: socket.socket) -> None:
         end.shutdown(socket.SHUT_WR)
 
 
-def _receiving(
-    expected: bytes | None,
-    means: str,
-    sends: bytes = b"",
-    leaves: bool = False,
-    late: float = 0.0,
-    seconds: float = 0.3,
-) -> str:
-    does = f"sends {sends!r}" if sends else "leaves" if leaves else "does nothing"
+@contextlib.contextmanager
+def _timer(seconds: float) -> Iterator[Callable[[], bool]]:
+    """Yields what says whether so much time has passed since the block was entered."""
+    timer = threading.Timer(seconds, int)
+    timer.start()
+    try:
+        yield lambda: not timer.is_alive()
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+def _receiving(expected: bytes, means: str, sends: bytes = b"", late: float = 0.0) -> str:
     when = f" {late:g} s later" if late else ""
-    return f"the other side {does}{when}; receive_within(sock, {seconds:g})"
+    return f"the other side {f'sends {sends!r}' if sends else 'leaves'}{when}; receive_within(sock, {FAR:g})"
 
 
 @step(_receiving)
-def receive(
-    trial: Trial,
-    expected: bytes | None,
-    means: str,
-    sends: bytes = b"",
-    leaves: bool = False,
-    late: float = 0.0,
-    seconds: float = 0.3,
-) -> None:
-    """Calls the function on one end of a pair, after the other end has done something, or a moment later.
+def receive(trial: Trial, expected: bytes, means: str, sends: bytes = b"", late: float = 0.0) -> None:
+    """Calls the function on one end of a pair; the other end does something just before, or meanwhile.
 
     Args:
         trial: What is tried out.
         expected: What it has to return.
         means: What that means, in words.
-        sends: What the other end sends.
-        leaves: Whether the other end is closed then.
+        sends: What the other end sends; it leaves if that is nothing.
         late: Seconds until the other end does so.
-        seconds: The deadline.
     """
-
-    def act() -> None:
-        if sends:
-            there.sendall(sends)
-        if leaves:
-            _hang_up(there)
-
     promise = f"it returns {expected!r}: {means}"
-    with _pair() as (here, there):
-        acting = threading.Timer(late, act)
+    with _pair() as (here, there), _timer(late + SLACK) as over:
+        acting = threading.Timer(late, lambda: there.sendall(sends) if sends else _hang_up(there))
         acting.start()
         if not late:
             acting.join()
-        start = time.monotonic()
-        result = trial.attempt(lambda: trial.answer(here, seconds), promise, rescue=lambda: _hang_up(there))
-        took = time.monotonic() - start
-        acting.join()
-    if result != expected or type(result) is not type(expected):
-        raise Broken(promise, f"it returned {shown(result)}")
-    promise = f"it waits for {seconds:g} s"
-    if expected is None and took < 0.7 * seconds:
-        raise Broken(promise, "it returned much earlier: it did not wait")
-    if expected is not None and took > late + SLACK:
+        try:
+            found, is_late = trial.attempt(
+                lambda: (trial.answer(here, FAR), over()), promise, rescue=lambda: _hang_up(there)
+            )
+        finally:
+            acting.join()
+    _compare(found, expected, promise)
+    if is_late:
         actual = "it went on waiting although it was there"
         raise Broken("it returns as soon as something arrives", actual, certain=False)
-    if expected is None and took > seconds + SLACK:
-        raise Broken(promise, "it waited much longer", certain=False)
+
+
+@step("the other side does nothing; receive_within(sock, {seconds:g})")
+def give_up(trial: Trial, seconds: float) -> None:
+    """Calls the function where nothing comes: it has to wait for `seconds`, and not for much longer."""
+
+    def timed() -> tuple[object, float, bool]:
+        start = time.monotonic()  # here, as it may take a while until this thread begins
+        return trial.answer(here, seconds), time.monotonic() - start, over()
+
+    promise = "it returns None: nothing came in time"
+    with _pair() as (here, there), _timer(seconds + SLACK) as over:
+        found, waited, is_late = trial.attempt(timed, promise, rescue=lambda: _hang_up(there))
+    _compare(found, None, promise)
+    if waited < 0.7 * seconds:
+        raise Broken(f"it waits for {seconds:g} s", "it returned much earlier: it did not wait")
+    if is_late:
+        raise Broken(f"it waits for {seconds:g} s", "it waited much longer", certain=False)
+
+
+def _compare(found: object, expected: bytes | None, promise: str) -> None:
+    if found != expected or type(found) is not type(expected):  # an empty bytearray equals b"", too
+        raise Broken(promise, f"it returned {shown(found)}")
 
 
 @step(f"the other side does nothing; receive_within(sock, {ASLEEP:g}) waits")
@@ -111,7 +121,8 @@ def sleep(trial: Trial) -> None:
 
     with _pair() as (here, there):
         if trial.attempt(used, promise, rescue=lambda: _hang_up(there)) > BUSY:
-            raise Broken(promise, "it was busy all the time: it asks again and again, instead of waiting")
+            actual = "it was busy all the time: it asks again and again, instead of waiting"
+            raise Broken(promise, actual, certain=False)
 
 
 CASES = (
@@ -119,7 +130,7 @@ CASES = (
         "deadline.there",
         "What is there is returned",
         "If something has arrived, it is returned at once.",
-        steps=(receive(b"hello", "that has come", sends=b"hello", seconds=1.0),),
+        steps=(receive(b"hello", "that has come", sends=b"hello"),),
         hint="sock.recv waits, and returns bytes: return them as they are. No sleep, no decode.",
         lesson=LESSON,
     ),
@@ -127,7 +138,7 @@ CASES = (
         "deadline.nothing",
         "Nothing comes: None, and not for ever",
         "If nothing arrives in that time, it returns None.",
-        steps=(receive(None, "nothing came in time"), receive(None, "nothing came in time", seconds=0.05)),
+        steps=(give_up(0.3), give_up(0.05)),
         hint="sock.settimeout(seconds) gives recv a deadline. Catch the TimeoutError it raises then.",
         lesson=LESSON,
     ),
@@ -135,7 +146,7 @@ CASES = (
         "deadline.later",
         "What comes later ends the wait",
         "If something arrives while it waits, it is returned as soon as it is there.",
-        steps=(receive(b"tick", "that has come", sends=b"tick", late=0.1, seconds=1.0),),
+        steps=(receive(b"tick", "that has come", sends=b"tick", late=0.1),),
         hint="The wait must be that of recv, which wakes when something comes. A sleep sleeps on.",
         lesson=LESSON,
     ),
@@ -143,7 +154,7 @@ CASES = (
         "deadline.left",
         'The other side has left: b""',
         'If the other side has left, it returns b"", at once. That is not the same as silence.',
-        steps=(receive(b"", "the other side has left", leaves=True, seconds=1.0),),
+        steps=(receive(b"", "the other side has left"),),
         hint='recv itself returns b"" then. `if not data` cannot tell that from None.',
         lesson=LESSON,
     ),
@@ -155,4 +166,13 @@ CASES = (
         hint="No loop is needed: one recv with a deadline waits, and the operating system wakes it.",
         lesson=LESSON,
     ),
+)
+
+EXERCISE = Exercise(
+    title="a deadline of one's own",
+    name="receive_within",
+    takes="the function itself, without brackets",
+    fits=is_function,
+    cases=CASES,
+    lesson=LESSON,
 )

@@ -2,10 +2,11 @@
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from chatlib.checker.case import Case, step
 from chatlib.checker.errors import Broken
+from chatlib.teach.exercises.exercise import Exercise, is_subclass_of
 from chatlib.teach.exercises.sandbox import Trial, shown
 
 LESSON = "04 The stream lies"
@@ -14,6 +15,14 @@ LIMIT = 100
 STREAM = "é\r\n\nab\r\nc\n".encode()
 """A letter of two bytes, both kinds of line end, an empty line: 11 bytes, which can be cut in 1024 ways."""
 LINES = ["é", "", "ab", "c"]
+
+
+@runtime_checkable
+class Feedable(Protocol):
+    """A class with a method that takes pieces of a stream."""
+
+    def feed(self, piece: bytes) -> list[str]:
+        """Takes a piece; returns the lines that it completes."""
 
 
 def cuts(stream: bytes) -> Iterator[list[bytes]]:
@@ -173,4 +182,13 @@ CASES = (
         hint="Look at the length of each line, and of what you keep: in both, a last \\r does not count.",
         lesson=LESSON,
     ),
+)
+
+EXERCISE = Exercise(
+    title="lines from a stream",
+    name="Lines",
+    takes="the class itself, with a method feed, without brackets",
+    fits=is_subclass_of(Feedable),
+    cases=CASES,
+    lesson=LESSON,
 )

@@ -3,6 +3,7 @@
 from chatlib.checker.case import Case, step
 from chatlib.checker.errors import Broken
 from chatlib.teach.exercises.ex06_faulty_servers import FAULTS, FINDINGS
+from chatlib.teach.exercises.exercise import Exercise
 from chatlib.teach.exercises.sandbox import Trial, shown
 
 LESSONS = "02 One at a time, 03 A thread for each, 05 Group chat by hand"
@@ -30,8 +31,18 @@ CASES = tuple(
         f"What {patient} suffers from",
         f"Patient {patient} has one fault, and its X-ray shows it.",
         steps=(diagnose(patient),),
-        hint="Who waits, in which call, for whom? Whose thread is missing? Which thread is never at rest?",
+        hint="Which thread waits, in which call, for which client? Which is missing? Which never rests?",
         lesson=LESSONS,
     )
     for patient in FINDINGS
+)
+
+EXERCISE = Exercise(
+    title="what is the matter with these servers?",
+    name="diagnosis",
+    takes='a dict, like {"A": ..., "B": ..., "C": ...}',
+    fits=lambda answer: isinstance(answer, dict),
+    cases=CASES,
+    lesson=LESSONS,
+    independent=True,
 )

@@ -8,13 +8,13 @@ from chatlib.checker.errors import Broken
 from chatlib.checker.harness.dialect import show
 from chatlib.checker.harness.session import Session
 from chatlib.checker.steps.basic import join, talk
-from chatlib.sockets import LOOPBACK
-from chatlib.teach.exercises.ex02_servers import Make, built, chosen
+from chatlib.teach.exercises.exercise import Exercise, is_subclass_of
+from chatlib.teach.exercises.servers import Make, Server, chosen, prepared
 
 LESSON = "10 async and await"
 
-LONG = 5.0
-"""Seconds that a question takes at most, if nobody lets it end before."""
+LONG = 60.0
+"""Seconds that a question takes at most, if the check does not let it end before."""
 
 
 class Archive:
@@ -34,21 +34,18 @@ class Archive:
 
 
 def with_archive(chat: Any) -> Make:
-    """Exercise 10: a chat that looks things up in an archive of ours."""
+    """Returns what makes a chat of this class that looks things up in an archive of ours."""
 
-    def make(address: Any = LOOPBACK) -> Any:
-        server, archive = built(chat, address), Archive()
-        shutdown = server.shutdown
+    def prepare(server: Any) -> None:
+        archive, shutdown = Archive(), server.shutdown
 
-        def opened() -> None:
-            archive.open.set()  # whoever still waits there would not let it end
+        def open_and_shut_down() -> None:
+            archive.open.set()  # a thread that still waits there would not let the server end
             shutdown()
 
-        server.look_up, server.shutdown = archive, opened
-        return server
+        server.look_up, server.shutdown = archive, open_and_shut_down
 
-    make.__name__ = chat.__name__  # as it is called where it cannot be made
-    return make
+    return prepared(chat, prepare)
 
 
 def _archive(session: Session) -> Archive:
@@ -85,7 +82,7 @@ def ask_slowly(session: Session, who: str, speaker: str, listener: str) -> None:
     if not session.wait(archive.asked.is_set):
         raise Broken("self.look_up is called", session.silence("it was not called"), certain=False)
     said = session.say(talker)
-    # Which thread waits can be seen: it need not be found out by waiting.
+    # Which thread waits is seen: a long silence would add nothing.
     if archive.thread is session.instance.thread and not session.silent([hearer], said):
         actual = f"{listener} heard nothing of it: the server's only thread was in self.look_up"
         raise Broken(f"{listener} hears {show(said)} at once, which {speaker} has said", actual)
@@ -99,7 +96,7 @@ CASES = (
     Case(
         "questions.answer",
         "A question is answered",
-        "A line that begins with ? is answered to its sender, by self.look_up, and goes to nobody else.",
+        "A line that begins with ? is answered to its sender, by self.look_up, and no other client hears it.",
         given=(join("alice", "bob"), talk("alice", "bob")),
         steps=(ask("alice", "bob"),),
         hint="Is b'?' what you look for? look_up takes and returns bytes; hint 3 says how it is called.",
@@ -115,4 +112,15 @@ CASES = (
         lesson=LESSON,
     ),
     *chosen("departures.fin", "departures.reset"),
+)
+
+EXERCISE = Exercise(
+    title="one call that blocks",
+    name="AsyncChat",
+    takes="the server class itself, without brackets",
+    fits=is_subclass_of(Server),
+    cases=CASES,
+    lesson=LESSON,
+    serves=with_archive,
+    dialect="lines",
 )

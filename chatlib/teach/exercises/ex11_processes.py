@@ -1,8 +1,8 @@
 """Exercise 11: a server that lets other processes compute. It works wherever Python can start a fresh one."""
 
 import os
-import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
 
 from chatlib.checker.case import Case, step
 from chatlib.checker.errors import Broken
@@ -10,11 +10,11 @@ from chatlib.checker.harness.clients import Peer
 from chatlib.checker.harness.dialect import show
 from chatlib.checker.harness.session import Session
 from chatlib.checker.steps.basic import half_close, join, see_the_end
-from chatlib.sockets import LOOPBACK
-from chatlib.teach.exercises.ex02_servers import Make, built, chosen
-from chatlib.teach.exercises.ex11_gate import PATIENCE, Hall
+from chatlib.teach.exercises.ex11_gate import Gate
 from chatlib.teach.exercises.ex11_worker import HELD
+from chatlib.teach.exercises.exercise import Exercise, is_subclass_of
 from chatlib.teach.exercises.sandbox import told
+from chatlib.teach.exercises.servers import Make, Server, chosen, prepared
 
 LESSON = "11 Processes"
 POOL = "11 Processes, 10 async and await"
@@ -22,8 +22,12 @@ POOL = "11 Processes, 10 async and await"
 WORKERS = 2
 """Processes that compute."""
 
-ENDS_WITHIN = 5.0
-"""Seconds that a process has to end when it is told so. Only a pool that is left running costs so much."""
+PATIENCE = 20.0
+"""Seconds in which a process has to begin and to compute, or to end: on a busy computer, or with a virus
+scanner, a fresh Python takes its time. It is spent only on a process that runs, or was told to end."""
+
+DEADLINE = 90.0
+"""Seconds for a case: in each there are several such waits."""
 
 SMALL = 1000
 
@@ -31,21 +35,22 @@ PRIMES = {SMALL: 168, HELD: 590}
 """How many prime numbers are below."""
 
 
-def with_hall(server: Any) -> Make:
-    """Exercise 11: a server whose work passes through a hall of ours."""
+@runtime_checkable
+class PoolServer(Server, Protocol):
+    """A server with a method that ends its pool."""
 
-    def make(address: Any = LOOPBACK) -> Any:
-        made = built(server, address)
-        Hall(made)
-        return made
-
-    make.__name__ = server.__name__  # as it is called where it cannot be made
-    return make
+    def close_pool(self) -> None:
+        """Ends the processes of the pool."""
 
 
-def _hall(session: Session) -> Hall:
-    hall: Hall = session.instance.server.hall
-    return hall
+def with_a_gate(server: Any) -> Make:
+    """Returns what makes a server of this class whose workers come to a gate of ours."""
+    return prepared(server, Gate)
+
+
+def _gate(session: Session) -> Gate:
+    gate: Gate = session.instance.server.gate
+    return gate
 
 
 def _ask(session: Session, peer: Peer, number: int) -> int:
@@ -55,29 +60,31 @@ def _ask(session: Session, peer: Peer, number: int) -> int:
     return mark
 
 
+def _wait(session: Session, condition: Callable[[], object], processes: int = 1) -> None:
+    """Waits until something is so; for longer if the pool has its processes, which may only be starting."""
+    if not session.wait(condition) and len(_gate(session).processes()) >= processes:
+        session.wait(condition, PATIENCE)
+
+
 def _answered(session: Session, peer: Peer, mark: int, number: int) -> None:
     """Waits until the number is answered, rightly."""
-    count = PRIMES[number]
-    wanted = f"{peer.name} receives {show(b'%d' % count)}: so many prime numbers are below {number}"
-    session.wait(lambda: b"\n" in peer.since(mark) or peer.end, PATIENCE)
-    if (heard := peer.since(mark)).strip() != b"%d" % count:
-        raise Broken(wanted, session.fate(peer, heard))
+    count = b"%d" % PRIMES[number]
+    _wait(session, lambda: b"\n" in peer.since(mark) or peer.end)
+    if (heard := peer.since(mark)).strip() != count:
+        wanted = f"{peer.name} receives {show(count)}: as many prime numbers are below {number}"
+        raise Broken(wanted, session.fate(peer, heard), certain=bool(heard or peer.end))
 
 
-def _visited(session: Session, peer: Peer, mark: int, count: int, expected: str) -> None:
-    """Waits until so many compute, and are held."""
-    hall = _hall(session)
-
-    def seen() -> bool:
-        return hall.look() >= count or b"\n" in peer.since(mark) or bool(peer.end)
-
-    if not session.wait(seen) and len(hall.pool()) >= count:
-        session.wait(seen, PATIENCE)  # a process has been started, and is on its way
-    if len(hall.visitors) < count and ((heard := peer.since(mark)) or peer.end):
+def _come(session: Session, peer: Peer, mark: int, count: int, expected: str) -> None:
+    """Waits until as many workers compute, and are held at the gate."""
+    gate = _gate(session)
+    _wait(session, lambda: gate.admit() >= count or b"\n" in peer.since(mark) or peer.end, count)
+    if len(gate.waiting) >= count:
+        return
+    if (heard := peer.since(mark)) or peer.end:
         raise Broken(expected, f"self.work was not called; {session.fate(peer, heard)}")
-    if len(hall.visitors) < count:
-        many = "only one process computes" if hall.visitors else "self.work was not called"
-        raise Broken(expected, session.silence(many))
+    many = "only one process computes" if gate.waiting else "self.work was not called"
+    raise Broken(expected, session.silence(many), certain=False)
 
 
 @step(f"{{who}} says {SMALL}, and is told how many prime numbers are below it")
@@ -90,13 +97,12 @@ def count(session: Session, who: str) -> None:
 @step("{who} says a number that takes long; {other} says a line meanwhile")
 def count_slowly(session: Session, who: str, other: str) -> None:
     """A client asks for something that takes long; meanwhile another is served."""
-    peer, talker, hall = session.peers[who], session.peers[other], _hall(session)
-    _visited(session, peer, _ask(session, peer, HELD), 1, "self.work is called with the number")
-    served_by = session.instance.thread
+    peer, talker = session.peers[who], session.peers[other]
+    _come(session, peer, _ask(session, peer, HELD), 1, "self.work is called with the number")
     text = session.say(talker)
-    visitor = hall.visitors[0]
-    blocked = served_by and (visitor.pid, visitor.thread) == (os.getpid(), served_by.ident)
-    if blocked and not session.silent([talker], text.upper()):  # this need not be found out by waiting
+    worker, server = _gate(session).waiting[0], session.instance.thread
+    blocked = server and (worker.pid, worker.thread) == (os.getpid(), server.ident)
+    if blocked and not session.silent([talker], text.upper()):  # it is seen: a long wait would add nothing
         actual = f"{other} heard nothing: the server's only thread computed"
         raise Broken(f"{other} hears {show(text.upper())} while it is computed", actual)
     session.must_hear(talker, [talker], text)
@@ -109,12 +115,12 @@ def count_together(session: Session, *names: str) -> None:
     marks = []
     for number, peer in enumerate((session.peers[name] for name in names), 1):
         marks.append((peer, _ask(session, peer, HELD)))
-        _visited(session, *marks[-1], number, expected)
-    hall = _hall(session)
-    if any(visitor.pid == os.getpid() for visitor in hall.visitors):
+        _come(session, *marks[-1], number, expected)
+    gate = _gate(session)
+    if any(worker.pid == os.getpid() for worker in gate.waiting):
         actual = "both are computed in the server's own process, by two threads, which share one GIL"
         raise Broken(expected, actual)
-    hall.release()
+    gate.release()
     for peer, mark in marks:
         _answered(session, peer, mark, HELD)
 
@@ -122,39 +128,33 @@ def count_together(session: Session, *names: str) -> None:
 @step(lambda who, times: f"{who} says a number that takes long" + f", {times} times" * (times > 1))
 def count_again(session: Session, who: str, times: int) -> None:
     """A client asks again and again: the processes that computed before do so again."""
-    peer, hall = session.peers[who], _hall(session)
-    expected = f"the same {WORKERS} processes compute for everybody"
+    peer, gate = session.peers[who], _gate(session)
+    expected = f"the same {WORKERS} processes compute for all clients"
     for _ in range(times):
         mark = _ask(session, peer, HELD)
-        _visited(session, peer, mark, 1, expected)
-        hall.release()
+        _come(session, peer, mark, 1, expected)
+        gate.release()
         _answered(session, peer, mark, HELD)
-    if len(hall.pids) > WORKERS:
-        raise Broken(expected, f"{len(hall.pids)} different processes have computed so far")
+    if len(gate.pids) > WORKERS:
+        raise Broken(expected, f"{len(gate.pids)} different processes have computed so far")
 
 
 @step("the server is shut down and closed")
 def end_with_the_pool(session: Session) -> None:
     """The server ends, and its processes do."""
-    hall, server = _hall(session), session.instance.server
-    hall.ends = False
+    gate, why = _gate(session), ""
+    gate.kills = False
     session.instance.stop(PATIENCE)
-    hall.ends = True
-    over = time.monotonic() + ENDS_WITHIN
-    while (left := len(hall.pool())) and time.monotonic() < over:
-        time.sleep(0.01)
-    if left:
-        actual = f"the server's serve_forever has returned, but of the pool still run: {left}"
-        raise Broken("the processes of the pool end, too", actual + _why(server))
-
-
-def _why(server: Any) -> str:
-    """What went wrong in closing, which nobody was told."""
-    try:
-        server.close_pool()
-    except Exception as error:
-        return f" (close_pool failed: {told(error)})"
-    return ""
+    gate.kills = True
+    if gate.was_told_to_end():  # else it is seen at once that its processes run on
+        session.wait(lambda: not gate.processes(), PATIENCE)
+    if left := len(gate.processes()):
+        try:
+            session.instance.server.close_pool()
+        except Exception as error:  # the one that was lost when the server was closed
+            why = f" (close_pool failed: {told(error)})"
+        actual = f"the server's serve_forever has returned, but of the pool still run: {left}{why}"
+        raise Broken("the processes of the pool end, too", actual)
 
 
 CASES = (
@@ -166,6 +166,7 @@ CASES = (
         steps=(join("alice"), count("alice")),
         hint="Is b'1000\\n' a number? A lambda, or a function of a cell, cannot be sent to the pool.",
         lesson=POOL,
+        deadline=DEADLINE,
     ),
     Case(
         "pool.meanwhile",
@@ -175,6 +176,7 @@ CASES = (
         steps=(count_slowly("alice", "bob"),),
         hint="await loop.run_in_executor(...) gives the thread back. self.work(...) and .result() keep it.",
         lesson=POOL,
+        deadline=DEADLINE,
     ),
     Case(
         "pool.elsewhere",
@@ -184,6 +186,7 @@ CASES = (
         steps=(count_together("alice", "bob"), count_again("alice", 4)),
         hint="make_pool makes one pool, with max_workers=2. run_in_executor gets self.pool, and not None.",
         lesson=LESSON,
+        deadline=DEADLINE,
     ),
     Case(
         "pool.copies",
@@ -192,6 +195,7 @@ CASES = (
         steps=(join("alice"), count("alice"), half_close("alice"), see_the_end("alice")),
         hint="A forked process has copies of all sockets. Give the pool an mp_context: see hint 3.",
         lesson=LESSON,
+        deadline=DEADLINE,
     ),
     Case(
         "pool.end",
@@ -202,5 +206,17 @@ CASES = (
         hint="self.pool.shutdown() ends them. It belongs into close_pool.",
         lesson=LESSON,
         ends=True,
+        deadline=DEADLINE,
     ),
+)
+
+EXERCISE = Exercise(
+    title="a pool of processes",
+    name="Counting",
+    takes="the server class itself, without brackets",
+    fits=is_subclass_of(PoolServer),
+    cases=CASES,
+    lesson=LESSON,
+    serves=with_a_gate,
+    dialect="shout",
 )

@@ -8,12 +8,13 @@ from chatlib.bench import Figures, Row, measure
 from chatlib.bench.records import FLOOR
 from chatlib.checker.case import Case, step
 from chatlib.checker.errors import Broken
+from chatlib.teach.exercises.exercise import Exercise, is_function
 from chatlib.teach.exercises.sandbox import Trial, shown
 
 LESSON = "12 Measure and choose"
 
 NOISE = 1.5
-"""Who is within this factor of the best is as good: one short run cannot tell them apart."""
+"""A server within this factor of the best is as good: one short run cannot tell them apart."""
 
 SIMPLE = ("threading", "asyncio", "selectors")
 """In which order one takes those that are equally good."""
@@ -76,9 +77,8 @@ def answered(trial: Trial, rows: Iterable[Row], limits: tuple[float, ...], expec
     except Broken as broken:
         if "NoneType" not in broken.actual:
             raise
-        raise Broken(
-            expected, broken.actual
-        ) from None  # that there is nothing, the hint of the case says best
+        # Without Python's hint: that there may be nothing, the hint of the case says best.
+        raise Broken(expected, broken.actual) from None
 
 
 def _choosing(
@@ -122,8 +122,8 @@ def measured() -> tuple[Row, ...]:
 def choose_here(trial: Trial) -> None:
     """The same with numbers of this computer, from which the limits are taken, too."""
     rows = measured()
-    everybody = good(rows, CLIENTS, 1e9, 1e9)
-    latest = [row.figures.p99_us / 1000 for row in rows if row.figures and row.server in everybody]
+    trusted = good(rows, CLIENTS, 1e9, 1e9)
+    latest = [row.figures.p99_us / 1000 for row in rows if row.figures and row.server in trusted]
     for p99_ms in sorted({0.0, *(1.001 * one for one in latest)}):  # a little more: nothing is rounded away
         _compare(trial, rows, p99_ms)
 
@@ -131,7 +131,7 @@ def choose_here(trial: Trial) -> None:
 def _compare(trial: Trial, rows: tuple[Row, ...], p99_ms: float) -> None:
     fit = good(rows, CLIENTS, p99_ms, 1000)
     # What is at the very border of the noise may be rounded to either side; and very little memory is
-    # sometimes measured as less than nothing: then everybody who keeps the limits is right.
+    # sometimes measured as less than nothing: then every server that keeps the limits is right.
     right = {chosen(fit, NOISE + 1e-6), chosen(fit, NOISE - 1e-6)}
     right |= set(fit) if min(fit.values(), default=1.0) <= 0 else set()
     words = " or ".join(map(repr, sorted(right, key=str)))
@@ -177,16 +177,16 @@ CASES = (
         "Nobody is an answer, too",
         "If no server will do, choose returns None.",
         steps=(
-            choose((_THREADS, _LOOP, _TASKS), None, "none of them is so quick", p99_ms=1),
+            choose((_THREADS, _LOOP, _TASKS), None, "each of them takes longer", p99_ms=1),
             choose((), None, "nothing was measured"),
         ),
-        hint="min of an empty list is an error: return None before, if nobody is left.",
+        hint="min of an empty list is an error: return None before, if no server is left.",
         lesson=LESSON,
     ),
     Case(
         "choice.clients",
         "Only what was measured counts",
-        "Only rows with exactly so many clients count: what 10 clients cost says nothing of 100.",
+        "Only rows with just that number of clients count: what 10 clients cost says nothing of 100.",
         steps=(
             choose((made_up("selectors", 10, 1, 1), _THREADS), "threading", "only it was measured with 100"),
             choose((_THREADS, _LOOP), None, "nothing was measured with 1000", clients=1000, memory_mib=1e6),
@@ -199,7 +199,7 @@ CASES = (
         "Not every row has figures to trust",
         "The floor is no server; a row may have no figures, or no memory; disturbed figures are noise.",
         steps=(
-            choose((made_up(FLOOR, 100, 1, 0.3), _THREADS), "threading", "the floor serves nobody"),
+            choose((made_up(FLOOR, 100, 1, 0.3), _THREADS), "threading", "the floor serves no client"),
             choose(
                 (Row("asyncio", 100, reason="the time was up"), _THREADS),
                 "threading",
@@ -218,7 +218,7 @@ CASES = (
     Case(
         "choice.noise",
         "Nearly equal is equal",
-        "Who takes at most 1.5 times as much memory as the best is as good: the first in SIMPLE is chosen.",
+        "A server with at most 1.5 times the memory of the best is as good: the first in SIMPLE is chosen.",
         steps=(
             choose((_LOOP, _TASKS), "selectors", "5 KiB are more than 1.5 times 2 KiB"),
             choose((_LOOP, made_up("asyncio", 100, 5, 2.8)), "asyncio", "2.8 KiB are hardly more than 2"),
@@ -244,4 +244,13 @@ CASES = (
         hint="In what do these rows differ from the made-up ones? print(results.rows) shows all of them.",
         lesson=LESSON,
     ),
+)
+
+EXERCISE = Exercise(
+    title="which one should it be?",
+    name="choose",
+    takes="the function itself, without brackets",
+    fits=is_function,
+    cases=CASES,
+    lesson=LESSON,
 )

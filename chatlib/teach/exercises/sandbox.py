@@ -25,14 +25,17 @@ from chatlib.own_code import FOLDER
 
 Result = TypeVar("Result")
 
-PATIENCE = 1.5
-"""Seconds for which a call may wait: no exercise asks for more than a third of a second."""
+LOOK = 0.05
+"""Seconds between two looks at a call, on a computer that has nothing else to do."""
+WAITS = 30
+"""At how many looks a call may be found waiting. That is 1.5 s, and no exercise asks for more than a third of
+a second. It is counted and not timed: where other programs hold a call up, they hold up the looks, too."""
+IDLE = 0.1
+"""A call that has had less than this share of the processor between two looks waits."""
 EFFORT = 120
 """How much a call may compute, as a multiple of `_reference`. (Seconds would be fewer on a slow computer.)"""
-LONGEST = 15.0
-"""Seconds after which even a call that still computes has to return: on a computer that is busy otherwise."""
 ATTEMPTS = 3
-"""How often a step is taken that came too early or too late: a busy computer may do that once, or twice."""
+"""How often a step is taken in which the clock was against an answer: once or twice may be chance."""
 
 SLIPS = (TypeError, NameError, AttributeError)
 """What Python itself says best."""
@@ -59,7 +62,8 @@ class Trial:
     ) -> Result:
         """Calls what the learner has written, in a thread of its own.
 
-        Blocks until the call returns; for about two seconds if it does not, and longer on a busy computer.
+        Blocks until the call returns, or has waited or computed for too long: for about two seconds, and for
+        longer on a busy computer.
 
         Args:
             work: The call.
@@ -75,12 +79,12 @@ class Trial:
         def call() -> None:
             try:
                 results.append(work())
-            except BaseException as error:  # also SystemExit: whoever writes `exit()` is told so
+            except BaseException as error:  # also SystemExit: an `exit()` is told as well
                 errors.append(error)
 
         thread = threading.Thread(target=call, name="the exercise", daemon=True)
         thread.start()
-        # Also when time is up: a thread lives on for a moment after its call has returned.
+        # A thread lives on for a moment after its call has returned: what counts is that there is a result.
         if not _returns(thread) and not results and not errors:
             where = place_of(sys._current_frames().get(thread.ident or 0))
             rescue()
@@ -108,14 +112,12 @@ def left_out(cases: Sequence[Case[Any]], failed: str) -> tuple[Verdict, ...]:
     )
 
 
-def tried(case: "Case[Trial]", trial: Trial) -> Verdict:
+def tried(case: Case[Trial], trial: Trial) -> Verdict:
     """Takes one case."""
     start, done = time.monotonic(), list[str]()
     trial.remark = ""
     for step in case.steps:
-        try:
-            _take(step, trial)
-        except Broken as broken:
+        if broken := _broken(step, trial):
             said = last_lines("".join(list(trial.kept)))
             failure = Failure(tuple(done), str(step), broken.expected, broken.actual, said=said)
             case = replace(case, hint=broken.hint or case.hint)
@@ -124,15 +126,19 @@ def tried(case: "Case[Trial]", trial: Trial) -> Verdict:
     return Verdict(case, Outcome.PASS, reason=trial.remark, seconds=time.monotonic() - start)
 
 
-def _take(step: "Step[Trial]", trial: Trial) -> None:
-    """Takes a step, and once more if it went wrong by the clock only: this thread may have been held up."""
-    for left in reversed(range(ATTEMPTS)):
+def _broken(step: Step[Trial], trial: Trial) -> Broken | None:
+    """Takes a step, and again where only the clock was against it. Returns how the promise was broken."""
+    found: Broken | None = None
+    for _ in range(ATTEMPTS):
         try:
             step.run(trial)
-            return
         except Broken as broken:
-            if broken.certain or not left:
-                raise
+            found = broken
+            if found.certain:
+                break
+        else:
+            return None
+    return found
 
 
 def shown(value: object) -> str:
@@ -189,17 +195,18 @@ def _theirs(file: str) -> bool:
 def _returns(thread: threading.Thread) -> bool:
     """Waits for a call to return. False if it waits for too long, or computes too much.
 
-    How long a computation takes depends on the computer, and on what else runs there; so it is measured in
-    processor time, and compared with a piece of work that is done here.
+    How long either takes depends on the computer, and on what else runs there. So waiting is counted in
+    looks, and computing is measured in processor time, and compared with a piece of work that is done here.
+    Each look adds to one of them: a call that goes on for ever is always found.
     """
-    allowed, began, used = EFFORT * _reference(), time.monotonic(), time.process_time()
-    while thread.is_alive():
-        thread.join(0.05)
-        passed, worked = time.monotonic() - began, time.process_time() - used
-        waits = worked < 0.1 * passed
-        if worked > allowed or passed > (PATIENCE if waits else LONGEST):
-            return not thread.is_alive()
-    return True
+    allowed, computed, waited = EFFORT * _reference(), 0.0, 0
+    while thread.is_alive() and computed <= allowed and waited < WAITS:
+        began, before = time.monotonic(), time.process_time()
+        thread.join(LOOK)
+        used = time.process_time() - before
+        computed += used
+        waited += used < IDLE * (time.monotonic() - began)
+    return not thread.is_alive()
 
 
 @functools.cache
@@ -213,9 +220,9 @@ def _reference() -> float:
 
 def _stop(thread: threading.Thread) -> str:
     """Ends a thread that goes on for ever. Returns what is to be done if that cannot be."""
-    for _ in range(3):  # a bare `except:` in its loop takes the first for an error of its own
+    for _ in range(WAITS):  # a bare `except:` in its loop takes the first for an error of its own
         end_by_force(thread)
-        thread.join(0.1)
+        thread.join(LOOK)
         if not thread.is_alive():
             return ""
     return " (and it runs on: choose Kernel → Restart Kernel)"

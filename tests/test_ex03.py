@@ -1,0 +1,61 @@
+"""Exercise 03: a thread for each client. Each wrong server fails the case that is about its mistake."""
+
+import socketserver
+import threading
+from typing import Any
+
+import pytest
+from answers import failure, kept, passes
+
+import chatlib
+from chatlib.checker.case import Outcome
+
+
+class CalledAtOnce(socketserver.TCPServer):
+    """Writes brackets where the name of the method belongs: still one at a time."""
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        target: Any = self.finish_request(request, client_address)  # type: ignore[func-returns-value]
+        threading.Thread(target=target).start()
+
+
+class NeverClosed(socketserver.TCPServer):
+    """Forgets to close the connection."""
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        kept.append(request)
+        threading.Thread(target=self.finish_request, args=(request, client_address), daemon=True).start()
+
+
+class ClosedTooSoon(socketserver.TCPServer):
+    """Closes before the other thread has talked. (Which of the two comes first would else be chance.)"""
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.shutdown_request(request)
+        threading.Thread(target=self.finish_request, args=(request, client_address), daemon=True).start()
+
+
+@pytest.mark.parametrize(
+    ("answer", "failed", "silent"),
+    [
+        (CalledAtOnce, "isolation.silent", "alice and bob join and greet each other"),
+        (NeverClosed, "departures.fin", "alice sees the end of the connection"),
+        (ClosedTooSoon, "delivery.answer", ""),
+    ],
+)
+def test_wrong_threads_are_told_apart(answer: type, failed: str, silent: str) -> None:
+    """Each mistake is found by the case that is about it."""
+    failure("03", answer, failed, silent)
+
+
+def test_the_x_ray_shows_which_client_a_server_waits_for() -> None:
+    """The check of a server says more than that of a function."""
+    [verdict] = chatlib.exercise("03", CalledAtOnce).of(Outcome.FAIL)
+    assert verdict.failure
+    [waiting] = verdict.failure.waiting
+    assert waiting.startswith("the server waits in recv_into for sam, in the line: target")
+
+
+def test_pythons_own_is_right() -> None:
+    """To write less is not to write worse."""
+    passes("03", socketserver.ThreadingTCPServer)
