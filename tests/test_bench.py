@@ -40,7 +40,6 @@ SILENCE = 2.0
 """Seconds without a line after which a test believes that it is lost: no computer is busy enough for that."""
 
 VICTIMS = [pytest.param(1, id="receiver"), pytest.param(3, id="watcher", marks=pytest.mark.exhaustive)]
-POSIX = pytest.mark.skipif(sys.platform == "win32", reason="POSIX only")
 LINUX = pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="Linux only")
 SOME = Figures(2e6, 50.0, 1500.0, 0.25, 1.5, 9000.0, 0.9, 0.3)
 PLAN = Plan(("selectors",), (10,), None, 64, "broadcast", 1.0)

@@ -100,7 +100,7 @@ class Child:
     def _run_and_read(self) -> None:
         """Starts the program and reads what it prints, in a thread of its own.
 
-        A program that nobody reads would block as soon as the pipe is full, and look like a slow server.
+        A program blocks as soon as a pipe that is not read is full: it would look like a slow server.
         """
         pipe, here = subprocess.PIPE, str(Path(FOLDER).parent)
         try:

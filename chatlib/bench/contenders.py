@@ -81,7 +81,7 @@ def left_out(server: str, clients: int, plan: Plan) -> str:
     if server == "forking":
         return "its processes share nothing, so nobody would hear a sender: see --service shout"
     if clients <= plan.least:
-        return f"{plan.least + 1} clients are the least: who sends, and one who hears it"
+        return f"{plan.least + 1} clients are the least: the senders, and one client that hears them"
     if server in RIVALS and not shutil.which(program := RIVALS[server].command[0]):
         return f"{program} is not installed, or not on the PATH"
     return ""

@@ -48,11 +48,11 @@ def table(plan: Plan, rows: tuple[Row, ...], computer: str, ratio: Callable[[Row
 
 def title(plan: Plan) -> str:
     """Returns what was done, in one line."""
-    who = f"{plan.least} sender{'s' * (plan.least > 1)}"
+    senders = f"{plan.least} sender{'s' * (plan.least > 1)}"
     under_way = f"{plan.window} line{'s' * (plan.window > 1)} under way"
     if plan.service == "shout" and plan.senders is None:
-        who = "all clients send"
-    return f"{plan.service}: {who}, {under_way} for each; {plan.seconds:g} s under load"
+        senders = "all clients send"
+    return f"{plan.service}: {senders}, {under_way} for each; {plan.seconds:g} s under load"
 
 
 def cells(row: Row, ratio: float | None) -> tuple[str, ...]:
