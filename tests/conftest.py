@@ -20,7 +20,7 @@ Dial = Callable[..., socket.socket]
 # A forked child has its own journal, and its own members: see test_processes.py.
 SHARING = {name: model for name, model in chatlib.MODELS.items() if model is not chatlib.ForkingServer}
 SEVERAL_AT_ONCE = {name: model for name, model in SHARING.items() if model is not chatlib.SyncServer}
-LONGEST = ["test_ex11.py", "test_checker.py", "test_browser.py", "test_specimens.py", "test_bench.py"]
+LONGEST = ["test_browser.py", "test_checker.py", "test_specimens.py", "test_bench.py", "test_servers.py"]
 THREADED = {"threading": chatlib.ThreadingServer, "raw-threads": chatlib.RawThreadServer}
 
 

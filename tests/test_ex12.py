@@ -102,7 +102,6 @@ def test_memory_too_little_to_be_measured_makes_no_answer_wrong(monkeypatch: pyt
     passes("12", choosing())
 
 
-@pytest.mark.slow
 def test_the_choice_is_tried_on_this_computer() -> None:
     """Whatever is measured here, a right answer is right."""
     ex12_choice.measured.cache_clear()

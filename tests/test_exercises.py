@@ -55,7 +55,6 @@ def test_a_student_copy_gives_nothing_away(path: Path) -> None:
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in copy.cells)
 
 
-@pytest.mark.slow
 @each_solution
 def test_a_student_copy_fails_for_the_right_reason(path: Path) -> None:
     """Unsolved, no cell raises anything, and the check says in a sentence that nothing is written yet.

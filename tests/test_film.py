@@ -428,7 +428,6 @@ def test_the_ring_is_bounded(pair: tuple[socket.socket, socket.socket]) -> None:
     assert [span.offset for span in film.spans] == list(range(30, 50, 2))
 
 
-@pytest.mark.slow
 def test_no_record_is_lost_or_torn_with_many_threads() -> None:
     """64 threads, 100,000 calls: each is there, whole, and every byte is in one message."""
     threads, rounds = 64, 800
