@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -101,6 +103,23 @@ class Wakeup:
         """Takes the bytes out, so that the next `select` sleeps again."""
         with contextlib.suppress(OSError):
             self._reader.recv(4096)
+
+    @contextlib.contextmanager
+    def set_by_signals(self) -> Iterator[None]:
+        """Lets signals set it, too, if this is the main thread, which is the one that handles them.
+
+        A signal ends the sleep of a thread that sleeps already. It may come a moment earlier, when Python has
+        looked for signals and the kernel has not yet put the thread to sleep; or the kernel may give it to
+        another thread. Ctrl-C would then do nothing until the next client came.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
 
     def close(self) -> None:
         """Frees both descriptors."""

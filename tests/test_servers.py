@@ -26,6 +26,7 @@ from faults import (
     Child,
     Sleeper,
     Tripwire,
+    ended,
     environment,
     eventually,
     hasty_switching,
@@ -879,28 +880,44 @@ def test_a_with_block_closes_it(model: Model) -> None:
     assert server.socket.fileno() == -1
 
 
-@POSIX
-def test_ctrl_c_ends_it_in_the_main_thread(model: Model, plug: Dial) -> None:
-    """SIGINT ends `serve_forever` at once, also while it serves a silent client."""
-    script = f"""
-import chatlib, signal
+INTERRUPTED = """
+import chatlib, signal, sys, threading
 signal.signal(signal.SIGINT, signal.default_int_handler)
-with chatlib.MODELS[{named(model)!r}]() as server:
+
+def interrupt_this_thread():
+    sys.stdin.readline()
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+threading.Thread(target=interrupt_this_thread, daemon=True).start()
+with chatlib.MODELS[sys.argv[1]]() as server:
     print(server.server_address[1], flush=True)
     try:
         server.serve_forever()
     except KeyboardInterrupt:
         print("interrupted", flush=True)
 """
-    command = [sys.executable, "-c", script]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment()) as process:
-        assert process.stdout
+
+
+@POSIX
+@pytest.mark.parametrize("interrupts", ["the sleep", "no sleep"])
+def test_ctrl_c_ends_it_in_the_main_thread(model: Model, plug: Dial, interrupts: str) -> None:
+    """SIGINT ends `serve_forever` at once, also while it serves a silent client.
+
+    So it does when the kernel gives the signal to another thread, or a moment before this one sleeps.
+    """
+    command, pipe = [sys.executable, "-c", INTERRUPTED, named(model)], subprocess.PIPE
+    program = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment(), text=True)
+    with ended(program) as process:
+        assert process.stdout and process.stdin
         sock = plug_address(plug, ("127.0.0.1", int(process.stdout.readline())))
         sock.sendall(b"hello\n")
         assert read_exactly(sock, 6) == b"HELLO\n"
-        process.send_signal(signal.SIGINT)
+        if interrupts == "the sleep":
+            process.send_signal(signal.SIGINT)
+        else:
+            print(file=process.stdin, flush=True)
+        assert process.stdout.read() == "interrupted\n"
         assert process.wait(SOON) == 0
-        assert process.stdout.read() == b"interrupted\n"
         assert read_to_the_end(sock) == b""
 
 

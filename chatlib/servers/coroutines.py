@@ -30,7 +30,8 @@ class AsyncioServer(NonblockingServer):
         """Accepts clients until the server stops."""
         self.loop, self.tasks = asyncio.get_running_loop(), ClientTasks(self.flusher)
         stopping = asyncio.Event()
-        self.loop.add_reader(wakeup, stopping.set)
+        # A signal may have set it, and the loop is to sleep again.
+        self.loop.add_reader(wakeup, lambda: stopping.set() if self.stopped else wakeup.clear())
         self.loop.add_reader(self.socket, self.accept)  # the loop calls it whenever a client has come
         try:
             await stopping.wait()  # sleeps until `shutdown` sets the wakeup

@@ -113,7 +113,8 @@ class Server:
             # A client may connect, wake `select` and be gone before `accept`, which would then block, for the
             # next client, and `shutdown` could not wake it. Non-blocking, it raises BlockingIOError instead.
             self.socket.setblocking(False)
-            self.wait(self._wakeup)
+            with self._wakeup.set_by_signals():
+                self.wait(self._wakeup)
         finally:
             self._wakeup.close()
             self._serving = None
@@ -127,7 +128,9 @@ class Server:
             while not self._stopping:
                 # Blocks: a client that connects wakes the thread, and so does `shutdown`.
                 for key, _ in self.selector.select():
-                    if key.data and not self._stopping:
+                    if key.fileobj is wakeup:
+                        wakeup.clear()  # a signal may have set it, and the server is to sleep again
+                    elif not self._stopping:
                         key.data()
 
     def shutdown(self) -> None:
