@@ -170,7 +170,7 @@ CASES = (
     ),
     Case(
         "pool.meanwhile",
-        "Who asks for much delays nobody",
+        "A long computation delays nobody",
         "While a number is computed, all others are served.",
         given=(join("alice", "bob"),),
         steps=(count_slowly("alice", "bob"),),
