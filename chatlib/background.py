@@ -92,6 +92,8 @@ def start(server: AnyServer | Callable[..., AnyServer], *args: Any, **kwargs: An
         running.thread.start()
     except RuntimeError:
         del _running[id(made)]
+        if not is_server:  # no variable of the caller holds it: its port would stay taken
+            made.server_close()
         raise
     notebook_cells.remember(made, stop)
     return made  # type: ignore[no-any-return]
@@ -190,7 +192,7 @@ def _track(running: Running, server: Any) -> None:
 
     def shutdown_and_join() -> None:
         shutdown()  # returns when the loop is left; until the thread has ended as well, it seems to serve
-        if running.thread.ident:
+        if running.thread.ident and running.thread is not threading.current_thread():
             running.thread.join(STOP_WITHIN)
 
     server.finish_request, server.shutdown = finish_tracked_request, shutdown_and_join

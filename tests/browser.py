@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
+import psutil
 from faults import PORTS, SOON, environment, jupyter_of
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -118,7 +119,16 @@ def _write_settings(folder: Path) -> None:
 
 
 def _shut_down(running: Lab, process: "subprocess.Popen[bytes]") -> None:
-    """Asks it to end, so that it ends its kernels, too."""
+    """Asks it to end, so that it ends its kernels, too.
+
+    If it does not, they are killed with it: how JupyterLab ends is not what is tried here, and with a dozen
+    kernels on a busy computer it was seen to take more than half a minute.
+    """
     address = f"{running.address}api/shutdown?token={running.token}"
+    kernels = psutil.Process(process.pid).children(recursive=True)
     urllib.request.urlopen(urllib.request.Request(address, method="POST"), timeout=SOON).close()
-    process.wait(SOON)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(SOON)
+    for kernel in kernels:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            kernel.kill()

@@ -411,6 +411,29 @@ def test_what_is_no_server_is_said_in_a_sentence(target: Any, sentence: str) -> 
     assert len(str(raised.value).splitlines()[0]) < 300
 
 
+def test_a_server_that_does_not_say_where_it_listens_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It cannot be connected to, a sentence says why, and its thread does not go on."""
+    monkeypatch.setattr("chatlib.checker.targets.in_process.STARTS_WITHIN", 0.1)
+
+    class Nowhere:
+        def __init__(self, address: Any) -> None:
+            self.listener, self.over = socket.create_server(address), threading.Event()
+
+        def serve_forever(self) -> None:
+            self.over.wait(SOON)
+
+        def shutdown(self) -> None:
+            self.over.set()
+
+        def server_close(self) -> None:
+            self.listener.close()
+
+    before = set(threading.enumerate())
+    with pytest.raises(chatlib.TargetError, match="its server_address must be the host and port"):
+        chatlib.check(Nowhere, cases=["delivery.reach"])
+    assert eventually(lambda: set(threading.enumerate()) <= before)
+
+
 @pytest.mark.parametrize(
     ("text", "sentence", "within"),
     [

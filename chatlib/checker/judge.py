@@ -1,5 +1,6 @@
 """Takes the steps of one case on a server of its own, and says what that look has shown."""
 
+import contextlib
 from typing import NamedTuple
 
 from chatlib.checker.case import Case, Failure, Outcome
@@ -82,6 +83,7 @@ def _failure(session: Session, done: list[str], step: str, broken: Broken) -> Fa
     waiting: tuple[str, ...] = ()
     if session.target.in_process:
         # A thread that is only on its way to its next wait should not be seen in this one.
-        session.pause(session.timeouts.quiet)
+        with contextlib.suppress(Broken, Unjudged):  # what this wait finds is no news
+            session.pause(session.timeouts.quiet)
         waiting = session.instance.waiting()
     return Failure(tuple(done), step, broken.expected, actual, waiting, session.instance.said())

@@ -112,9 +112,9 @@ class Runner:
         seats, seen, known = self._seats
         if case.seats >= seats and (known.certain or look == seen):
             return known  # without a look: a server of one client at a time does not serve three
-        pace, is_first = timeouts.measured(2**look), not self._done
-        ruling = judged(case, self._launcher, self._dialect, pace, is_first)
-        if not ruling.joined and case.seats <= seats:
+        waits, is_first = timeouts.measured(2**look), not self._done
+        ruling = judged(case, self._launcher, self._dialect, waits, is_first)
+        if not ruling.joined and case.seats <= self._seats[0]:  # as it is now: other threads look, too
             self._seats = case.seats, look, ruling
         return ruling
 

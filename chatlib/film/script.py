@@ -50,8 +50,12 @@ def film_script(script: str, arguments: Sequence[str], output: Path, live: bool 
             threading.Thread(target=_tell, args=(film,), daemon=True).start()
         status = interrupts.end(functools.partial(_run, place))
     if os.getpid() == process:  # a child that the script has forked writes nothing: the film is its parent's
-        recording = film.recording()
-        page.write_text(svg.page(recording, place.name), encoding="utf-8")
+        try:
+            recording = film.recording()
+            page.write_text(svg.page(recording, place.name), encoding="utf-8")
+        except BaseException:  # with a thread of the script left, no signal would end this process
+            interrupts.end_process(2)
+            raise
         _say(f"the film is in {output}" + ("" if recording.spans else ", and empty: nothing has waited"))
         interrupts.end_process(status)
         if left := [thread.name for thread in _others()]:

@@ -44,10 +44,12 @@ class Launcher:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
-        if kind:
-            self.halt()
-        self._over.set()
-        self._guard.join(1.0)
+        try:
+            if kind:
+                self.halt()
+        finally:  # also after a second Ctrl-C
+            self._over.set()
+            self._guard.join(1.0)
 
     @contextlib.contextmanager
     def session(
@@ -67,14 +69,19 @@ class Launcher:
         """
         number, instance = next(self._numbers), self._start(descriptors)
         over = time.monotonic() + deadline
-        session = Session(self.target, instance, dialect, timeouts, number, self._halted, over)
+        session: Session | None = None  # it is not made if no descriptor is left
         try:
+            session = Session(self.target, instance, dialect, timeouts, number, self._halted, over)
             yield session
         finally:
-            # The next case on a server that runs already must not find resets that are not its own.
-            session.clients.close(politely=Need.START not in self.target.offers)
-            session.instance.discard()  # a step may have started another one in its place
-            self._running.discard(instance)
+            try:
+                if session:
+                    # The next case on a server that runs already must not find resets that are not its own.
+                    session.clients.close(politely=Need.START not in self.target.offers)
+            finally:
+                # A step may have started another one in its place.
+                (session.instance if session else instance).discard()
+                self._running.discard(instance)
 
     def try_start(self) -> None:
         """Starts a server and ends it: one that does not start at all breaks no promise.
@@ -83,8 +90,8 @@ class Launcher:
             TargetError: It does not start.
         """
         instance = self._start()
-        self._running.discard(instance)
         instance.discard()
+        self._running.discard(instance)  # afterwards: `halt` must find it, if Ctrl-C comes meanwhile
 
     def halt(self) -> None:
         """Ends every server, and every wait of every session. Any thread may call it."""

@@ -119,8 +119,13 @@ class InProcessInstance:
         self._error = ""
         self._thread = threading.Thread(target=self._serve, name="the server", daemon=True)
         self.thread: threading.Thread | None = self._thread
+        self.address: Address = "", -1  # that of no socket, until it is known
         self._thread.start()
-        self.address = self._address()
+        try:
+            self.address = self._address()
+        except BaseException:
+            self.discard()
+            raise
 
     def ended(self, within: float = 0.0) -> str:
         self._thread.join(within)
@@ -176,9 +181,8 @@ class InProcessInstance:
             with contextlib.suppress(OSError, IndexError):  # closed or reset before; or not of the internet
                 if connection.getsockname()[1] == self.address[1]:
                     try:
-                        connection.shutdown(
-                            socket.SHUT_RDWR
-                        )  # wakes a thread that waits in it; close does not
+                        # Wakes a thread that waits in it; close alone does not.
+                        connection.shutdown(socket.SHUT_RDWR)
                     finally:
                         connection.close()
 
@@ -215,7 +219,6 @@ class InProcessInstance:
                 return (LOOPBACK[0] if address[0] in ("", "0.0.0.0") else address[0]), address[1]
             time.sleep(0.005)
         why = self._error or "its server_address must be the host and port on which it listens"
-        self.discard()
         raise TargetError(f"{type(self.server).__name__} cannot be connected to: {why}")
 
 

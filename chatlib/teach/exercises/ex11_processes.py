@@ -144,8 +144,10 @@ def end_with_the_pool(session: Session) -> None:
     """The server ends, and its processes do."""
     gate, why = _gate(session), ""
     gate.kills = False
-    session.instance.stop(PATIENCE)
-    gate.kills = True
+    try:
+        session.instance.stop(PATIENCE)
+    finally:  # also after Ctrl-C
+        gate.kills = True
     if gate.was_told_to_end():  # else it is seen at once that its processes run on
         session.wait(lambda: not gate.processes(), PATIENCE)
     if left := len(gate.processes()):
