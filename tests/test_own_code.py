@@ -21,7 +21,7 @@ def test_a_folder_whose_name_begins_alike_is_a_students() -> None:
 def test_the_package_is_known_by_the_path_it_was_imported_by(tmp_path: Path) -> None:
     """Behind a link, Python names its files by the link."""
     (tmp_path / "chatlib").symlink_to(own_code.FOLDER)
-    code = "from chatlib import own_code, wire; print(own_code.is_own(wire.LineReader.feed.__code__.co_filename))"
+    code = "from chatlib.own_code import is_own; print(is_own(is_own.__code__.co_filename))"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     command = [sys.executable, "-c", code]
     told = subprocess.run(
