@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import psutil
 import pytest
 from conftest import Connect, Dial, Serve
 from faults import (
@@ -898,27 +899,34 @@ with chatlib.MODELS[sys.argv[1]]() as server:
 """
 
 
-@POSIX
-@pytest.mark.parametrize("interrupts", ["the sleep", "no sleep"])
-def test_ctrl_c_ends_it_in_the_main_thread(model: Model, plug: Dial, interrupts: str) -> None:
-    """SIGINT ends `serve_forever` at once, also while it serves a silent client.
-
-    So it does when the kernel gives the signal to another thread, or a moment before this one sleeps.
-    """
+def ends_when_interrupted(
+    model: Model, plug: Dial, interrupt: Callable[["subprocess.Popen[str]"], None]
+) -> None:
+    """Asserts that a server in the main thread of a program, with a silent client, ends as it should."""
     command, pipe = [sys.executable, "-c", INTERRUPTED, named(model)], subprocess.PIPE
     program = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment(), text=True)
     with ended(program) as process:
-        assert process.stdout and process.stdin
+        assert process.stdout
         sock = plug_address(plug, ("127.0.0.1", int(process.stdout.readline())))
         sock.sendall(b"hello\n")
         assert read_exactly(sock, 6) == b"HELLO\n"
-        if interrupts == "the sleep":
-            process.send_signal(signal.SIGINT)
-        else:
-            print(file=process.stdin, flush=True)
+        assert eventually(lambda: psutil.Process(process.pid).status() == psutil.STATUS_SLEEPING)
+        interrupt(process)
         assert process.stdout.read() == "interrupted\n"
         assert process.wait(SOON) == 0
         assert read_to_the_end(sock) == b""
+
+
+@POSIX
+def test_ctrl_c_ends_it_in_the_main_thread(model: Model, plug: Dial) -> None:
+    """SIGINT ends `serve_forever` at once, also while it serves a silent client."""
+    ends_when_interrupted(model, plug, lambda process: process.send_signal(signal.SIGINT))
+
+
+@POSIX
+def test_a_signal_that_interrupts_no_sleep_ends_it_too(several: Model, plug: Dial) -> None:
+    """The kernel may give it to another thread, or may have it a moment before the main thread sleeps."""
+    ends_when_interrupted(several, plug, lambda process: print(file=process.stdin, flush=True))
 
 
 def test_a_script_with_clients_connected_ends(model: Model) -> None:
