@@ -126,9 +126,9 @@ def _shut_down(running: Lab, process: "subprocess.Popen[bytes]") -> None:
     """
     address = f"{running.address}api/shutdown?token={running.token}"
     kernels = psutil.Process(process.pid).children(recursive=True)
-    urllib.request.urlopen(urllib.request.Request(address, method="POST"), timeout=SOON).close()
+    urllib.request.urlopen(urllib.request.Request(address, method="POST"), timeout=10 * SOON).close()
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(SOON)
+        process.wait(10 * SOON)  # a dozen kernels end, one after the other
     for kernel in kernels:
         with contextlib.suppress(psutil.NoSuchProcess):
             kernel.kill()
