@@ -147,8 +147,7 @@ def make_venv() -> None:
     base = getattr(sys, "_base_executable", "") or sys.executable
     step(base, "-m", "venv", "--without-pip", str(VENV))
     step(str(PYTHON), "-m", "ensurepip")
-    # Compiling now costs seconds once; left to later runs, it would cost them on each run
-    # under PYTHONDONTWRITEBYTECODE.
+    # Compiled now, once: each run under PYTHONDONTWRITEBYTECODE would have to compile again.
     pip = (str(PYTHON), "-m", "pip", "--no-input", "install", "--no-deps", "--compile")
     pins = re.findall(r"^\w", LOCK.read_text(encoding="utf-8"), re.MULTILINE)
     step(*pip, "--requirement", str(LOCK), progress=Progress(len(pins)))
@@ -201,8 +200,7 @@ def step(*command: str, progress: Optional["Progress"] = None) -> None:
         stderr=subprocess.STDOUT,
         universal_newlines=True,
         errors="replace",
-        # The child holds the lock of alone_in_folder as well: after a kill -9 of run.py, the next one
-        # waits until this child is gone too.
+        # The child holds the folder's lock, too: after a kill -9 of run.py, the next one waits for the child.
         close_fds=False,
     ) as child:
         try:
