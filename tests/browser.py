@@ -128,7 +128,7 @@ def _shut_down(running: Lab, process: "subprocess.Popen[bytes]") -> None:
     kernels = psutil.Process(process.pid).children(recursive=True)
     urllib.request.urlopen(urllib.request.Request(address, method="POST"), timeout=10 * SOON).close()
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(10 * SOON)  # a dozen kernels end, one after the other
+        process.wait(2 * SOON)  # a dozen kernels end, one after the other
     for kernel in kernels:
         with contextlib.suppress(psutil.NoSuchProcess):
             kernel.kill()

@@ -910,7 +910,8 @@ def ends_when_interrupted(
         sock = plug_address(plug, ("127.0.0.1", int(process.stdout.readline())))
         sock.sendall(b"hello\n")
         assert read_exactly(sock, 6) == b"HELLO\n"
-        assert eventually(lambda: psutil.Process(process.pid).status() == psutil.STATUS_SLEEPING)
+        if sys.platform.startswith("linux"):  # macOS calls most processes running, whatever they do
+            assert eventually(lambda: psutil.Process(process.pid).status() == psutil.STATUS_SLEEPING)
         interrupt(process)
         assert process.stdout.read() == "interrupted\n"
         assert process.wait(SOON) == 0
