@@ -60,8 +60,8 @@ def cases_for(one: Specimen, exhaustive: bool) -> list[str]:
 def records(one: Specimen, exhaustive: bool) -> Records:
     """Returns what came of each case."""
     words = [one.name, one.dialect, "program" if one.as_program else "", *cases_for(one, exhaustive)]
-    command, variables = [sys.executable, "-c", CHILD, *words], environment(traced=False)
-    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=PATIENCE)
+    command = [sys.executable, "-c", CHILD, *words]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     return {record["id"]: record for record in json.loads(done.stdout)}
 
