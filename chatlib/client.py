@@ -6,6 +6,7 @@ import os
 import socket
 import struct
 import time
+import weakref
 from collections import deque
 from collections.abc import Iterator
 from typing import Any, Self
@@ -23,7 +24,7 @@ CLIENT_LINE_LIMIT = 1_048_576
 # SO_LINGER with a time of 0: close at once, discard what waits, send a reset. Windows has shorter numbers.
 DISCARD = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
-client_names: dict[Any, str] = {}
+client_names: "dict[Any, ClientName]" = {}
 """The names of this process's clients, by their addresses: the last thousand that connected."""
 
 NAMES = 1000
@@ -81,11 +82,30 @@ def connect(target: Any, name: str | None = None, timeout: float = DEADLINE) -> 
         reason = f"cannot connect to {address[0]}:{address[1]}: {nobody}{error.strerror or error}"
         raise (type(error)(error.errno, reason) if error.errno else type(error)(reason)) from None
     client = Client(connection, name or f"client {next(_numbers)}")
-    client_names[client.address] = client.name
-    if len(client_names) > NAMES:
-        client_names.pop(next(iter(client_names)), None)
+    note_name(connection, client.name)
     notebook_cells.remember(client, Client.close)
     return client
+
+
+class ClientName:
+    """What a client is called, as long as it is connected: the system gives its port to another one later."""
+
+    def __init__(self, connection: socket.socket, text: str) -> None:
+        self.text = text
+        self._connection = weakref.ref(connection)
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the client has closed its socket, or let go of it."""
+        connection = self._connection()
+        return connection is None or connection.fileno() < 0
+
+
+def note_name(connection: socket.socket, text: str) -> None:
+    """Notes what a client is called, so that an X-ray can name it."""
+    client_names[connection.getsockname()] = ClientName(connection, text)
+    if len(client_names) > NAMES:
+        client_names.pop(next(iter(client_names)), None)
 
 
 class Client:

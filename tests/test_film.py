@@ -126,6 +126,32 @@ def test_the_peer_of_a_connection_has_its_name(film: Film) -> None:
     assert waiting.place.source == "while data := self.request.recv(1024):"
 
 
+def test_the_port_of_a_client_that_has_left_names_nobody_else() -> None:
+    """The system gives the same port to a later connection; a film that began in between knows that."""
+    with socket.create_server(LOOPBACK) as listener:
+        alice = chatlib.connect(listener.getsockname(), "alice")
+        listener.accept()[0].close()
+        address = alice.address
+        alice.reset()  # the port is free at once
+        with socket.socket() as here:
+            here.bind(address)
+            here.connect(listener.getsockname())
+            there = listener.accept()[0]
+            with there, xray() as film, another(there.recv, 10):
+                waiting = waits(film, "another", "recv")
+                here.sendall(b"x")
+    assert waiting.on == "peer 1"
+
+
+def test_a_client_that_leaves_during_the_film_keeps_its_name(film: Film) -> None:
+    """What it has done still happened to it."""
+    with chatlib.running(socketserver.ThreadingTCPServer, LOOPBACK, Echo) as server:
+        with chatlib.connect(server, "alice") as alice:
+            alice.send("hi")
+            assert alice.receive(SOON) == "hi"
+        assert eventually(lambda: "serves alice" in film.story())
+
+
 def test_one_server_thread_serves_one_and_another_lies_untouched(film: Film) -> None:
     """The picture of lesson 02: the server is in recv from A, and B's bytes have been taken by nobody."""
     with (

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import ClassVar, Protocol, Self
 
 from chatlib import notebook_cells
-from chatlib.client import client_names
+from chatlib.client import ClientName, client_names
 from chatlib.film.record.patches import forget, unwatch, watch
 from chatlib.film.record.recorder import Recorder, settle
 from chatlib.film.render.svg import bundle
@@ -46,6 +46,7 @@ class Film:
         self._running = False
         self._view: Live | None = None
         self._finished: Recording | None = None
+        self._left_before: set[ClientName] = set()
         # A film that no code holds any more, and no view shows, must not go on costing time.
         self._forget = weakref.finalize(self, forget, self._recorder)
 
@@ -60,6 +61,8 @@ class Film:
         self._forget.detach()
         self._recorder, self._finished = Recorder(self._limit), None
         self._forget = weakref.finalize(self, forget, self._recorder)
+        # The port of a client that has left may be that of another one by now.
+        self._left_before = {name for name in list(client_names.values()) if name.has_left}
         watch(self._recorder)
         self._running = True
         notebook_cells.remember(self, Film.stop)
@@ -88,7 +91,9 @@ class Film:
         if self._finished:
             return self._finished
         spans, dropped = self._recorder.take(still=self._running)
-        return Recording(tuple(spans), dict(client_names), time.perf_counter(), dropped)
+        known = client_names.copy().items()
+        names = {address: name.text for address, name in known if name not in self._left_before}
+        return Recording(tuple(spans), names, time.perf_counter(), dropped)
 
     @property
     def spans(self) -> tuple[Span, ...]:

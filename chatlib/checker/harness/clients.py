@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from chatlib.checker.errors import Broken, Halted, Unjudged
-from chatlib.client import DISCARD, client_names
+from chatlib.client import DISCARD, note_name
 from chatlib.sockets import Address
 
 SLEEPER_BUFFER = 4096
@@ -78,7 +78,7 @@ class Clients:
             sock.close()
             raise
         peer = Peer(name, nick, sock)
-        client_names[sock.getsockname()] = name  # so that an X-ray knows whom the server waits for
+        note_name(sock, name)  # so that an X-ray knows whom the server waits for
         self.peers.append(peer)
         self._selector.register(sock, selectors.EVENT_READ, peer)
         return peer
