@@ -31,6 +31,8 @@ from chatlib.checker.harness.session import Session
 from chatlib.checker.harness.timeouts import measured
 from chatlib.checker.report import Report, points_of
 from chatlib.checker.runner import Runner
+from chatlib.checker.specimens.forgets_to_remove import ForgetsToRemove
+from chatlib.checker.specimens.threads import Client as ThreadsClient
 from chatlib.checker.steps import flood
 from chatlib.checker.targets import program, program_run
 from chatlib.checker.targets.capture import overheard
@@ -145,10 +147,11 @@ def test_a_server_that_is_running_already_is_checked_and_left_running() -> None:
         assert report.passed
         assert len(report.of(Outcome.SKIPPED)) == 5
         assert "its memory, threads and descriptors must be visible" in report.of(Outcome.SKIPPED)[0].reason
+        assert eventually(lambda: not server.clients)  # those of the check are still leaving
         with chatlib.connect(server) as a, chatlib.connect(server) as b:
             assert eventually(lambda: len(server.clients) == 2)
             a.send("still here")
-            assert b.receive() == "still here"
+            assert b.receive(SOON) == "still here"
 
 
 @pytest.mark.parametrize(
@@ -252,6 +255,23 @@ def test_a_deaf_server_is_asked_no_further() -> None:
     assert report.failed == (reach.case.id,) == ("delivery.reach",)
     assert {(verdict.outcome, verdict.seconds) for verdict in others} == {(Outcome.SKIPPED, 0.0)}
     assert "before delivery.reach passes" in others[0].reason
+
+
+class Late(ForgetsToRemove):
+    """What a client says arrives after the end of its connection."""
+
+    def write(self, client: ThreadsClient) -> None:
+        with contextlib.suppress(OSError):
+            while data := self.owed(client):
+                time.sleep(0.02)
+                client.sock.sendall(data)
+
+
+def test_a_line_may_arrive_after_the_connection_of_its_speaker_has_ended() -> None:
+    """Which of the two is seen first is chance, and must not decide whether a case is judged."""
+    [verdict] = chatlib.check(Late, "lines", cases=["departures.many"]).verdicts
+    assert verdict.failure is not None, verdict.reason
+    assert verdict.failure.actual == "the server closed the connection of alice"
 
 
 class Upper(socketserver.StreamRequestHandler):

@@ -97,7 +97,11 @@ def _greet(session: Session, pairs: list[tuple[Peer, Peer]], patience: float) ->
         for speaker in dict.fromkeys(a for a, _ in missing()):
             said[speaker].append(session.say(speaker, session.ping()))
         session.wait(lambda: not missing(), pause)
-        if not missing() or any(peer.end for pair in pairs for peer in pair):
+        if not missing():
+            return
+        if any(peer.end for pair in pairs for peer in pair):
+            # What was said may still be on its way when the connection of its speaker has ended.
+            session.wait(lambda: all(listener.end for _, listener in missing()))
             break
     for speaker, listener in missing()[:1]:
         what = "gets an answer" if speaker is listener else f"hears what {speaker.name} says"
