@@ -74,14 +74,14 @@ def check(
         TargetError: There is no such server, or it does not start. The message says why.
         ValueError: There is no such dialect or case.
     """
-    from chatlib.checker.check import check as judge
+    from chatlib.checker.check import check as run_check
 
     with contextlib.ExitStack() as stack:
         if progress is None and notebook_cells.running_cell():
             from chatlib.views.progress import ProgressLine
 
             progress = stack.enter_context(contextlib.closing(ProgressLine()))
-        return judge(
+        return run_check(
             target,
             dialect,
             cases=cases,

@@ -5,6 +5,7 @@ import io
 import logging
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from chatlib.bench.records import FLOOR, Figures, Row
@@ -69,7 +70,9 @@ def svg(rows: tuple[Row, ...], service: str) -> str:
         figure = Figure(figsize=(10.5, 5.2), layout="constrained")  # 1008 pixels wide, 499 high
         rate, late, memory, half = figure.subplots(2, 2, sharex=True).flat
         what = "answers" if service == "shout" else "deliveries"
-        count, time, kib = EngFormatter(), EngFormatter(unit="s"), FormatStrFormatter("%g KiB")
+        # Made for each panel: a formatter belongs to one axis.
+        count, time = EngFormatter, partial(EngFormatter, unit="s")
+        kib = partial(FormatStrFormatter, "%g KiB")
         _panel(rate, f"{what} per second (more is better)", count, rows, lambda one: one.deliveries_per_s)
         _panel(late, f"99 of 100 {what} within (less is better)", time, rows, lambda one: one.p99_us / 1e6)
         _panel(memory, "memory for each client (less is better)", kib, rows, memory_of)
@@ -119,7 +122,9 @@ def borrowed_matplotlib() -> Iterator[None]:
         log.setLevel(level)
 
 
-def _panel(axes: "Axes", title: str, unit: "Formatter", rows: tuple[Row, ...], value: Value) -> None:
+def _panel(
+    axes: "Axes", title: str, unit: "Callable[[], Formatter]", rows: tuple[Row, ...], value: Value
+) -> None:
     """Draws a curve for each server of which this value is known."""
     lowest, highest = math.inf, -math.inf
     for name, look in looks(rows).items():
@@ -132,7 +137,7 @@ def _panel(axes: "Axes", title: str, unit: "Formatter", rows: tuple[Row, ...], v
     if lowest <= highest:  # from one power of ten to another, for a scale of half of one says little
         low, high = math.floor(math.log10(lowest)), math.ceil(math.log10(highest))
         axes.set_ylim(10.0**low, 10.0 ** max(high, low + 1))
-        axes.yaxis.set_major_formatter(unit)
+        axes.yaxis.set_major_formatter(unit())
     else:
         axes.text(0.5, 0.5, "not known", transform=axes.transAxes, horizontalalignment="center")
         axes.set_yticks([])

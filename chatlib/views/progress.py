@@ -14,14 +14,17 @@ class ProgressLine:
     """
 
     def __init__(self) -> None:
-        self._shown: Any = display({"text/plain": ""}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        self._shown: Any = None
 
     def __call__(self, verdict: Verdict, done: int, total: int) -> None:
+        if not self._shown:
+            self._shown = display({"text/plain": ""}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
         self._say(f"{done} of {total}: {verdict.case.title}")
 
     def close(self) -> None:
         """Leaves nothing of it on the page."""
-        self._say("")
+        if self._shown:
+            self._say("")
 
     def _say(self, text: str) -> None:
         self._shown.update({"text/plain": text}, raw=True)

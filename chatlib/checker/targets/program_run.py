@@ -73,8 +73,14 @@ class ProgramInstance:
         self._process = _spawn(command, {**os.environ, "PYTHONUNBUFFERED": "1", COOKIE: self._cookie})
         assert self._process.stdin and self._process.stdout
         self._leash, self._output = self._process.stdin, self._process.stdout
-        # The supervisor says first which process the program is. It says nothing if it was killed before.
-        self._pid = int((self._output.readline() if POSIX else b"") or self._process.pid)
+        # The supervisor says first which process the program is. It says something else if it has failed,
+        # and nothing if it was killed before.
+        first = self._output.readline() if POSIX else b""
+        self._pid = self._process.pid
+        if first.strip().isdigit():
+            self._pid = int(first)
+        else:
+            self._printed.append(first)
         self._drain = threading.Thread(target=self._keep_output, daemon=True)
         self._drain.start()
         self.usage: Any = process_tree(self._pid)

@@ -42,7 +42,7 @@ class ThreadFlusher(Flusher):
     def adopt(self, outbox: Outbox) -> bool:
         """Gives a stalled outbox to the thread. Returns False if no thread can be had."""
         with self._lock:
-            if self._closed or not self._is_running():
+            if self._closed or not self._ensure_thread():
                 return False
             self._adopted.append(outbox)
         self.wake()
@@ -61,8 +61,8 @@ class ThreadFlusher(Flusher):
         if self._thread and self._thread is not threading.current_thread():
             self._thread.join(1.0)
 
-    def _is_running(self) -> bool:
-        """Returns whether there is a thread; starts it if need be."""
+    def _ensure_thread(self) -> bool:
+        """Starts the thread unless it runs. Returns False if none can be had."""
         if self._thread and self._thread.is_alive():
             return True
         try:
