@@ -30,8 +30,8 @@ STAMP = VENV / "chatlib-ready"
 
 # More processes than cores, as most tests wait. Those of one file stay together: they share what they start.
 SIDE_BY_SIDE = ("--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder", "--max-worker-restart=0")
-# What pytest is told when it runs over all files. The package is named, as nbval hangs under a bare --cov.
-WHOLE = {(): SIDE_BY_SIDE, ("--exhaustive",): ("--cov=chatlib", *SIDE_BY_SIDE)}
+# With --exhaustive. The package is named, as nbval hangs under a bare --cov.
+MEASURED = ("--cov=chatlib",)
 
 AGAIN = ", then run this again"
 OLD_PYTHON = "chatlib needs Python 3.11 or newer, and this is %s: install a newer one" + AGAIN + " with it"
@@ -75,8 +75,10 @@ def lab(arguments: List[str]) -> List[str]:
 
 
 def test(arguments: List[str]) -> List[str]:
-    """Pytest as pyproject.toml configures it, and a run over all files as WHOLE says."""
-    return ["-m", "pytest", *WHOLE.get(tuple(arguments), ()), *arguments]
+    """Pytest as pyproject.toml configures it; over all files, or all but some, side by side."""
+    whole = all(argument == "--exhaustive" or argument.startswith("--ignore=") for argument in arguments)
+    options = (*SIDE_BY_SIDE, *(MEASURED if "--exhaustive" in arguments else ())) if whole else ()
+    return ["-m", "pytest", *options, *arguments]
 
 
 def hand_over(arguments: List[str]) -> int:

@@ -129,15 +129,11 @@ def test_exit_code_of_pytest_is_passed_on(ready: Path) -> None:
 
 def test_only_a_run_over_all_files_is_shared_out(run_py: ModuleType) -> None:
     """What is named runs in one process, where it can be debugged; coverage needs all tests."""
+    side_by_side = ["-m", "pytest", *run_py.SIDE_BY_SIDE]
     assert run_py.test(["tests/test_wire.py", "-x"]) == ["-m", "pytest", "tests/test_wire.py", "-x"]
-    assert run_py.test([]) == ["-m", "pytest", *run_py.SIDE_BY_SIDE]
-    assert run_py.test(["--exhaustive"]) == [
-        "-m",
-        "pytest",
-        "--cov=chatlib",
-        *run_py.SIDE_BY_SIDE,
-        "--exhaustive",
-    ]
+    assert run_py.test([]) == side_by_side
+    assert run_py.test(["--ignore=notebooks"]) == [*side_by_side, "--ignore=notebooks"]
+    assert run_py.test(["--exhaustive"]) == [*side_by_side, "--cov=chatlib", "--exhaustive"]
 
 
 # The set-up, in one folder and in this order
