@@ -20,7 +20,7 @@ Dial = Callable[..., socket.socket]
 # A forked child has its own journal, and its own members: see test_processes.py.
 SHARING = {name: model for name, model in chatlib.MODELS.items() if model is not chatlib.ForkingServer}
 SEVERAL_AT_ONCE = {name: model for name, model in SHARING.items() if model is not chatlib.SyncServer}
-LONGEST = ["test_browser.py", "test_checker.py", "test_specimens.py", "test_bench.py", "test_servers.py"]
+LONGEST = ["browser", "checker", "reference_servers", "specimens", "bench", "servers"]
 THREADED = {"threading": chatlib.ThreadingServer, "raw-threads": chatlib.RawThreadServer}
 
 
@@ -40,7 +40,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if runs and "11_processes" in item.nodeid:
             item.add_marker(pytest.mark.skip(reason="this system cannot fork"))
     # Files are shared out in this order: a long one at the end would keep all the others waiting.
-    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+    places = {f"test_{name}.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -80,66 +80,6 @@ def judge(target: Target, cases: list[Case[Session]], dialect: Dialect) -> list[
         return Runner(launcher, dialect).run(cases)
 
 
-CHILD = """
-import sys, chatlib
-dialect, model, service = sys.argv[1:]
-make = lambda address: chatlib.MODELS[model](address, getattr(chatlib, service)())
-print(chatlib.check(make, dialect).json())
-"""
-
-SERVICES = {"lines": "Broadcast", "shout": "Shout", "budget-chat": "Chat"}
-SINGLE = ["sync", "forking"]
-"""Models whose clients cannot hear each other: one serves them in turn, one in processes of their own."""
-EVERY = [
-    (model, dialect)
-    for model in chatlib.MODELS
-    for dialect in SERVICES
-    if dialect == "shout" or model not in SINGLE
-]
-EVERY_DAY = ("raw-threads", "lines")
-REFERENCES = [
-    pytest.param(*one, id="-".join(one), marks=[pytest.mark.exhaustive] * (one != EVERY_DAY)) for one in EVERY
-]
-
-
-def record_of(*line: str) -> Any:
-    """Returns the record of a check in a process of its own."""
-    done = subprocess.run([sys.executable, *line], env=environment(), capture_output=True, timeout=20 * SOON)
-    assert done.stdout, done.stderr
-    return json.loads(done.stdout)
-
-
-def not_passed(record: Any) -> dict[str, Any]:
-    """Returns the cases that have not passed, by id."""
-    return {case["id"]: case for case in record["cases"] if case["outcome"] != "pass"}
-
-
-@pytest.mark.parametrize(("model", "dialect"), REFERENCES)
-def test_a_reference_server_keeps_every_promise_as_a_class(model: str, dialect: str) -> None:
-    """Only what needs a process of its own is skipped. The one that serves in turn delays whom it must."""
-    others = not_passed(record_of("-c", CHILD, dialect, model, SERVICES[dialect]))
-    if model == "sync":
-        assert {name for name, case in others.items() if case["outcome"] != "skipped"} == {"isolation.silent"}
-        assert "delivery.answer" not in others
-    else:
-        assert set(others) == {"lifecycle.descriptors"}, others
-
-
-@POSIX
-@pytest.mark.parametrize(("model", "dialect"), REFERENCES)
-def test_a_reference_server_keeps_every_promise_as_a_program(model: str, dialect: str) -> None:
-    """Nothing is skipped, also not what needs few descriptors; and the dialect is found by talking to it."""
-    serve = [sys.executable, "-m", "chatlib", "serve", model, "--service", SERVICES[dialect].lower()]
-    check = ["-m", "chatlib", "check", "--dialect", "auto", "--format", "json", "--"]
-    record = record_of(*check, *serve, "--port", "{port}")
-    others = not_passed(record)
-    if model == "sync":
-        assert others["isolation.silent"]["outcome"] == "fail" and "delivery.answer" not in others
-    else:
-        assert not others, others
-        assert (record["dialect"]["name"], record["dialect"]["found"]) == (dialect, True)
-
-
 def test_a_server_that_is_running_already_is_checked_and_left_running() -> None:
     """What would need to start it again is skipped, and says so."""
     with chatlib.running(chatlib.RawThreadServer, service=chatlib.Broadcast()) as server:
