@@ -18,7 +18,7 @@ from chatlib.lazy import lazily
 
 if TYPE_CHECKING:  # the same as _HOMES, for those who read without running: type checkers, editors
     from chatlib import bench as bench
-    from chatlib.api import Film, check, exercise, predict, xray
+    from chatlib.api import Film, Orders, check, exercise, orders, predict, xray
     from chatlib.background import running, start, stop, stop_all
     from chatlib.checker.errors import TargetError
     from chatlib.checker.report import Report
@@ -72,6 +72,9 @@ __all__ = [
     # what every thread is waiting for
     "xray",
     "Film",
+    # every order in which threads can take turns
+    "orders",
+    "Orders",
     # does a server keep its promises?
     "check",
     "Report",
@@ -85,7 +88,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "chatlib.api": "Film check exercise predict xray",
+    "chatlib.api": "Film Orders check exercise orders predict xray",
     "chatlib.background": "running start stop stop_all",
     "chatlib.bench": "bench",
     "chatlib.checker.errors": "TargetError",

@@ -5,20 +5,23 @@ imported by the function that needs it: a cell that films loads no checker.
 """
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from chatlib import notebook_cells
 from chatlib.film.film import RING, Film
+from chatlib.schedules.orders import Orders
 from chatlib.teach.predict import Prediction
 
 if TYPE_CHECKING:
     from chatlib.checker.report import Report
     from chatlib.checker.runner import Progress
+    from chatlib.schedules.stops import Grain
     from chatlib.views.choices import Choices
     from chatlib.views.live import LiveFilm
+    from chatlib.views.scheduler import Scheduler
 
-__all__ = ["Film", "check", "exercise", "predict", "xray"]
+__all__ = ["Film", "Orders", "check", "exercise", "orders", "predict", "xray"]
 
 
 def xray(limit: int = RING) -> Film:
@@ -141,3 +144,62 @@ def _buttons(prediction: Prediction) -> "Choices":
     from chatlib.views.choices import Choices
 
     return Choices(prediction)
+
+
+def orders(
+    make: Callable[[], Any],
+    *functions: Callable[[Any], object],
+    right: Callable[[Any], object] | None = None,
+    limit: int = 2000,
+    seed: int = 0,
+    steps: "Grain" = "lines",
+) -> Orders:
+    """Runs every order in which threads can take turns, and finds out how each ends.
+
+        def enter(room):
+            if "alice" not in room.names:
+                room.names.append("alice")
+
+        chatlib.orders(Room, enter, enter, right=lambda room: room.names == ["alice"])
+
+    Each function runs in a real thread, which stops before each line of it and of what it calls. What a line
+    does in Python's library and in installed packages is done within one turn. A thread that finds a lock
+    taken gets no turn before it is free: so it is with each `Lock`, `RLock`, `Condition`, `Event`,
+    `Semaphore`, `Barrier` and `queue.Queue` that `make` or the functions make, and with locks in their
+    globals. A wait with a time limit may be over at any moment, and `time.sleep` takes no time.
+
+    Blocks for about a millisecond per order; Ctrl-C ends it.
+
+    Args:
+        make: Makes what the threads share, afresh for each order: a class, or a function without arguments.
+        functions: What each thread does with it, two or three of them. The same one may be given twice.
+        right: Says whether what they share is right when all have ended. Without it, an order is wrong only
+            if a thread raises, or never ends.
+        limit: How many orders are run in turn. If there are more, this many others are chosen by chance.
+        seed: What chance begins with: the same seed chooses the same orders.
+        steps: `lines`, or `instructions` of the interpreter: only those show that `n += 1` is not one step.
+
+    Returns:
+        How many orders end right, wrong, or in a deadlock, and the shortest that does not end right.
+
+    Raises:
+        RuntimeError: A thread does what is not seen here (it waits for a socket, say), or does something else
+            when the same order is run again. The message says which.
+        ValueError: There are fewer than two functions.
+    """
+    from chatlib.schedules.program import Program
+
+    if len(functions) < 2:
+        raise ValueError(
+            "orders takes what is shared, then two functions or more: chatlib.orders(Room, a, b)"
+        )
+    return Program(make, functions, right, steps).orders(limit, seed)
+
+
+def _scheduler(orders: Orders) -> "Scheduler":
+    from chatlib.views.scheduler import Scheduler
+
+    return Scheduler(orders)
+
+
+Orders.scheduler = _scheduler

@@ -19,13 +19,13 @@ PACKAGE = Path(chatlib.__file__).parent
 # package itself, `__init__`, stands on top, and `__main__` above it.
 LAYERS = {
     "chatlib": [
-        "wire sockets descriptors own_code notebook_cells diagnosis resources lazy",
+        "wire sockets descriptors own_code notebook_cells diagnosis resources lazy kill_thread",
         "journal",
         "services outbox",
         "servers",
         "background client",
         "film",
-        "checker bench relay orders",  # a failure of a check shows who waited for whom
+        "checker bench relay schedules",  # a failure of a check shows who waited for whom
         "teach views terminal",
         "api cli",
     ],
@@ -45,6 +45,15 @@ LAYERS = {
         "runner",
         "check",
         "specimens",
+    ],
+    "chatlib.schedules": [
+        "errors locks stops",
+        "surroundings",
+        "turns",
+        "search picture",
+        "order",
+        "orders",
+        "program",
     ],
     "chatlib.teach": ["predict", "exercises"],
     "chatlib.cli": ["arguments output", "serve chat check xray bench doctor"],

@@ -15,9 +15,9 @@ from typing import Any
 from chatlib.background import POLL_INTERVAL
 from chatlib.checker.errors import TargetError
 from chatlib.checker.targets.capture import last_lines, overheard
-from chatlib.checker.targets.kill_thread import end_by_force
 from chatlib.checker.targets.target import Instance, Need, Usage
 from chatlib.film.film import Film
+from chatlib.kill_thread import end_by_force
 from chatlib.own_code import is_own
 from chatlib.resources import OwnProcess, psutil
 from chatlib.sockets import LOOPBACK, Address

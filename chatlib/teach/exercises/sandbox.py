@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from chatlib.checker.case import Case, Context, Failure, Outcome, Step, Verdict
 from chatlib.checker.errors import Broken
 from chatlib.checker.targets.capture import last_lines
-from chatlib.checker.targets.kill_thread import end_by_force
+from chatlib.kill_thread import end_by_force
 from chatlib.own_code import FOLDERS
 
 Result = TypeVar("Result")

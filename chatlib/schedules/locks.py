@@ -1,0 +1,122 @@
+"""Locks that a scheduler can see: a thread that would block gives its turn back instead.
+
+`Condition`, `Event`, `Semaphore`, `Barrier` and `queue.Queue` are Python on top of these two locks, so they
+need no code here. What C waits for by itself (`queue.SimpleQueue`, a socket) stays unseen.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+
+
+class Turn(Protocol):
+    """Says whose turn it is."""
+
+    def thread(self) -> Any:
+        """Returns what runs this code, if it may only see these locks; None otherwise.
+
+        A thread that takes turns has a method `block(lock, may_give_up)`, which gives its turn back.
+        """
+
+
+class Lock:
+    """In place of `threading.Lock`. Its holder is known, and any thread may release it, as with Python's own.
+
+    Args:
+        turn: Says which thread acquires.
+    """
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+        self.holder: Any = None
+        """The thread that has acquired it."""
+        self.count = 0
+        """How often its holder has acquired it: 1 at most, but for an `RLock`."""
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Takes the lock. Where Python's own would block, the turn goes to another thread.
+
+        A time limit may expire at any moment, so it does whenever its thread is given a turn and the lock is
+        not free: both endings are among the orders.
+        """
+        thread = self._turn.thread()
+        while not self.is_free_for(thread):
+            if not blocking:
+                return False
+            thread.block(self, may_give_up=timeout >= 0)
+            if timeout >= 0 and not self.is_free_for(thread):
+                return False
+        self.holder, self.count = thread, self.count + 1
+        return True
+
+    def is_free_for(self, thread: object) -> bool:
+        """Returns whether a thread could take it without waiting."""
+        return self.count == 0
+
+    def release(self) -> None:
+        """Gives the lock back.
+
+        Raises:
+            RuntimeError: It is not held.
+        """
+        if self.count == 0:
+            raise RuntimeError("release unlocked lock")
+        self.count -= 1
+        if self.count == 0:
+            self.holder = None
+
+    def locked(self) -> bool:
+        """Returns whether a thread holds it."""
+        return self.count > 0
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+class RLock(Lock):
+    """In place of `threading.RLock`: its holder may take it again."""
+
+    def is_free_for(self, thread: object) -> bool:
+        return self.count == 0 or self.holder is thread
+
+    def release(self) -> None:
+        if self.count and not self._is_owned():
+            raise RuntimeError("cannot release un-acquired lock")
+        super().release()
+
+    # What `Condition` asks of a lock that can be held more than once.
+
+    def _is_owned(self) -> bool:
+        return self.count > 0 and self.holder is self._turn.thread()
+
+    def _release_save(self) -> int:
+        count, self.count, self.holder = self.count, 0, None
+        return count
+
+    def _acquire_restore(self, count: int) -> None:
+        self.acquire()
+        self.count = count
+
+
+class Factory:
+    """In place of `threading.Lock` and its like: makes locks that are seen, for threads that take turns.
+
+    Other threads of the process, and what Python itself does for a new thread, get real locks.
+    """
+
+    def __init__(self, turn: Turn, kind: type[Lock], real: Callable[[], Any]) -> None:
+        self._turn, self._kind, self._real = turn, kind, real
+
+    def __call__(self) -> Any:
+        return self._kind(self._turn) if self._turn.thread() else self._real()
+
+
+REAL_LOCK, REAL_RLOCK = type(threading.Lock()), type(threading.RLock())
+
+
+def seen_instead_of(real: object, turn: Turn) -> Lock:
+    """Returns a lock that stands in for a real one, which is free."""
+    return (RLock if isinstance(real, REAL_RLOCK) else Lock)(turn)

@@ -1,0 +1,129 @@
+"""Where a thread stops: before each line of a program's own code, or before each instruction that can matter.
+
+Code of Python's library and of installed packages runs within the line that calls it.
+"""
+
+import contextlib
+import dis
+import functools
+import linecache
+import re
+import sys
+from collections.abc import Callable, Iterator
+from types import CodeType, FrameType
+from typing import Any, Literal, NamedTuple
+
+from chatlib.film.record.callers import origin
+
+Grain = Literal["lines", "instructions"]
+
+PRIVATE = re.compile(
+    r"(LOAD|STORE|DELETE)_FAST|LOAD_CONST|LOAD_SMALL_INT|RESUME|CACHE|NOP|COPY|SWAP|POP_TOP|PUSH_NULL|PRECALL|"
+    r"RETURN|.*JUMP|KW_NAMES|MAKE_FUNCTION|PUSH_EXC_INFO|POP_EXCEPT|RERAISE|EXTENDED_ARG|NOT_TAKEN|COPY_FREE_VARS"
+)
+"""Instructions that touch nothing but what belongs to their thread: when they run makes no difference."""
+
+
+class Spot(NamedTuple):
+    """A place in a program before which a thread can stop."""
+
+    file: str
+    line: int
+    instruction: str = ""
+    """Of the interpreter, if threads stop before each; else empty."""
+
+    @property
+    def source(self) -> str:
+        """The line, without its indentation; empty if it cannot be had."""
+        return linecache.getline(self.file, self.line).strip()
+
+
+Stop = Callable[[Spot], None]
+"""Called in the thread that has come to a spot; it returns when the thread may go on."""
+
+
+@functools.cache
+def instructions_of(code: CodeType) -> dict[int, Spot]:
+    """Returns the instructions of a function that can matter to other threads, by their offset."""
+    spots: dict[int, Spot] = {}
+    for each in dis.get_instructions(code):
+        line = (each.positions.lineno if each.positions else None) or code.co_firstlineno
+        if not PRIVATE.match(each.opname):
+            spots[each.offset] = Spot(code.co_filename, line, f"{each.opname} {each.argrepr}".strip())
+    return spots
+
+
+def trace_lines(stop: Stop) -> None:
+    """Lets the calling thread stop before each line, from now on until it ends.
+
+    It is never switched off, nor on while another thread is stopped in a traced function: Python 3.12 would
+    change code under the feet of that thread, and crash.
+    """
+
+    def enter(frame: FrameType, event: str, argument: object) -> Any:
+        return look if origin(frame.f_code.co_filename) == "user" else None
+
+    def look(frame: FrameType, event: str, argument: object) -> Any:
+        if event == "line":
+            stop(Spot(frame.f_code.co_filename, frame.f_lineno))
+        return look
+
+    sys.settrace(enter)
+
+
+def trace_instructions(stop: Stop) -> None:
+    """The same for each instruction, on Python 3.11: with 3.12, two threads that are traced so crash it."""
+
+    def enter(frame: FrameType, event: str, argument: object) -> Any:
+        if origin(frame.f_code.co_filename) != "user":
+            return None
+        frame.f_trace_opcodes = True
+        return look
+
+    def look(frame: FrameType, event: str, argument: object) -> Any:
+        if event == "opcode" and (spot := instructions_of(frame.f_code).get(frame.f_lasti)):
+            stop(spot)
+        return look
+
+    sys._getframe().f_trace_opcodes = True
+    sys.settrace(enter)
+
+
+@contextlib.contextmanager
+def monitored_instructions(stop: Stop) -> Iterator[None]:
+    """While the block runs, every thread of the process stops before each instruction. Python 3.12 or newer.
+
+    Raises:
+        RuntimeError: No tool of `sys.monitoring` is free.
+    """
+    monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
+    # 0, 1, 2 and 5 belong to debuggers, coverage, profilers and optimisers.
+    tool = next((number for number in (3, 4) if monitoring.get_tool(number) is None), None)
+    if tool is None:
+        raise RuntimeError("other tools watch this process already: steps='instructions' has no place left")
+    events, watched = monitoring.events, list[CodeType]()
+
+    def enter(code: CodeType, offset: int) -> Any:
+        if origin(code.co_filename) == "user":
+            # Once, before any thread is in it: to change code in which another thread has stopped is a risk.
+            monitoring.set_local_events(tool, code, events.INSTRUCTION)
+            watched.append(code)
+        return monitoring.DISABLE
+
+    def look(code: CodeType, offset: int) -> None:
+        if spot := instructions_of(code).get(offset):
+            stop(spot)
+
+    monitoring.use_tool_id(tool, "chatlib.orders")
+    try:
+        monitoring.register_callback(tool, events.PY_START, enter)
+        monitoring.register_callback(tool, events.INSTRUCTION, look)
+        monitoring.set_events(tool, events.PY_START)
+        yield
+    finally:
+        monitoring.set_events(tool, 0)
+        for code in watched:
+            monitoring.set_local_events(tool, code, 0)
+        for event in (events.PY_START, events.INSTRUCTION):
+            monitoring.register_callback(tool, event, None)
+        monitoring.free_tool_id(tool)

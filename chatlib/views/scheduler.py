@@ -1,0 +1,96 @@
+"""The reader as the scheduler: a button for each thread, and the picture of the order so far."""
+
+import threading
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Any
+
+import ipywidgets  # type: ignore[import-untyped]
+from IPython.display import display
+
+from chatlib import notebook_cells
+from chatlib.schedules.order import Order
+from chatlib.schedules.orders import TOLD, Orders
+
+Choices = Sequence[tuple[int, int]]
+
+
+class Scheduler(ipywidgets.VBox):  # type: ignore[misc]
+    """Buttons that give a thread its next turn, take one back, and begin again.
+
+    Each click runs the whole order once more, as far as it goes: so no thread ever waits for a click.
+
+    Args:
+        orders: What was found out. The shortest order that does not end right is shown first.
+    """
+
+    def __init__(self, orders: Orders) -> None:
+        self._orders = orders
+        self._lock = threading.Lock()  # a click may be handled in another thread than the one before
+        self._told, self._picture = ipywidgets.HTML(), ipywidgets.HTML()
+        self._turns = {name: _button(f"{name} goes on", self._go_on, name) for name in orders.threads}
+        self._back = _button("one turn back", self._step_back)
+        others = [self._back, _button("begin again", self._play)]
+        self._order = orders.shortest or orders.play(())
+        if orders.shortest:
+            others.append(_button("the shortest that ends badly", self._play, orders.shortest.choices))
+        rows = [
+            ipywidgets.HBox(row, layout={"flex_flow": "row wrap"})
+            for row in ([*self._turns.values()], others)
+        ]
+        found = ipywidgets.HTML(
+            f"<b>{escape(orders.sentence)}</b><br>You are the scheduler: whose turn is it?"
+        )
+        super().__init__([found, *rows, self._told, self._picture])
+        self._draw(self._order)
+
+    def show(self) -> None:
+        """Shows it below the running cell; it is closed when that cell runs again."""
+        notebook_cells.remember(self, Scheduler.close)
+        display(self)  # type: ignore[no-untyped-call]
+
+    def _go_on(self, name: str) -> None:
+        if name in self._order.ready:
+            ready = self._order.ready
+            self._play([*self._order.choices, (ready.index(name), len(ready))])
+
+    def _step_back(self) -> None:
+        self._play(self._order.choices[:-1])
+
+    def _play(self, choices: Choices = ()) -> None:
+        with self._lock:
+            try:
+                self._draw(self._orders.play(choices))
+            except RuntimeError as error:  # it is not the same any more
+                self._told.value = escape(str(error))
+
+    def _draw(self, order: Order) -> None:
+        self._order = order
+        for name, button in self._turns.items():
+            button.disabled = name not in order.ready
+        self._back.disabled = not order.steps
+        self._told.value = "<br>".join(map(escape, _told(order)))
+        self._picture.value = order.picture()
+
+    def __repr__(self) -> str:
+        return str(self._orders)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        """Adds picture and text, for readers without a kernel, to what shows the widget."""
+        return {**super()._repr_mimebundle_(), **self._orders._repr_mimebundle_()}
+
+
+def _button(words: str, act: Callable[..., None], *args: Any) -> ipywidgets.Button:
+    button = ipywidgets.Button(description=words, layout={"width": "auto"})
+    button.on_click(lambda _: act(*args))
+    return button
+
+
+def _told(order: Order) -> list[str]:
+    """Says what each thread does next, or how the order has ended."""
+    if order.ending != "open":
+        return [f"This order {TOLD[order.ending][0]}."]
+    return [
+        f"{name} waits for {order.waits[name]}" if name not in order.ready else f"{name} comes to: {line}"
+        for name, line in order.next_lines.items()
+    ]
