@@ -82,7 +82,6 @@ def connect(target: Any, name: str | None = None, timeout: float = DEADLINE) -> 
         reason = f"cannot connect to {address[0]}:{address[1]}: {nobody}{error.strerror or error}"
         raise (type(error)(error.errno, reason) if error.errno else type(error)(reason)) from None
     client = Client(connection, name or f"client {next(_numbers)}")
-    note_name(connection, client.name)
     notebook_cells.remember(client, Client.close)
     return client
 
@@ -103,7 +102,10 @@ class ClientName:
 
 def note_name(connection: socket.socket, text: str) -> None:
     """Notes what a client is called, so that an X-ray can name it."""
-    client_names[connection.getsockname()] = ClientName(connection, text)
+    address = connection.getsockname()
+    if not isinstance(address, tuple):  # a socket pair: all of them have the same empty address
+        return
+    client_names[address] = ClientName(connection, text)
     if len(client_names) > NAMES:
         client_names.pop(next(iter(client_names)), None)
 
@@ -124,6 +126,7 @@ class Client:
         self.name = name
         self._reader = LineReader(CLIENT_LINE_LIMIT)
         self._lines: deque[str] = deque()
+        note_name(connection, name)
 
     @property
     def address(self) -> Any:

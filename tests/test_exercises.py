@@ -40,7 +40,7 @@ def test_there_is_a_copy_for_each_solution_and_no_other() -> None:
     """And both have the numbers that `chatlib.exercise` knows."""
     copies = sorted(path.name for path in refresh.EXERCISES.glob("*.ipynb"))
     assert copies == [path.name for path in SOLUTIONS]
-    assert [name[:2] for name in copies] == list(EXERCISES)
+    assert [name.partition("_")[0] for name in copies] == list(EXERCISES)
 
 
 @each_solution

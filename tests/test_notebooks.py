@@ -121,13 +121,13 @@ def test_a_lesson_frees_what_it_has_started(path: Path) -> None:
 @solution
 def test_an_exercise_has_its_parts(path: Path) -> None:
     """Title, minutes, lesson, goal, three hints, a check, what to read again."""
-    text = markdown(path)
-    assert text.startswith(f"# Exercise {path.stem[:2]} · ")
+    text, number = markdown(path), path.stem.partition("_")[0]
+    assert text.startswith(f"# Exercise {number} · ")
     assert re.search(r"^\d\d minutes\. You need: \[", text, re.MULTILINE)
     for part in ("**Goal.**", "## Check", "## Read again"):
         assert part in text, part
     assert re.findall(r"<summary>Hint (\d): .+</summary>", text) == ["1", "2", "3"]
-    assert any(f'chatlib.exercise("{path.stem[:2]}", ' in cell.source for cell in cells(path, "code"))
+    assert any(f'chatlib.exercise("{number}", ' in cell.source for cell in cells(path, "code"))
 
 
 ALLOWED = {"06_diagnose": 1, "12_measure_and_choose": 2, "12_which_one_should_it_be": 1}

@@ -1,0 +1,289 @@
+"""Exercise 06b: an outbox with a limit. One thread posts, another one sends, and the client may sleep."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from chatlib.checker.case import Case, step
+from chatlib.checker.errors import Broken, Unjudged
+from chatlib.teach.exercises.exercise import Exercise, is_subclass_of
+from chatlib.teach.exercises.sandbox import Trial, told
+
+LESSON = "06 The sleeper"
+LIMIT = 100
+"""Bytes that may wait."""
+
+PATIENCE = 1.0
+"""Seconds that the check waits for another thread. It asks three times before it says that nothing came."""
+
+DISCONNECT, DROP_OLDEST = "disconnect", "drop oldest"
+
+
+@runtime_checkable
+class Posting(Protocol):
+    """A class with the methods that are asked for."""
+
+    def post(self, line: bytes) -> None:
+        """Adds a line; never waits."""
+
+    def send_all(self) -> None:
+        """Sends the lines, in a thread of its own."""
+
+
+class Reader:
+    """Stands in for the socket of a client, which may sleep.
+
+    How much a kernel takes for a client that reads nothing differs from one computer to the next. This one
+    takes nothing: `sendall` waits from the first byte on, as that of a real socket does with a full buffer.
+    """
+
+    def __init__(self, asleep: bool) -> None:
+        self.received: list[bytes] = []
+        self.cut_off = False
+        self._asleep = asleep
+        self._changed = threading.Condition()
+
+    def sendall(self, data: bytes) -> None:
+        """Returns when the client has read the bytes.
+
+        Raises:
+            BrokenPipeError: The connection was shut down, before or meanwhile.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self.cut_off or not self._asleep)
+            if self.cut_off:
+                raise BrokenPipeError("the connection was shut down")
+            self.received.append(bytes(data))
+            self._changed.notify_all()
+
+    def shutdown(self, how: int = socket.SHUT_RDWR) -> None:
+        """Cuts the client off, and wakes the thread that is in `sendall`."""
+        with self._changed:
+            self.cut_off = True
+            self._changed.notify_all()
+
+    close = shutdown
+
+    def wake(self) -> None:
+        """The client reads, from now on."""
+        with self._changed:
+            self._asleep = False
+            self._changed.notify_all()
+
+    def comes_to(self, condition: Callable[[], bool]) -> bool:
+        """Waits until something is true of it; returns whether that came in time."""
+        with self._changed:
+            return self._changed.wait_for(condition, PATIENCE)
+
+
+@dataclass(frozen=True)
+class Room:
+    """An outbox at work: its client, and the thread that runs `send_all`."""
+
+    trial: Trial
+    client: Reader
+    outbox: Any
+    errors: list[Exception] = field(default_factory=list)
+    """What `send_all` has raised."""
+
+    def send_all(self) -> None:
+        """Runs the learner's method, and keeps what it raises."""
+        try:
+            self.outbox.send_all()
+        except Exception as error:
+            self.errors.append(error)
+
+    def post(self, *lines: bytes) -> None:
+        """Posts lines, none of which may wait."""
+        for line in lines:
+            self.trial.attempt(
+                lambda line=line: self.outbox.post(line),  # type: ignore[misc]
+                "post returns at once, though the client sleeps",
+                rescue=self.client.shutdown,
+            )
+
+    def expect(self, wanted: str, condition: Callable[[], bool]) -> None:
+        """Waits for what the client should come to.
+
+        Raises:
+            Broken: It did not, or `send_all` has failed.
+        """
+        if self.client.comes_to(condition):
+            return
+        if self.errors:
+            raise Broken(wanted, f"send_all ended: {told(self.errors[0])}")
+        end = "it was cut off" if self.client.cut_off else "it is still connected"
+        count = len(self.client.received)
+        raise Broken(
+            wanted,
+            f"it has received {count} line{'s' * (count != 1)}, and {end}",
+            certain=self.client.cut_off,
+        )
+
+
+@contextlib.contextmanager
+def at_work(
+    trial: Trial, asleep: bool = True, policy: str = DISCONNECT
+) -> Iterator[tuple[Room, threading.Thread]]:
+    """Makes an outbox and runs its `send_all` in a thread. Afterwards the thread is ended."""
+    client = Reader(asleep)
+    outbox = trial.attempt(lambda: trial.answer(client, LIMIT, policy), "Outbox(client, 100) makes an object")
+    room = Room(trial, client, outbox)
+    thread = threading.Thread(target=room.send_all, name="sends", daemon=True)
+    thread.start()
+    try:
+        yield room, thread
+    finally:
+        client.shutdown()  # first: `close` waits for the lock, which a wrong `send_all` holds while it sends
+        with contextlib.suppress(Broken):
+            trial.attempt(outbox.close, "close returns")
+        thread.join(PATIENCE)
+
+
+def numbered(count: int) -> list[bytes]:
+    """Returns so many lines of ten bytes."""
+    return [b"line %4d\n" % number for number in range(count)]
+
+
+@step("3 lines are posted, and the client reads")
+def send(trial: Trial) -> None:
+    """All come, in order."""
+    with at_work(trial, asleep=False) as (room, _):
+        room.post(*numbered(3))
+        room.expect("the client receives the 3 lines, in order", lambda: room.client.received == numbered(3))
+
+
+@step("the client sleeps; 5 lines are posted; then it wakes up")
+def wake(trial: Trial) -> None:
+    """No post waits, and later all lines come."""
+    with at_work(trial) as (room, _):
+        room.post(*numbered(5))
+        room.client.wake()
+        room.expect("the client receives the 5 lines, in order", lambda: room.client.received == numbered(5))
+
+
+@step("the client reads; 30 lines of 10 bytes are posted, each after it has received the one before")
+def go_on(trial: Trial) -> None:
+    """What was sent waits no longer."""
+    with at_work(trial, asleep=False) as (room, _):
+        for count, line in enumerate(numbered(30), 1):
+            room.post(line)
+            room.expect(
+                f"the client receives line {count}, as few bytes wait",
+                lambda count=count: len(room.client.received) == count,  # type: ignore[misc]
+            )
+
+
+@step("the client sleeps; {count} lines of {size} bytes are posted; 100 may wait")
+def fill(trial: Trial, count: int, size: int, fits: bool) -> None:
+    """The limit counts bytes; and who is owed more is cut off."""
+    with at_work(trial) as (room, _):
+        room.post(*[b"x" * (size - 1) + b"\n"] * count)
+        if not fits:
+            room.expect(
+                "the client is cut off: client.shutdown(socket.SHUT_RDWR)", lambda: room.client.cut_off
+            )
+        elif room.client.cut_off:
+            raise Broken("the client stays: no more than 100 bytes wait", "it was cut off")
+
+
+@step("the client sleeps and is cut off; then one more line is posted")
+def end(trial: Trial) -> None:
+    """The thread of an outbox ends with its client, quietly."""
+    with at_work(trial) as (room, thread):
+        room.post(*numbered(20))
+        room.client.shutdown()
+        room.post(b"too late\n")
+        thread.join(PATIENCE)
+        wanted = "send_all returns: its client has gone"
+        if room.errors:
+            raise Broken(wanted, told(room.errors[0]))
+        if thread.is_alive():
+            raise Broken(wanted, "it goes on", certain=False)
+
+
+@step("with policy='drop oldest': the client sleeps; 30 lines of 10 bytes are posted; then it wakes up")
+def drop(trial: Trial) -> None:
+    """The latest lines are kept, the client stays, and the rest is gone."""
+    lines = numbered(30)
+    with at_work(trial, policy=DROP_OLDEST) as (room, _):
+        room.post(*lines)
+        if room.client.cut_off:
+            raise Unjudged("the stretch: not written yet")
+        room.client.wake()
+        received = room.client.received
+        wanted = "the client receives the last lines, up to the 30th, in order"
+        room.expect(wanted, lambda: lines[-1] in received)
+        if received[-10:] != lines[-10:]:
+            raise Broken(
+                wanted, "some of the last 10 lines, which have room, are missing, or in another order"
+            )
+        if len(received) > 11:  # one was on its way when the outbox was full
+            raise Broken("no more than 100 bytes wait", f"{10 * len(received)} bytes had waited")
+
+
+CASES = (
+    Case(
+        "outbox.sends",
+        "Lines are sent, in order",
+        "What is posted is sent to the client, line by line.",
+        steps=(send(),),
+        hint="post puts the line into self.waiting and wakes the other thread: self.changed.notify(). "
+        "send_all is a loop: take a line, send it.",
+        lesson=LESSON,
+    ),
+    Case(
+        "outbox.waits",
+        "A post never waits",
+        "A client that sleeps holds up no thread but its own; when it wakes up, nothing is missing.",
+        steps=(wake(),),
+        hint="Does post send? Only send_all may. And does send_all hold self.changed while it sends? "
+        "Then post waits for it.",
+        lesson=LESSON,
+    ),
+    Case(
+        "outbox.room",
+        "What was sent makes room",
+        "The limit is on what waits now, not on all that was ever posted.",
+        steps=(go_on(),),
+        hint="Count the bytes in self.waiting at the moment: sum(len(line) for line in self.waiting).",
+        lesson=LESSON,
+    ),
+    Case(
+        "outbox.limit",
+        "A limit, in bytes",
+        "When a line does not fit any more, the client is cut off.",
+        steps=(fill(10, 10, True), fill(12, 10, False), fill(1, 101, False)),
+        hint="Before a line is added: does it fit? If it does not, self.client.shutdown(socket.SHUT_RDWR). "
+        "Lines differ in length: count bytes, not lines.",
+        lesson=LESSON,
+    ),
+    Case(
+        "outbox.end",
+        "The end of the client ends its thread",
+        "When the connection is gone, send_all returns, and a post does no harm.",
+        steps=(end(),),
+        hint="sendall raises an OSError then: with contextlib.suppress(OSError) around the loop, not inside.",
+        lesson=LESSON,
+    ),
+    Case(
+        "outbox.oldest",
+        "Stretch: drop the oldest",
+        "With policy='drop oldest' the client stays, and the latest lines are kept.",
+        steps=(drop(),),
+        hint="While the new line does not fit, take the first one out of self.waiting: popleft().",
+        lesson=LESSON,
+    ),
+)
+
+EXERCISE = Exercise(
+    title="an outbox with a limit",
+    name="Outbox",
+    takes="the class itself, with the methods post and send_all, without brackets",
+    fits=is_subclass_of(Posting),
+    cases=CASES,
+    lesson=LESSON,
+)
