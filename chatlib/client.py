@@ -183,7 +183,7 @@ class Client:
         self.socket.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
-        """Breaks the connection off (RST), as when a program crashes."""
+        """Breaks the connection off (RST), as when a program is killed with bytes unread."""
         with contextlib.suppress(OSError):
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, DISCARD)
         self.socket.close()

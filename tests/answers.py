@@ -60,14 +60,15 @@ def failure(number: str, answer: Any, failed: str, silent: str = "", silence: fl
 
 
 def solved(number: str) -> dict[str, Any]:
-    """Returns what the solution of an exercise defines."""
+    """Returns what the solution of an exercise defines, and the parts that stand after its check."""
     [path] = refresh.SOLUTIONS.glob(f"{number}_*.ipynb")
     names: dict[str, Any] = {}
+    checked = False
     for cell in nbformat.read(path, as_version=4).cells:
-        if cell.cell_type == "code" and "chatlib.exercise(" not in cell.source:
+        if "chatlib.exercise(" in cell.source:
+            checked = True
+        elif cell.cell_type == "code" and (not checked or "### BEGIN SOLUTION" in cell.source):
             exec(cell.source, names)
-        elif cell.cell_type == "code":
-            break
     return names
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -21,6 +22,8 @@ Dial = Callable[..., socket.socket]
 SHARING = {name: model for name, model in chatlib.MODELS.items() if model is not chatlib.ForkingServer}
 SEVERAL_AT_ONCE = {name: model for name, model in SHARING.items() if model is not chatlib.SyncServer}
 LONGEST = ["browser", "checker", "reference_servers", "specimens", "bench", "servers"]
+ON_LINUX = "# on Linux"
+"""So begin the cells of lesson 07 that show what systems do in different ways."""
 THREADED = {"threading": chatlib.ThreadingServer, "raw-threads": chatlib.RawThreadServer}
 
 
@@ -39,6 +42,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         runs = item.path.suffix == ".ipynb" or item.path.name == "test_browser.py"
         if runs and "11_processes" in item.nodeid:
             item.add_marker(pytest.mark.skip(reason="this system cannot fork"))
+    for item in [] if sys.platform == "linux" else items:
+        if getattr(item, "cell", {}).get("source", "").startswith(ON_LINUX):
+            item.options["check"] = False  # type: ignore[attr-defined]  # it runs, and may show something else
     # Files are shared out in this order: a long one at the end would keep all the others waiting.
     places = {f"test_{name}.py": place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))

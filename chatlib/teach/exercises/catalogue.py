@@ -14,6 +14,7 @@ from chatlib.teach.exercises import (
     ex05_chat,
     ex06_diagnosis,
     ex06b_outbox,
+    ex07_endings,
     ex09_loop,
     ex10_coroutines,
     ex11_processes,
@@ -31,6 +32,7 @@ EXERCISES = {
     "05": ex05_chat.EXERCISE,
     "06": ex06_diagnosis.EXERCISE,
     "06b": ex06b_outbox.EXERCISE,
+    "07": ex07_endings.EXERCISE,
     "09": ex09_loop.EXERCISE,
     "10": ex10_coroutines.EXERCISE,
     "11": ex11_processes.EXERCISE,
@@ -50,7 +52,7 @@ def report_on(number: str, answer: Any) -> Report:
     key = str(number).zfill(2)
     if key not in EXERCISES:
         raise ValueError(f"there is no exercise {number!r}: those are {', '.join(EXERCISES)}")
-    task = EXERCISES[key]
+    task = EXERCISES[key].part_for(answer)
     subject = Subject(f"exercise {key}: {task.title}")
     begun = _begun(task, answer)
     if begun.outcome is Outcome.FAIL:

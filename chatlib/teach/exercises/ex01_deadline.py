@@ -54,7 +54,8 @@ def _timer(seconds: float) -> Iterator[Callable[[], bool]]:
 
 def _receiving(expected: bytes, means: str, sends: bytes = b"", late: float = 0.0) -> str:
     when = f" {late:g} s later" if late else ""
-    return f"the other side {f'sends {sends!r}' if sends else 'leaves'}{when}; receive_within(sock, {FAR:g})"
+    does = f"sends {sends!r}" if sends else "ends sending"
+    return f"the other side {does}{when}; receive_within(sock, {FAR:g})"
 
 
 @step(_receiving)
@@ -65,7 +66,7 @@ def receive(trial: Trial, expected: bytes, means: str, sends: bytes = b"", late:
         trial: What is tried out.
         expected: What it has to return.
         means: What that means, in words.
-        sends: What the other end sends; it leaves if that is nothing.
+        sends: What the other end sends; it ends sending if that is nothing.
         late: Seconds until the other end does so.
     """
     promise = f"it returns {expected!r}: {means}"
@@ -152,9 +153,9 @@ CASES = (
     ),
     Case(
         "deadline.left",
-        'The other side has left: b""',
-        'If the other side has left, it returns b"", at once. That is not the same as silence.',
-        steps=(receive(b"", "the other side has left"),),
+        'The other side sends no more: b""',
+        'If the other side sends no more, it returns b"", at once. That is not the same as silence.',
+        steps=(receive(b"", "the other side sends no more"),),
         hint='recv itself returns b"" then. `if not data` cannot tell that from None.',
         lesson=LESSON,
     ),

@@ -27,6 +27,14 @@ class Exercise:
     """What that server speaks."""
     independent: bool = False
     """True if all cases are judged, also after one has failed: none of them builds on another."""
+    stretch: "Exercise | None" = None
+    """A second part, for those who want more: what is called by its name is tried out by its cases."""
+
+    def part_for(self, answer: Any) -> "Exercise":
+        """Returns the part that an answer belongs to: the stretch, if it has that name."""
+        if self.stretch and getattr(answer, "__name__", "") == self.stretch.name:
+            return self.stretch
+        return self
 
 
 def is_subclass_of(kind: type) -> Callable[[Any], bool]:
