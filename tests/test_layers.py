@@ -48,9 +48,8 @@ LAYERS = {
     ],
     "chatlib.schedules": [
         "errors locks stops",
-        "surroundings",
-        "turns",
-        "search picture",
+        "surroundings run",
+        "turns picture search",
         "order",
         "orders",
         "program",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from chatlib.schedules.picture import svg, turns_of
-from chatlib.schedules.turns import Step
+from chatlib.schedules.run import Step
 
 Ending = Literal["right", "wrong", "error", "deadlock", "endless", "open"]
 

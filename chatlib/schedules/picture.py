@@ -10,7 +10,7 @@ from typing import NamedTuple
 from chatlib.film.render.drawing import length, path, text, titled
 from chatlib.film.render.labels import SMALL, width_of
 from chatlib.film.render.style import STYLE
-from chatlib.schedules.turns import Step
+from chatlib.schedules.run import Step
 
 ROW, TOP = 30.0, 54.0
 NUMBERS, GAP = 46.0, 36.0

@@ -9,10 +9,11 @@ from typing import Any
 from chatlib.schedules.locks import Lock
 from chatlib.schedules.order import Ending, Order
 from chatlib.schedules.orders import TOLD, Orders
+from chatlib.schedules.run import Choose, Run
 from chatlib.schedules.search import all_orders, following, some_orders
 from chatlib.schedules.stops import Grain
 from chatlib.schedules.surroundings import MADE_OF_LOCKS, attributes
-from chatlib.schedules.turns import Choose, Run, Turns
+from chatlib.schedules.turns import Turns
 
 Right = Callable[[Any], object]
 

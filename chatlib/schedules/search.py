@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 
 from chatlib.schedules.errors import Unrepeatable
-from chatlib.schedules.turns import Choose, Run
+from chatlib.schedules.run import Choose, Run
 
 DIFFERENT = (
     "the same order ran differently the second time: something outlives an order, or depends on chance or on "

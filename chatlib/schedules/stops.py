@@ -42,6 +42,12 @@ Stop = Callable[[Spot], None]
 """Called in the thread that has come to a spot; it returns when the thread may go on."""
 
 
+def is_watched(code: CodeType) -> bool:
+    """Returns whether threads stop in a function: it is the program's own, and not made by a dataclass."""
+    generated = code.co_filename == "<string>" and code.co_name.startswith(("__", "<lambda>"))
+    return origin(code.co_filename) == "user" and not generated
+
+
 @functools.cache
 def instructions_of(code: CodeType) -> dict[int, Spot]:
     """Returns the instructions of a function that can matter to other threads, by their offset."""
@@ -61,7 +67,7 @@ def trace_lines(stop: Stop) -> None:
     """
 
     def enter(frame: FrameType, event: str, argument: object) -> Any:
-        return look if origin(frame.f_code.co_filename) == "user" else None
+        return look if is_watched(frame.f_code) else None
 
     def look(frame: FrameType, event: str, argument: object) -> Any:
         if event == "line":
@@ -75,7 +81,7 @@ def trace_instructions(stop: Stop) -> None:
     """The same for each instruction, on Python 3.11: with 3.12, two threads that are traced so crash it."""
 
     def enter(frame: FrameType, event: str, argument: object) -> Any:
-        if origin(frame.f_code.co_filename) != "user":
+        if not is_watched(frame.f_code):
             return None
         frame.f_trace_opcodes = True
         return look
@@ -104,7 +110,7 @@ def monitored_instructions(stop: Stop) -> Iterator[None]:
     events, watched = monitoring.events, list[CodeType]()
 
     def enter(code: CodeType, offset: int) -> Any:
-        if origin(code.co_filename) == "user":
+        if is_watched(code):
             # Once, before any thread is in it: to change code in which another thread has stopped is a risk.
             monitoring.set_local_events(tool, code, events.INSTRUCTION)
             watched.append(code)

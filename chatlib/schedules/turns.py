@@ -5,12 +5,13 @@ import contextlib
 import functools
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from chatlib.kill_thread import end_by_force
 from chatlib.schedules.errors import Abandoned, Unseen
 from chatlib.schedules.locks import Lock
+from chatlib.schedules.run import Choose, Run, Step
 from chatlib.schedules.stops import (
     Grain,
     Spot,
@@ -28,40 +29,6 @@ LONGEST = 1000
 
 PUSHES = 100
 """How often a thread is told to end that goes on. A bare `except` in a loop may swallow that many times."""
-
-Choose = Callable[[Sequence[str]], int | None]
-"""Given the names of the threads that can go on, returns the place of one; None if none is to go on."""
-
-
-class Step(NamedTuple):
-    """One turn of one thread: what it did until it stopped again."""
-
-    thread: str
-    spot: Spot
-    waits_for: str
-    """The lock that it found taken; empty if it came to its next step."""
-    held: Mapping[str, str]
-    """After the step: who holds which lock, from the lock's name to the thread's."""
-
-
-class Run(NamedTuple):
-    """One order, run until its end or until no thread was chosen any more."""
-
-    steps: tuple[Step, ...]
-    choices: tuple[tuple[int, int], ...]
-    """For each step: the place of the thread that was chosen, and how many could go on."""
-    shared: Any
-    """What the threads share, as it is now."""
-    errors: Mapping[str, BaseException]
-    """What threads have raised."""
-    ready: tuple[str, ...]
-    """The threads that could go on."""
-    is_cut: bool
-    """Whether it was cut after `LONGEST` steps."""
-    waits: Mapping[str, str]
-    """The lock for which each of the others waits that have not ended."""
-    next_spots: Mapping[str, Spot]
-    """Before which step each thread has stopped that has not ended."""
 
 
 class Worker:
@@ -94,7 +61,8 @@ class Worker:
 
     def go_on(self) -> None:
         """Wakes the thread for one step."""
-        self._baton.release()
+        with contextlib.suppress(RuntimeError):  # it is awake, as Ctrl-C has cut a turn short
+            self._baton.release()
 
     def block(self, lock: Lock, may_give_up: bool) -> None:
         """Gives the turn back, in its own thread: it cannot go on before the lock is free. Blocks."""
@@ -104,13 +72,16 @@ class Worker:
 
     def stop(self, spot: Spot) -> None:
         """Gives the turn back, in its own thread, which has come to its next step. Blocks."""
-        if not self._turns.over:  # what ends the thread passes through lines that clean up
+        # What ends the thread passes through lines that clean up; and the scheduler itself takes no turns.
+        if not (self._turns.over or self._turns.is_scheduling):
             self.spot = spot
             self._give_back()
 
     def _give_back(self) -> None:
-        if not self._turns.over:
-            self._turns.back.release()
+        """Goes on at once if it is this thread's turn again; else blocks until it is."""
+        if self._turns.over:
+            raise Abandoned
+        if not self._turns.hand_over(self):
             self._baton.acquire()
         if self._turns.over:
             raise Abandoned
@@ -125,12 +96,11 @@ class Worker:
             self.error = None if isinstance(error, Abandoned) else error
         finally:
             self.has_ended = True
-            with contextlib.suppress(RuntimeError):  # released already, as Ctrl-C has cut a turn short
-                self._turns.back.release()
+            self._turns.hand_over(self)
 
 
 class Turns:
-    """The scheduler of one order: it wakes one thread, and sleeps until that thread has stopped again.
+    """The scheduler of one order. It has no thread of its own: the one that stops wakes the next one.
 
     Args:
         make: Makes what the threads share.
@@ -147,11 +117,18 @@ class Turns:
         grain: Grain = "lines",
     ) -> None:
         self._make, self._functions, self._grain = make, functions, grain
-        self.over = False
+        self.over = self.is_scheduling = False
         self.back = _thread.allocate_lock()
-        """Released by the thread that gives its turn back."""
+        """Released by the thread after which no other goes on."""
         self.back.acquire()
+        self._choose: Choose | None = None
+        self._turn: Worker | None = None
+        self._ready: list[Worker] = []
+        self._steps, self._choices = list[Step](), list[tuple[int, int]]()
+        self._failure: BaseException | None = None
         self._shared: Any = None
+        self._names = Names(None, ())
+        self._begun_at = Spot("", 0)
         self._maker = 0
         self._idents: dict[int, Worker] = {}
         self._workers = [
@@ -208,43 +185,88 @@ class Turns:
     def _work(self, function: Callable[[Any], object]) -> None:
         function(self._shared)
 
+    def hand_over(self, worker: Worker) -> bool:
+        """Wakes the thread whose turn it is after this worker's. Returns whether that is the same one.
+
+        Runs in the worker's thread: where it goes on itself, no other thread has to wake up in between.
+        """
+        following = None
+        if self._choose and not self.over:
+            self.is_scheduling = True
+            try:
+                self._note_step(worker)
+                following = self._next(self._choose)
+            except BaseException as error:  # for the thread that waits for all
+                self._failure = error
+            finally:
+                self.is_scheduling = False
+        if following is not worker:
+            if following:
+                following.go_on()
+            else:
+                with contextlib.suppress(RuntimeError):  # released already, as Ctrl-C has cut a turn short
+                    self.back.release()
+        return following is worker
+
+    def _note_step(self, worker: Worker) -> None:
+        if isinstance(worker.error, Unseen):
+            raise worker.error
+        waits_for = self._names.of(worker.waits_for) if worker.waits_for else ""
+        held = {name: getattr(holder, "name", "") for name, holder in self._names.held().items()}
+        self._steps.append(Step(worker.name, self._begun_at, waits_for, held))
+
+    def _next(self, choose: Choose) -> Worker | None:
+        """Returns the thread whose turn it is; None if the order has come to its end."""
+        self._ready = [worker for worker in self._workers if not worker.has_ended and worker.is_ready]
+        if not self._ready or len(self._steps) == LONGEST:
+            return None
+        chosen = choose([worker.name for worker in self._ready])
+        if chosen is None:
+            return None
+        self._choices.append((chosen, len(self._ready)))
+        self._turn = self._ready[chosen]
+        self._begun_at = self._turn.spot
+        return self._turn
+
     def _take_turns(self, choose: Choose) -> Run:
-        steps, choices = list[Step](), list[tuple[int, int]]()
-        names = Names(self._shared, self._functions)
-        while ready := [worker for worker in self._workers if not worker.has_ended and worker.is_ready]:
-            chosen = choose([worker.name for worker in ready]) if len(steps) < LONGEST else None
-            if chosen is None:
-                break
-            worker, spot = ready[chosen], ready[chosen].spot
-            self._give(worker)
-            choices.append((chosen, len(ready)))
-            waits_for = names.of(worker.waits_for) if worker.waits_for else ""
-            held = {name: getattr(holder, "name", "") for name, holder in names.held().items()}
-            steps.append(Step(worker.name, spot, waits_for, held))
+        self._names = Names(self._shared, self._functions)
+        self._choose = choose
+        if first := self._next(choose):
+            first.go_on()
+            self._wait(first)
+        if self._failure:
+            raise self._failure
         alive = [worker for worker in self._workers if not worker.has_ended]
         return Run(
-            tuple(steps),
-            tuple(choices),
+            tuple(self._steps),
+            tuple(self._choices),
             self._shared,
             {worker.name: worker.error for worker in self._workers if worker.error},
-            tuple(worker.name for worker in ready),
-            len(steps) == LONGEST,
-            {worker.name: names.of(worker.waits_for) for worker in alive if worker.waits_for},
+            tuple(worker.name for worker in self._ready),
+            len(self._steps) == LONGEST,
+            {worker.name: self._names.of(worker.waits_for) for worker in alive if worker.waits_for},
             {worker.name: worker.spot for worker in alive},
         )
 
+    def _wait(self, worker: Worker) -> None:
+        """Waits until no thread goes on any more; all the while, some step must come to its end."""
+        seen_steps = -1
+        while not self.back.acquire(timeout=1.0 if self.over else STUCK_AFTER):
+            worker = self._turn or worker
+            if self.over or len(self._steps) == seen_steps:
+                worker.is_stuck = True
+                line = f"line {worker.spot.line}, which is {worker.spot.source!r}"
+                why = "it computes, or waits for what cannot be seen here"
+                raise Unseen(
+                    f"{worker.name} has not come to the end of {line}, in {STUCK_AFTER:.0f} s: {why}"
+                )
+            seen_steps = len(self._steps)
+
     def _give(self, worker: Worker) -> None:
-        """Gives a thread its turn, and waits until it gives it back."""
-        if worker.has_ended:
-            return
-        worker.go_on()
-        if not self.back.acquire(timeout=1.0 if self.over else STUCK_AFTER):
-            worker.is_stuck = True
-            line = f"line {worker.spot.line}, which is {worker.spot.source!r}"
-            why = "it computes, or waits for what cannot be seen here"
-            raise Unseen(f"{worker.name} has not come to the end of {line}, in {STUCK_AFTER:.0f} s: {why}")
-        if isinstance(worker.error, Unseen):
-            raise worker.error
+        """Wakes a thread, and waits until it has stopped, or ended."""
+        if not worker.has_ended:
+            worker.go_on()
+            self._wait(worker)
 
     def _end(self) -> None:
         """Ends threads that have not: those of a deadlock, or all if something went wrong."""
@@ -253,7 +275,8 @@ class Turns:
             if worker.thread.ident is None:  # the system had no thread left
                 continue
             if not worker.has_ended and not worker.is_stuck:
-                with contextlib.suppress(Unseen, RuntimeError):  # Ctrl-C came before it took its turn
+                self._turn = worker
+                with contextlib.suppress(Unseen):
                     self._give(worker)
             worker.thread.join(0.0 if worker.is_stuck else STUCK_AFTER)
             for _ in range(PUSHES * worker.thread.is_alive()):
