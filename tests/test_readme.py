@@ -39,14 +39,21 @@ def test_the_ten_lines_print_what_they_promise() -> None:
 
 def test_the_exercise_prints_what_it_promises() -> None:
     """A service of one's own takes five lines."""
-    assert printed_by(PROGRAMS[3]) == PROMISED.findall(PROGRAMS[3]) == ["olleh"]
+    assert printed_by(PROGRAMS[4]) == PROMISED.findall(PROGRAMS[4]) == ["olleh"]
 
 
 def test_the_check_prints_what_it_promises() -> None:
     """The promise that is broken, first its id, then the whole story."""
-    failed, *told = printed_by(PROGRAMS[2])
-    assert PROMISED.findall(PROGRAMS[2])[0].startswith(failed + ":")
+    failed, *told = printed_by(PROGRAMS[3])
+    assert PROMISED.findall(PROGRAMS[3])[0].startswith(failed + ":")
     assert any("for sam" in line for line in told), told
+
+
+def test_the_orders_are_as_many_as_it_promises() -> None:
+    """How many end right and wrong; then the shortest wrong one."""
+    first, *told = printed_by(PROGRAMS[2])
+    assert [first] == PROMISED.findall(PROGRAMS[2])
+    assert told[-1] == "At the end: names = ['alice', 'alice']."
 
 
 def test_the_film_shows_what_it_promises() -> None:

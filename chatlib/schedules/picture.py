@@ -54,7 +54,7 @@ def turns_of(steps: Sequence[Step]) -> Iterator[Turn]:
         taken, given = (sorted(each.split()[0] for each in change) for change in (now - before, before - now))
         note = f"waits for {step.waits_for}" if step.waits_for else ""
         changes = [*(f"takes {lock}" for lock in taken), *(f"gives back {lock}" for lock in given)]
-        source, instruction = step.spot.source, step.spot.instruction
+        source, instruction = step.spot.source or f"line {step.spot.line}", step.spot.instruction
         note = note or ", ".join(changes) or (f"in {source}" if instruction else "")
         code = instruction or (source if len(source) <= LONGEST else source[: LONGEST - 1] + "…")
         yield Turn(step.thread, code, note, bool(step.waits_for), f"line {step.spot.line}: {source}")
