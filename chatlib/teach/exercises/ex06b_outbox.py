@@ -1,14 +1,16 @@
 """Exercise 06b: an outbox with a limit. One thread posts, another one sends, and the client may sleep."""
 
 import contextlib
-import socket
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from chatlib.checker.case import Case, step
 from chatlib.checker.errors import Broken, Unjudged
+from chatlib.teach.exercises.ex06b_reader import PATIENCE, Reader
 from chatlib.teach.exercises.exercise import Exercise, is_subclass_of
 from chatlib.teach.exercises.sandbox import Trial, told
 
@@ -16,8 +18,8 @@ LESSON = "06 The sleeper"
 LIMIT = 100
 """Bytes that may wait."""
 
-PATIENCE = 1.0
-"""Seconds that the check waits for another thread. It asks three times before it says that nothing came."""
+IDLE_WITHIN = 0.3
+"""Seconds in which `send_all` should have come to wait for a line."""
 
 DISCONNECT, DROP_OLDEST = "disconnect", "drop oldest"
 
@@ -31,52 +33,6 @@ class Posting(Protocol):
 
     def send_all(self) -> None:
         """Sends the lines, in a thread of its own."""
-
-
-class Reader:
-    """Stands in for the socket of a client, which may sleep.
-
-    How much a kernel takes for a client that reads nothing differs from one computer to the next. This one
-    takes nothing: `sendall` waits from the first byte on, as that of a real socket does with a full buffer.
-    """
-
-    def __init__(self, asleep: bool) -> None:
-        self.received: list[bytes] = []
-        self.cut_off = False
-        self._asleep = asleep
-        self._changed = threading.Condition()
-
-    def sendall(self, data: bytes) -> None:
-        """Returns when the client has read the bytes.
-
-        Raises:
-            BrokenPipeError: The connection was shut down, before or meanwhile.
-        """
-        with self._changed:
-            self._changed.wait_for(lambda: self.cut_off or not self._asleep)
-            if self.cut_off:
-                raise BrokenPipeError("the connection was shut down")
-            self.received.append(bytes(data))
-            self._changed.notify_all()
-
-    def shutdown(self, how: int = socket.SHUT_RDWR) -> None:
-        """Cuts the client off, and wakes the thread that is in `sendall`."""
-        with self._changed:
-            self.cut_off = True
-            self._changed.notify_all()
-
-    close = shutdown
-
-    def wake(self) -> None:
-        """The client reads, from now on."""
-        with self._changed:
-            self._asleep = False
-            self._changed.notify_all()
-
-    def comes_to(self, condition: Callable[[], bool]) -> bool:
-        """Waits until something is true of it; returns whether that came in time."""
-        with self._changed:
-            return self._changed.wait_for(condition, PATIENCE)
 
 
 @dataclass(frozen=True)
@@ -105,6 +61,16 @@ class Room:
                 rescue=self.client.shutdown,
             )
 
+    def post_to_sleeper(self, first: bytes, *lines: bytes) -> None:
+        """Posts the first line, waits until its `sendall` waits for the client, then posts the others.
+
+        Without that, all could be posted before the other thread runs, and one that holds the lock while it
+        sends would hold up no post.
+        """
+        self.post(first)
+        self.expect("send_all calls client.sendall", lambda: self.client.offered > 0 or self.client.cut_off)
+        self.post(*lines)
+
     def expect(self, wanted: str, condition: Callable[[], bool]) -> None:
         """Waits for what the client should come to.
 
@@ -124,6 +90,16 @@ class Room:
         )
 
 
+def wait_until_idle(thread: threading.Thread) -> None:
+    """Waits until a thread waits for the first line. Else a `post` that forgets to wake it could be lucky."""
+    deadline = time.monotonic() + IDLE_WITHIN
+    while time.monotonic() < deadline:
+        frame = sys._current_frames().get(thread.ident or 0)
+        if not frame or frame.f_code.co_name == "wait":  # of a Condition: also that of a Queue
+            return
+        time.sleep(0.001)
+
+
 @contextlib.contextmanager
 def at_work(
     trial: Trial, asleep: bool = True, policy: str = DISCONNECT
@@ -134,6 +110,7 @@ def at_work(
     room = Room(trial, client, outbox)
     thread = threading.Thread(target=room.send_all, name="sends", daemon=True)
     thread.start()
+    wait_until_idle(thread)
     try:
         yield room, thread
     finally:
@@ -148,7 +125,7 @@ def numbered(count: int) -> list[bytes]:
     return [b"line %4d\n" % number for number in range(count)]
 
 
-@step("3 lines are posted, and the client reads")
+@step("the client reads; 3 lines are posted")
 def send(trial: Trial) -> None:
     """All come, in order."""
     with at_work(trial, asleep=False) as (room, _):
@@ -160,7 +137,7 @@ def send(trial: Trial) -> None:
 def wake(trial: Trial) -> None:
     """No post waits, and later all lines come."""
     with at_work(trial) as (room, _):
-        room.post(*numbered(5))
+        room.post_to_sleeper(*numbered(5))
         room.client.wake()
         room.expect("the client receives the 5 lines, in order", lambda: room.client.received == numbered(5))
 
@@ -181,7 +158,7 @@ def go_on(trial: Trial) -> None:
 def fill(trial: Trial, count: int, size: int, fits: bool) -> None:
     """The limit counts bytes; and who is owed more is cut off."""
     with at_work(trial) as (room, _):
-        room.post(*[b"x" * (size - 1) + b"\n"] * count)
+        room.post_to_sleeper(*[b"x" * (size - 1) + b"\n"] * count)
         if not fits:
             room.expect(
                 "the client is cut off: client.shutdown(socket.SHUT_RDWR)", lambda: room.client.cut_off
@@ -194,7 +171,7 @@ def fill(trial: Trial, count: int, size: int, fits: bool) -> None:
 def end(trial: Trial) -> None:
     """The thread of an outbox ends with its client, quietly."""
     with at_work(trial) as (room, thread):
-        room.post(*numbered(20))
+        room.post_to_sleeper(*numbered(20))
         room.client.shutdown()
         room.post(b"too late\n")
         thread.join(PATIENCE)
@@ -205,17 +182,17 @@ def end(trial: Trial) -> None:
             raise Broken(wanted, "it goes on", certain=False)
 
 
-@step("with policy='drop oldest': the client sleeps; 30 lines of 10 bytes are posted; then it wakes up")
+@step("with policy='drop oldest': the client sleeps; 25 lines of 10 bytes are posted; then it wakes up")
 def drop(trial: Trial) -> None:
     """The latest lines are kept, the client stays, and the rest is gone."""
-    lines = numbered(30)
+    lines = numbered(25)
     with at_work(trial, policy=DROP_OLDEST) as (room, _):
-        room.post(*lines)
+        room.post_to_sleeper(*lines)
         if room.client.cut_off:
             raise Unjudged("the stretch: not written yet")
         room.client.wake()
         received = room.client.received
-        wanted = "the client receives the last lines, up to the 30th, in order"
+        wanted = "the client receives the last lines, up to the 25th, in order"
         room.expect(wanted, lambda: lines[-1] in received)
         if received[-10:] != lines[-10:]:
             raise Broken(
@@ -256,7 +233,7 @@ CASES = (
         "outbox.limit",
         "A limit, in bytes",
         "When a line does not fit any more, the client is cut off.",
-        steps=(fill(10, 10, True), fill(12, 10, False), fill(1, 101, False)),
+        steps=(fill(10, 10, True), fill(1, 100, True), fill(12, 10, False), fill(1, 101, False)),
         hint="Before a line is added: does it fit? If it does not, self.client.shutdown(socket.SHUT_RDWR). "
         "Lines differ in length: count bytes, not lines.",
         lesson=LESSON,

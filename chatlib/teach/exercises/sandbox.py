@@ -94,6 +94,8 @@ class Trial:
         if not has_returned and not results and not errors:
             where = place_of(sys._current_frames().get(thread.ident or 0))
             rescue()
+            # What it waited for may be over now. Let it end by itself: ended by force, it could keep a lock.
+            thread.join(10 * LOOK)
             raise Broken(expected, f"it did not return: it was still {where}{_stop(thread)}")
         if errors:
             raise Broken(expected, told(errors[0]), hint=SLIP if isinstance(errors[0], SLIPS) else "")
