@@ -1,6 +1,7 @@
 """Exercise 01: a call that waits, but not for ever."""
 
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -20,9 +21,9 @@ SLACK = 0.5
 ASLEEP = 0.3
 """Seconds for which it is looked what a wait costs."""
 
-BUSY = 0.02
-"""Seconds of processor time in that. A call that sleeps takes a thousandth, or one tick of a coarse clock
-(16 ms on Windows); one that asks again and again takes all that it gets, on a busy computer a small part."""
+BUSY = 0.02 if os.name == "nt" else 0.002
+"""Seconds of processor time in that. A call that sleeps takes a tenth of a millisecond, or on Windows perhaps one
+tick of 16 ms; one that asks again and again takes all that it gets, on a busy computer a small part."""
 
 LESSON = "01 A call that waits"
 
