@@ -22,8 +22,8 @@ ASLEEP = 0.3
 """Seconds for which it is looked what a wait costs."""
 
 BUSY = 0.02 if os.name == "nt" else 0.002
-"""Seconds of processor time in that. A call that sleeps takes a tenth of a millisecond, or on Windows perhaps one
-tick of 16 ms; one that asks again and again takes all that it gets, on a busy computer a small part."""
+"""Seconds of processor time in that. A call that sleeps takes a tenth of a millisecond, or on Windows perhaps
+one tick of 16 ms; one that asks again and again takes all that it gets, on a busy computer a small part."""
 
 LESSON = "01 A call that waits"
 

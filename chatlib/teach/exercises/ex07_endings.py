@@ -7,16 +7,13 @@ from collections.abc import Callable
 from chatlib.checker.case import Case, step
 from chatlib.checker.errors import Broken
 from chatlib.teach.exercises import ex07_heartbeat
+from chatlib.teach.exercises.ex01_deadline import BUSY
 from chatlib.teach.exercises.ex07_connection import PATIENCE, connection, reset, wake
 from chatlib.teach.exercises.exercise import Exercise, is_function
 from chatlib.teach.exercises.sandbox import Trial, shown
 
 QUIET = 0.3
 """Seconds in which nothing comes, after which the other side counts as silent."""
-
-BUSY = 0.02
-"""Seconds of processor time in such a wait. A call that sleeps takes a thousandth, or one tick of a coarse
-clock (16 ms on Windows); one that asks again and again takes all that it gets."""
 
 LAST_WORDS = b"so long\n" * 500
 """More than one `recv(1024)` takes."""
