@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from chatlib.checker.case import Case, step
-from chatlib.checker.errors import Broken, Unjudged
+from chatlib.checker.errors import Broken
 from chatlib.teach.exercises.ex06b_reader import PATIENCE, Reader
 from chatlib.teach.exercises.exercise import Exercise, is_subclass_of
 from chatlib.teach.exercises.sandbox import Trial, told
@@ -20,8 +20,6 @@ LIMIT = 100
 
 IDLE_WITHIN = 0.3
 """Seconds in which `send_all` should have come to wait for a line."""
-
-DISCONNECT, DROP_OLDEST = "disconnect", "drop oldest"
 
 
 @runtime_checkable
@@ -101,12 +99,10 @@ def wait_until_idle(thread: threading.Thread) -> None:
 
 
 @contextlib.contextmanager
-def at_work(
-    trial: Trial, asleep: bool = True, policy: str = DISCONNECT
-) -> Iterator[tuple[Room, threading.Thread]]:
+def at_work(trial: Trial, asleep: bool = True) -> Iterator[tuple[Room, threading.Thread]]:
     """Makes an outbox and runs its `send_all` in a thread. Afterwards the thread is ended."""
     client = Reader(asleep)
-    outbox = trial.attempt(lambda: trial.answer(client, LIMIT, policy), "Outbox(client, 100) makes an object")
+    outbox = trial.attempt(lambda: trial.answer(client, LIMIT), "it can be made: with a client and a limit")
     room = Room(trial, client, outbox)
     thread = threading.Thread(target=room.send_all, name="sends", daemon=True)
     thread.start()
@@ -182,14 +178,14 @@ def end(trial: Trial) -> None:
             raise Broken(wanted, "it goes on", certain=False)
 
 
-@step("with policy='drop oldest': the client sleeps; 25 lines of 10 bytes are posted; then it wakes up")
+@step("the client sleeps; 25 lines of 10 bytes are posted; then it wakes up")
 def drop(trial: Trial) -> None:
     """The latest lines are kept, the client stays, and the rest is gone."""
     lines = numbered(25)
-    with at_work(trial, policy=DROP_OLDEST) as (room, _):
+    with at_work(trial) as (room, _):
         room.post_to_sleeper(*lines)
         if room.client.cut_off:
-            raise Unjudged("the stretch: not written yet")
+            raise Broken("the client stays, and the oldest lines are dropped", "it was cut off")
         room.client.wake()
         received = room.client.received
         wanted = "the client receives the last lines, up to the 25th, in order"
@@ -246,14 +242,26 @@ CASES = (
         hint="sendall raises an OSError then: with contextlib.suppress(OSError) around the loop, not inside.",
         lesson=LESSON,
     ),
+)
+
+STRETCH_CASES = (
     Case(
         "outbox.oldest",
-        "Stretch: drop the oldest",
-        "With policy='drop oldest' the client stays, and the latest lines are kept.",
+        "The oldest are dropped",
+        "The client stays, and the latest lines are kept.",
         steps=(drop(),),
         hint="While the new line does not fit, take the first one out of self.waiting: popleft().",
         lesson=LESSON,
     ),
+)
+
+STRETCH = Exercise(
+    title="drop the oldest",
+    name="DropOldest",
+    takes="the class itself, without brackets",
+    fits=is_subclass_of(Posting),
+    cases=STRETCH_CASES,
+    lesson=LESSON,
 )
 
 EXERCISE = Exercise(
@@ -263,4 +271,5 @@ EXERCISE = Exercise(
     fits=is_subclass_of(Posting),
     cases=CASES,
     lesson=LESSON,
+    stretch=STRETCH,
 )

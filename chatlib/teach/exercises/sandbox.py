@@ -18,7 +18,7 @@ from types import CodeType, FrameType
 from typing import Any, TypeVar
 
 from chatlib.checker.case import Case, Context, Failure, Outcome, Step, Verdict
-from chatlib.checker.errors import Broken, Unjudged
+from chatlib.checker.errors import Broken
 from chatlib.checker.targets.capture import last_lines
 from chatlib.kill_thread import end_by_force
 from chatlib.own_code import FOLDERS
@@ -121,15 +121,11 @@ def left_out(cases: Sequence[Case[Any]], failed: str) -> tuple[Verdict, ...]:
 
 
 def tried(case: Case[Trial], trial: Trial) -> Verdict:
-    """Takes one case. It is skipped if it asks for more than has been written: a stretch, say."""
+    """Takes one case."""
     start, done = time.monotonic(), list[str]()
     trial.remark = ""
     for step in case.steps:
-        try:
-            broken = _broken(step, trial)
-        except Unjudged as unjudged:
-            return Verdict(case, Outcome.SKIPPED, reason=str(unjudged), seconds=time.monotonic() - start)
-        if broken:
+        if broken := _broken(step, trial):
             said = last_lines("".join(list(trial.kept)))
             failure = Failure(tuple(done), str(step), broken.expected, broken.actual, said=said)
             case = replace(case, hint=broken.hint or case.hint)
