@@ -175,7 +175,8 @@ def orders(
         functions: What each thread does with it, two or three of them. The same one may be given twice.
         right: Says whether what they share is right when all have ended. Without it, an order is wrong only
             if a thread raises, or never ends.
-        limit: How many orders are run in turn. If there are more, this many others are chosen by chance.
+        limit: How many orders are run in turn. If there are more, this many others are chosen by chance. An
+            order without end counts as a hundred.
         seed: What chance begins with: the same seed chooses the same orders.
         steps: `lines`, or `instructions` of the interpreter: only those show that `n += 1` is not one step.
 
@@ -185,7 +186,7 @@ def orders(
     Raises:
         RuntimeError: A thread does what is not seen here (it waits for a socket, say), or does something else
             when the same order is run again. The message says which.
-        ValueError: There are fewer than two functions.
+        ValueError: There are fewer than two functions, the limit is below 1, or `right` returns None.
     """
     from chatlib.schedules.program import Program
 
@@ -193,6 +194,8 @@ def orders(
         raise ValueError(
             "orders takes what is shared, then two functions or more: chatlib.orders(Room, a, b)"
         )
+    if limit < 1:
+        raise ValueError(f"the limit is how many orders are run, 1 at least: not {limit}")
     return Program(make, functions, right, steps).orders(limit, seed)
 
 

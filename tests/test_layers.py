@@ -49,7 +49,8 @@ LAYERS = {
     "chatlib.schedules": [
         "errors locks stops",
         "surroundings run",
-        "turns picture search",
+        "worker picture search",
+        "turns",
         "order",
         "orders",
         "program",

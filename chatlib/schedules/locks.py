@@ -4,7 +4,7 @@
 need no code here. What C waits for by itself (`queue.SimpleQueue`, a socket) stays unseen.
 """
 
-import threading
+import _thread
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -15,8 +15,15 @@ class Turn(Protocol):
     def thread(self) -> Any:
         """Returns what runs this code, if it may only see these locks; None otherwise.
 
-        A thread that takes turns has a method `block(lock, may_give_up)`, which gives its turn back.
+        A thread that takes turns has a method `block(lock, may_give_up)`, which gives its turn back, and a
+        `clock`, in seconds.
         """
+
+    def block(self, lock: "Lock", may_give_up: bool) -> None:
+        """Is called in other threads, which have no turn to give back."""
+
+    def refuse(self, why: str) -> None:
+        """Ends it all with an error."""
 
 
 class Lock:
@@ -43,8 +50,10 @@ class Lock:
         while not self.is_free_for(thread):
             if not blocking:
                 return False
-            thread.block(self, may_give_up=timeout >= 0)
+            (thread or self._turn).block(self, may_give_up=timeout >= 0)
             if timeout >= 0 and not self.is_free_for(thread):
+                if thread:  # `Condition` looks at the clock. A little more than that: sums are not exact
+                    thread.clock += timeout + 1e-3
                 return False
         self.holder, self.count = thread, self.count + 1
         return True
@@ -114,9 +123,14 @@ class Factory:
         return self._kind(self._turn) if self._turn.thread() else self._real()
 
 
-REAL_LOCK, REAL_RLOCK = type(threading.Lock()), type(threading.RLock())
+REAL_LOCK, REAL_RLOCK = _thread.LockType, _thread.RLock
 
 
-def seen_instead_of(real: object, turn: Turn) -> Lock:
-    """Returns a lock that stands in for a real one, which is free."""
-    return (RLock if isinstance(real, REAL_RLOCK) else Lock)(turn)
+def seen_instead_of(real: Any, turn: Turn) -> Lock | None:
+    """Returns a lock that stands in for a real one; None if that is taken."""
+    if not real.acquire(blocking=False):
+        return None
+    real.release()
+    if not isinstance(real, REAL_RLOCK):
+        return Lock(turn)
+    return None if real._is_owned() else RLock(turn)  # type: ignore[attr-defined]

@@ -6,6 +6,7 @@ One line of SVG, in the style of a film's picture: without references and ids, s
 from collections.abc import Iterator, Sequence
 from html import escape
 from typing import NamedTuple
+from unicodedata import east_asian_width
 
 from chatlib.film.render.drawing import length, path, text, titled
 from chatlib.film.render.labels import SMALL, width_of
@@ -21,6 +22,9 @@ CODE = 8.43
 
 LONGEST = 46
 """Letters of a line of code that are shown."""
+
+LONGEST_END = 180
+"""The same of the sentence that says how it ended."""
 
 _STYLE = (
     STYLE + ".chatfilm .co-code{font:14px 'DejaVu Sans Mono',Menlo,Consolas,monospace}"
@@ -43,20 +47,31 @@ class Turn(NamedTuple):
     @property
     def width(self) -> float:
         """Pixels in its lane."""
-        return CODE * len(self.code) + 24 + width_of(self.note, SMALL)
+        return width_of_code(self.code) + 24 + width_of(self.note, SMALL)
+
+
+def on_one_line(words: str, longest: int = 1000) -> str:
+    """Returns words without what a line, or XML, has no place for; cut where there is no room for more."""
+    words = "".join(letter if letter.isprintable() else " " for letter in words)
+    return words if len(words) <= longest else words[: longest - 1] + "…"
+
+
+def width_of_code(code: str) -> float:
+    """Returns how wide a line of code is: Chinese letters, say, are twice as wide as Latin ones."""
+    return CODE * sum(2 if east_asian_width(letter) in "WF" else 1 for letter in code)
 
 
 def turns_of(steps: Sequence[Step]) -> Iterator[Turn]:
     """Tells each step: its line, and the locks that its thread takes, gives back or waits for."""
-    before = set[str]()
+    before = set[tuple[str, str]]()
     for step in steps:
-        now = {f"{lock} {holder}" for lock, holder in step.held.items()}
-        taken, given = (sorted(each.split()[0] for each in change) for change in (now - before, before - now))
+        now = set(step.held.items())
+        taken, given = (sorted(lock for lock, _ in change) for change in (now - before, before - now))
         note = f"waits for {step.waits_for}" if step.waits_for else ""
         changes = [*(f"takes {lock}" for lock in taken), *(f"gives back {lock}" for lock in given)]
-        source, instruction = step.spot.source or f"line {step.spot.line}", step.spot.instruction
+        source, instruction = on_one_line(step.spot.source), step.spot.instruction
         note = note or ", ".join(changes) or (f"in {source}" if instruction else "")
-        code = instruction or (source if len(source) <= LONGEST else source[: LONGEST - 1] + "…")
+        code = instruction or on_one_line(source, LONGEST)
         yield Turn(step.thread, code, note, bool(step.waits_for), f"line {step.spot.line}: {source}")
         before = now
 
@@ -69,7 +84,7 @@ def svg(threads: Sequence[str], steps: Sequence[Step], why: str) -> str:
         steps: Their turns, one after the other.
         why: How it ended, in words.
     """
-    turns = list(turns_of(steps))
+    turns, full, why = list(turns_of(steps)), on_one_line(why), on_one_line(why, LONGEST_END)
     lefts, right = dict[str, float](), NUMBERS
     for name in threads:
         lefts[name] = right + GAP
@@ -79,7 +94,7 @@ def svg(threads: Sequence[str], steps: Sequence[Step], why: str) -> str:
     right = max(right, 28 + width_of(why, bold=True))
 
     def parts() -> Iterator[str]:
-        yield titled("Which thread took which turn") + f"<desc>{escape(why)}</desc><style>{_STYLE}</style>"
+        yield titled("Which thread took which turn") + f"<desc>{escape(full)}</desc><style>{_STYLE}</style>"
         yield '<rect class="cf-bg" width="100%" height="100%"/>'
         for name, left in lefts.items():
             yield text("cf-name", left, 26, name)
@@ -101,7 +116,7 @@ def svg(threads: Sequence[str], steps: Sequence[Step], why: str) -> str:
 
 def _turn(turn: Turn, x: float, y: float) -> str:
     kind = "cf-inside" if turn.waits else "cf-door"
-    wide = CODE * len(turn.code)
+    wide = width_of_code(turn.code)
     at = f'x="{length(x - 8)}" y="{length(y - 17)}" width="{length(wide + 16)}" height="24"'
     box = f'<rect class="cf-bar" rx="3" {at}/>'
     note = text("cf-small", x + wide + 14, y, turn.note) if turn.note else ""

@@ -1,21 +1,24 @@
 """A program of two or three threads: runs any order of it, and finds out how all of them end."""
 
-import itertools
 import reprlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from chatlib.schedules.errors import Unrepeatable
 from chatlib.schedules.locks import Lock
 from chatlib.schedules.order import Ending, Order
 from chatlib.schedules.orders import TOLD, Orders
 from chatlib.schedules.run import Choose, Run
-from chatlib.schedules.search import all_orders, following, some_orders
+from chatlib.schedules.search import DIFFERENT, all_orders, following, some_orders
 from chatlib.schedules.stops import Grain
 from chatlib.schedules.surroundings import MADE_OF_LOCKS, attributes
 from chatlib.schedules.turns import Turns
 
 Right = Callable[[Any], object]
+
+ENDLESS = 100
+"""As how many orders one without end counts, for the limit: it takes as long as that."""
 
 
 class Program:
@@ -39,26 +42,44 @@ class Program:
         self.threads = names_of(functions)
 
     def orders(self, limit: int, seed: int) -> Orders:
-        """Runs every order; from the limit on, as many again at random. Blocks for milliseconds per order."""
+        """Runs every order; from the limit on, as many again at random. Blocks for milliseconds per order.
+
+        Raises:
+            Unrepeatable: An order ended otherwise when it was run again.
+        """
         counts, examples, seen = Counter[Ending](), dict[Ending, Order](), set[object]()
 
         def note(runs: Iterator[Run]) -> None:
-            for run in itertools.islice(runs, limit):
+            spent = 0
+            for run in runs:
                 if run.choices not in seen:
                     seen.add(run.choices)
                     order = self._order(run)
+                    if not counts:
+                        self._repeat(order)
                     counts[order.ending] += 1
                     best = examples.get(order.ending)
                     if best is None or len(order.steps) < len(best.steps):
                         examples[order.ending] = order
+                spent += ENDLESS if run.is_cut else 1
+                if spent >= limit:
+                    return
 
         in_turn = all_orders(self._run)
         note(in_turn)
         is_all = next(in_turn, None) is None
         if not is_all:  # those in turn differ only in their last steps: chance also changes the first ones
             note(some_orders(self._run, seed))
+        for order in examples.values():
+            self._repeat(order)
         known = {ending: counts[ending] for ending in TOLD if ending in counts}
         return Orders(self.threads, known, examples, is_all, seed, self.played)
+
+    def _repeat(self, order: Order) -> None:
+        """Runs an order again: if all that the threads share is made afresh, it ends as before."""
+        again = self.played(order.choices)
+        if (again.steps, again.ending) != (order.steps, order.ending):
+            raise Unrepeatable(DIFFERENT)
 
     def played(self, choices: Sequence[tuple[int, int]]) -> Order:
         """Runs an order as far as these choices go."""
@@ -80,7 +101,7 @@ class Program:
         if run.waits:
             held = run.steps[-1].held if run.steps else {}
             waiting = [
-                f"{thread} waits for {lock}" + (f", which {held[lock]} holds" if lock in held else "")
+                f"{thread} waits for {lock}" + (f", which {held[lock]} holds" if held.get(lock) else "")
                 for thread, lock in run.waits.items()
             ]
             return "deadlock", f"No thread can go on: {'; '.join(waiting)}."
@@ -90,7 +111,9 @@ class Program:
             ]
             return "error", f"{'; '.join(told)}."
         state = shown(run.shared)
-        is_right = self._right is None or self._right(run.shared)
+        is_right = self._right(run.shared) if self._right else True
+        if is_right is None:
+            raise ValueError("right returned None: it has to return True or False")
         return "right" if is_right else "wrong", f"At the end: {state}." if state else "All have ended."
 
 

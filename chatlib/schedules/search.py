@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 
 from chatlib.schedules.errors import Unrepeatable
-from chatlib.schedules.run import Choose, Run
+from chatlib.schedules.run import Choose, Run, Step
 
 DIFFERENT = (
     "the same order ran differently the second time: something outlives an order, or depends on chance or on "
@@ -19,8 +19,13 @@ def all_orders(run: Callable[[Choose], Run]) -> Iterator[Run]:
         Unrepeatable: An order did not begin as the one before, whose choices it repeats.
     """
     prefix: list[tuple[int, int]] = []
+    last: tuple[Step, ...] = ()
     while True:
         done = run(following(prefix))
+        same = len(prefix[:-1])
+        if done.steps[:same] != last[:same]:
+            raise Unrepeatable(DIFFERENT)
+        last = done.steps
         yield done
         choices = list(done.choices)
         while choices and choices[-1][0] + 1 == choices[-1][1]:

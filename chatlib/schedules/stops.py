@@ -3,13 +3,12 @@
 Code of Python's library and of installed packages runs within the line that calls it.
 """
 
-import contextlib
 import dis
 import functools
 import linecache
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any, Literal, NamedTuple
 
@@ -24,6 +23,12 @@ PRIVATE = re.compile(
 """Instructions that touch nothing but what belongs to their thread: when they run makes no difference."""
 
 
+OURS = "chatlib.orders"
+"""The name of this tool of `sys.monitoring`."""
+
+COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>")
+
+
 class Spot(NamedTuple):
     """A place in a program before which a thread can stop."""
 
@@ -31,11 +36,13 @@ class Spot(NamedTuple):
     line: int
     instruction: str = ""
     """Of the interpreter, if threads stop before each; else empty."""
+    call: str = ""
+    """What is called, if that has no lines to stop at."""
 
     @property
     def source(self) -> str:
-        """The line, without its indentation; empty if it cannot be had."""
-        return linecache.getline(self.file, self.line).strip()
+        """The line, without its indentation."""
+        return self.call or linecache.getline(self.file, self.line).strip() or f"line {self.line}"
 
 
 Stop = Callable[[Spot], None]
@@ -46,6 +53,16 @@ def is_watched(code: CodeType) -> bool:
     """Returns whether threads stop in a function: it is the program's own, and not made by a dataclass."""
     generated = code.co_filename == "<string>" and code.co_name.startswith(("__", "<lambda>"))
     return origin(code.co_filename) == "user" and not generated
+
+
+def has_steps(function: Any) -> bool:
+    """Returns whether a thread that runs a function stops in it: not in one of C, nor in Python's library."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if not hasattr(function, "__code__") and not hasattr(function, "__func__"):
+        function = type(function).__call__
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    return code is not None and is_watched(code)
 
 
 @functools.cache
@@ -59,15 +76,21 @@ def instructions_of(code: CodeType) -> dict[int, Spot]:
     return spots
 
 
-def trace_lines(stop: Stop) -> None:
-    """Lets the calling thread stop before each line, from now on until it ends.
+def trace_lines(stop: Stop) -> object:
+    """Lets the calling thread stop before each line, from now on until it ends. Returns its tracer.
 
     It is never switched off, nor on while another thread is stopped in a traced function: Python 3.12 would
     change code under the feet of that thread, and crash.
     """
 
     def enter(frame: FrameType, event: str, argument: object) -> Any:
-        return look if is_watched(frame.f_code) else None
+        if not is_watched(frame.f_code):
+            return None
+        # Until Python 3.11 a comprehension has a frame of its own, and would stop twice at its first line.
+        return begin if frame.f_code.co_name in COMPREHENSIONS else look
+
+    def begin(frame: FrameType, event: str, argument: object) -> Any:
+        return look
 
     def look(frame: FrameType, event: str, argument: object) -> Any:
         if event == "line":
@@ -75,9 +98,10 @@ def trace_lines(stop: Stop) -> None:
         return look
 
     sys.settrace(enter)
+    return enter
 
 
-def trace_instructions(stop: Stop) -> None:
+def trace_instructions(stop: Stop) -> object:
     """The same for each instruction, on Python 3.11: with 3.12, two threads that are traced so crash it."""
 
     def enter(frame: FrameType, event: str, argument: object) -> Any:
@@ -93,18 +117,21 @@ def trace_instructions(stop: Stop) -> None:
 
     sys._getframe().f_trace_opcodes = True
     sys.settrace(enter)
+    return enter
 
 
-@contextlib.contextmanager
-def monitored_instructions(stop: Stop) -> Iterator[None]:
-    """While the block runs, every thread of the process stops before each instruction. Python 3.12 or newer.
+def monitor_instructions(stop: Stop) -> Callable[[], None]:
+    """Lets every thread of the process stop before each instruction. Python 3.12 or newer.
+
+    Returns:
+        What ends it. May be called again: Ctrl-C may cut it short.
 
     Raises:
         RuntimeError: No tool of `sys.monitoring` is free.
     """
     monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
     # 0, 1, 2 and 5 belong to debuggers, coverage, profilers and optimisers.
-    tool = next((number for number in (3, 4) if monitoring.get_tool(number) is None), None)
+    tool = next((number for number in (3, 4) if monitoring.get_tool(number) in (None, OURS)), None)
     if tool is None:
         raise RuntimeError("other tools watch this process already: steps='instructions' has no place left")
     events, watched = monitoring.events, list[CodeType]()
@@ -120,16 +147,18 @@ def monitored_instructions(stop: Stop) -> Iterator[None]:
         if spot := instructions_of(code).get(offset):
             stop(spot)
 
-    monitoring.use_tool_id(tool, "chatlib.orders")
-    try:
-        monitoring.register_callback(tool, events.PY_START, enter)
-        monitoring.register_callback(tool, events.INSTRUCTION, look)
-        monitoring.set_events(tool, events.PY_START)
-        yield
-    finally:
-        monitoring.set_events(tool, 0)
-        for code in watched:
-            monitoring.set_local_events(tool, code, 0)
-        for event in (events.PY_START, events.INSTRUCTION):
-            monitoring.register_callback(tool, event, None)
-        monitoring.free_tool_id(tool)
+    def end() -> None:
+        if monitoring.get_tool(tool) == OURS:
+            monitoring.set_events(tool, 0)
+            for code in watched:
+                monitoring.set_local_events(tool, code, 0)
+            for event in (events.PY_START, events.INSTRUCTION):
+                monitoring.register_callback(tool, event, None)
+            monitoring.free_tool_id(tool)
+
+    if monitoring.get_tool(tool) is None:  # else Ctrl-C came when it had just been taken
+        monitoring.use_tool_id(tool, OURS)
+    monitoring.register_callback(tool, events.PY_START, enter)
+    monitoring.register_callback(tool, events.INSTRUCTION, look)
+    monitoring.set_events(tool, events.PY_START)
+    return end

@@ -2,11 +2,13 @@
 
 import contextlib
 import functools
+import itertools
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from chatlib.schedules.errors import Unseen
@@ -17,34 +19,88 @@ Variable = tuple[str, object, Callable[[object], None]]
 
 MADE_OF_LOCKS = (threading.Condition, threading.Event, threading.Semaphore, threading.Barrier, queue.Queue)
 
+MANY = 100
+"""Parts of one thing that are looked at, in search of locks."""
 
-@contextlib.contextmanager
-def seen(turn: Turn, functions: Sequence[Callable[..., object]]) -> Iterator[None]:
-    """While the block runs, threads that take turns make locks that can be seen, and sleep no time.
 
-    A lock in a global or an outer variable of these functions is replaced meanwhile by one that can be seen.
+class Surroundings:
+    """Lets threads that take turns make locks that can be seen, and sleep no time.
 
-    Raises:
-        Unseen: There is a queue, an event or the like, which would go on being as the last order left it.
+    A lock in a global or an outer variable of their functions is replaced by one that can be seen, and so is
+    `Lock` itself, if they have imported it.
+
+    Args:
+        turn: The scheduler.
+        functions: What runs.
     """
-    with contextlib.ExitStack() as stack:
 
-        def replace(variables: Any, name: str, value: object) -> None:
-            stack.callback(setattr, variables, name, getattr(variables, name))
-            setattr(variables, name, value)
+    def __init__(self, turn: Turn, functions: Sequence[Callable[..., object]]) -> None:
+        self._turn, self._functions = turn, functions
+        self._others = dict[int, object]()
+        """What is in place of something, by the identity of that."""
+        self._undo = list[Callable[[], None]]()
 
+    def replace(self) -> None:
+        """Replaces all that threads can find before `make` has run.
+
+        Raises:
+            Unseen: There is a queue, an event or the like, which would go on being as the last order left it;
+                or a lock that is taken.
+        """
         for name, kind in ("Lock", Lock), ("RLock", RLock), ("_allocate_lock", Lock):
-            replace(threading, name, Factory(turn, kind, getattr(threading, name)))
-        # Every order is tried anyway: to let time pass changes nothing.
-        replace(time, "sleep", _unless(turn, time.sleep, lambda seconds: None))
-        replace(threading.Thread, "start", _unless(turn, threading.Thread.start, _refuse_to_start))
-        for name, value, put in [each for function in functions for each in outer_variables(function)]:
-            if isinstance(value, REAL_LOCK | REAL_RLOCK):
-                stack.callback(put, value)
-                put(seen_instead_of(value, turn))
-            elif isinstance(value, MADE_OF_LOCKS) and any(mentions(function, name) for function in functions):
+            real = getattr(threading, name)
+            self._others[id(real)] = Factory(self._turn, kind, real)
+            self._put(threading, name, self._others[id(real)])
+        self._replace_time()
+        start = threading.Thread.start
+        self._put(threading.Thread, "start", _unless(self._turn, start, _refusal(self._turn)))
+        outer = [each for function in self._functions for each in outer_variables(function)]
+        for name, value, _ in outer:
+            if isinstance(value, MADE_OF_LOCKS) and self._is_mentioned(name):
                 raise Unseen(f"{name} was made outside: make it in what is shared, afresh for each order")
-        yield
+        self.see_locks(outer)
+
+    def see_locks(self, variables: Iterable[Variable]) -> None:
+        """Replaces locks in variables by locks that can be seen, one and the same by one.
+
+        Raises:
+            Unseen: One is taken already.
+        """
+        for name, value, put in variables:
+            if isinstance(value, REAL_LOCK | REAL_RLOCK) and id(value) not in self._others:
+                lock = seen_instead_of(value, self._turn)
+                if lock is None and self._is_mentioned(name):
+                    raise Unseen(f"{name} is taken already before an order begins")
+                self._others[id(value)] = lock
+            if other := self._others.get(id(value)):
+                self._undo.append(functools.partial(put, value))
+                put(other)
+
+    def put_back(self) -> None:
+        """Undoes all of it. May be called again: Ctrl-C may cut it short."""
+        for undo in reversed(self._undo):
+            undo()
+
+    def _replace_time(self) -> None:
+        # Its clock goes on by what a thread would have slept or waited. None of that passes really.
+        def sleep(seconds: float) -> None:
+            self._turn.thread().clock += seconds
+
+        def clock() -> float:
+            return float(self._turn.thread().clock)
+
+        self._others[id(time.sleep)] = _unless(self._turn, time.sleep, sleep)
+        self._put(time, "sleep", self._others[id(time.sleep)])
+        # What `Condition`, `Semaphore` and `Queue` reckon a time limit with: it is the same in each run.
+        self._put(threading, "_time", _unless(self._turn, time.monotonic, clock))
+        self._put(queue, "time", _unless(self._turn, time.monotonic, clock))
+
+    def _put(self, variables: Any, name: str, value: object) -> None:
+        self._undo.append(functools.partial(setattr, variables, name, getattr(variables, name)))
+        setattr(variables, name, value)
+
+    def _is_mentioned(self, name: str) -> bool:
+        return any(mentions(function, name) for function in self._functions)
 
 
 def _unless(turn: Turn, real: Callable[..., Any], other: Callable[..., Any]) -> Callable[..., Any]:
@@ -57,10 +113,12 @@ def _unless(turn: Turn, real: Callable[..., Any], other: Callable[..., Any]) -> 
     return call
 
 
-def _refuse_to_start(thread: threading.Thread) -> None:
-    raise Unseen(
-        f"{thread.name} cannot be started here: its function must take turns as well, so name it, too"
-    )
+def _refusal(turn: Turn) -> Callable[[threading.Thread], None]:
+    def refuse(thread: threading.Thread) -> None:
+        why = "its function must take turns as well, so name it, too"
+        turn.refuse(f"{thread.name} cannot be started here: {why}")
+
+    return refuse
 
 
 class Names:
@@ -72,20 +130,23 @@ class Names:
     """
 
     def __init__(self, shared: object, functions: Iterable[Callable[..., object]]) -> None:
-        outer = [each for function in functions for each in outer_variables(function)]
         self._locks: dict[Lock, str] = {}
         self._conditions: list[tuple[str, threading.Condition]] = []
-        for name, value, _ in [*attributes(shared), *outer]:
-            self._add(name, value)
-            for _, inner, _ in attributes(value):  # `mutex` of a Queue, `_cond` of an Event
-                self._add(name, inner)
+        self._look_into("", shared, 3)
+        for name, value, _ in [each for function in functions for each in outer_variables(function)]:
+            self._look_into(name, value, 1)
 
-    def _add(self, name: str, value: object) -> None:
+    def _look_into(self, name: str, value: object, depth: int) -> None:
         if isinstance(value, threading.Condition):
             self._conditions.append((name, value))
             value = value._lock  # type: ignore[attr-defined]
         if isinstance(value, Lock):
+            while name in self._locks.values() and value not in self._locks:
+                name += "'"  # another one of this name: a global, say, and an attribute
             self._locks.setdefault(value, name)
+        elif depth:
+            for inner, part in itertools.islice(parts_of(name, value), MANY):
+                self._look_into(inner, part, depth - 1)
 
     def of(self, lock: Lock) -> str:
         """Returns the name of a lock; that of its condition or event, if a thread waits there for news."""
@@ -106,9 +167,25 @@ def attributes(thing: object) -> list[Variable]:
     return [(str(name), value, functools.partial(found.__setitem__, name)) for name, value in found.items()]
 
 
+def parts_of(name: str, value: object) -> Iterator[tuple[str, object]]:
+    """Gives what is in something, and what a reader calls it: `forks[0]`, `account.lock`."""
+    if isinstance(value, list | tuple):
+        yield from ((f"{name}[{place}]", part) for place, part in enumerate(value))
+    elif isinstance(value, dict) and name:
+        yield from ((f"{name}[{key!r}]", part) for key, part in value.items())
+    elif isinstance(value, MADE_OF_LOCKS):  # `mutex` of a Queue, `_cond` of an Event: the whole has a name
+        yield from ((name, part) for part in vars(value).values())
+    elif not isinstance(value, ModuleType | type):
+        yield from ((f"{name}.{inner}".strip("."), part) for inner, part, _ in attributes(value))
+
+
 def outer_variables(function: Any) -> Iterator[Variable]:
     """Gives what a function finds outside itself: all globals, as it may call others; variables around it."""
     function = getattr(function, "__func__", function)
+    if isinstance(function, type) and function.__module__ in sys.modules:  # what is shared is of this class
+        yield from attributes(sys.modules[function.__module__])
+        for name, value in list(vars(function).items()):
+            yield name, value, functools.partial(setattr, function, name)
     if isinstance(function, FunctionType):
         yield from attributes(function.__globals__)
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):

@@ -3,23 +3,24 @@
 import _thread
 import contextlib
 import functools
+import inspect
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from chatlib.kill_thread import end_by_force
-from chatlib.schedules.errors import Abandoned, Unseen
-from chatlib.schedules.locks import Lock
+from chatlib.schedules.errors import Unseen
 from chatlib.schedules.run import Choose, Run, Step
 from chatlib.schedules.stops import (
     Grain,
     Spot,
-    monitored_instructions,
+    has_steps,
+    monitor_instructions,
     trace_instructions,
     trace_lines,
 )
-from chatlib.schedules.surroundings import Names, seen
+from chatlib.schedules.surroundings import Names, Surroundings, attributes
+from chatlib.schedules.worker import Worker
 
 STUCK_AFTER = 10.0
 """Seconds after which a step that does not end is given up: it waits for something that is not seen here."""
@@ -31,72 +32,16 @@ PUSHES = 100
 """How often a thread is told to end that goes on. A bare `except` in a loop may swallow that many times."""
 
 
-class Worker:
-    """One thread that takes turns.
+ONE_AT_A_TIME = _thread.allocate_lock()
+"""Held while an order runs: it replaces what belongs to the whole process, as `threading.Lock`."""
 
-    Args:
-        name: What the thread is called.
-        work: What it does.
-        turns: The scheduler.
-    """
 
-    def __init__(self, name: str, work: Callable[[], object], turns: "Turns") -> None:
-        self.name, self._work, self._turns = name, work, turns
-        self.spot = Spot("", 0)
-        """Before which step it has stopped."""
-        self.waits_for: Lock | None = None
-        self.may_give_up = False
-        """Whether its wait has a time limit: then that may be over at any moment."""
-        self.has_ended = self.is_stuck = False
-        self.error: BaseException | None = None
-        # Not a lock of `threading`: those are replaced just now. It is taken, so that the thread waits.
-        self._baton = _thread.allocate_lock()
-        self._baton.acquire()
-        self.thread = threading.Thread(target=self._run, name=name, daemon=True)
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether a turn would bring it further."""
-        return self.waits_for is None or self.may_give_up or self.waits_for.is_free_for(self)
-
-    def go_on(self) -> None:
-        """Wakes the thread for one step."""
-        with contextlib.suppress(RuntimeError):  # it is awake, as Ctrl-C has cut a turn short
-            self._baton.release()
-
-    def block(self, lock: Lock, may_give_up: bool) -> None:
-        """Gives the turn back, in its own thread: it cannot go on before the lock is free. Blocks."""
-        self.waits_for, self.may_give_up = lock, may_give_up
-        self._give_back()
-        self.waits_for = None
-
-    def stop(self, spot: Spot) -> None:
-        """Gives the turn back, in its own thread, which has come to its next step. Blocks."""
-        # What ends the thread passes through lines that clean up; and the scheduler itself takes no turns.
-        if not (self._turns.over or self._turns.is_scheduling):
-            self.spot = spot
-            self._give_back()
-
-    def _give_back(self) -> None:
-        """Goes on at once if it is this thread's turn again; else blocks until it is."""
-        if self._turns.over:
-            raise Abandoned
-        if not self._turns.hand_over(self):
-            self._baton.acquire()
-        if self._turns.over:
-            raise Abandoned
-
-    def _run(self) -> None:
-        self._baton.acquire()
-        try:
-            self._turns.enter(self)
-            self._give_back()
-            self._work()
-        except BaseException as error:  # also SystemExit: it ends the thread, and is told
-            self.error = None if isinstance(error, Abandoned) else error
-        finally:
-            self.has_ended = True
-            self._turns.hand_over(self)
+def twice(act: Callable[[], None]) -> None:
+    """Does something again when it is done: Ctrl-C may have cut it short the first time."""
+    try:
+        act()
+    finally:
+        act()
 
 
 class Turns:
@@ -118,6 +63,7 @@ class Turns:
     ) -> None:
         self._make, self._functions, self._grain = make, functions, grain
         self.over = self.is_scheduling = False
+        self.clock = 0.0
         self.back = _thread.allocate_lock()
         """Released by the thread after which no other goes on."""
         self.back.acquire()
@@ -129,6 +75,8 @@ class Turns:
         self._shared: Any = None
         self._names = Names(None, ())
         self._begun_at = Spot("", 0)
+        self._surroundings = Surroundings(self, (make, *functions))
+        self._end_monitoring: Callable[[], None] | None = None
         self._maker = 0
         self._idents: dict[int, Worker] = {}
         self._workers = [
@@ -145,45 +93,78 @@ class Turns:
         try:
             for worker in self._workers:
                 worker.thread.start()
-            with seen(self, self._functions), self._stops():
-                self._maker = _thread.get_ident()
-                self._shared = self._make()
-                self._maker = 0
-                # All are traced before any begins; then each comes as far as its first step.
-                for worker in (*self._workers, *self._workers):
-                    self._give(worker)
+            with ONE_AT_A_TIME:
                 try:
+                    self._begin()
                     return self._take_turns(choose)
                 finally:
-                    self._end()
+                    try:
+                        twice(self._end)
+                    finally:
+                        twice(self._put_back)
         finally:
-            self._end()
+            self._end()  # if Ctrl-C came before an order could begin
+
+    def _begin(self) -> None:
+        self._surroundings.replace()
+        if self._grain == "instructions" and sys.version_info >= (3, 12):
+            self._end_monitoring = monitor_instructions(self._stop)
+        self._maker = _thread.get_ident()
+        self._shared = self._make()
+        self._surroundings.see_locks(attributes(self._shared))
+        self._maker = 0
+        # All are traced before any begins; then each comes as far as its first step.
+        for worker in (*self._workers, *self._workers):
+            self._give(worker)
 
     def thread(self) -> object:
         """Returns what runs this code: a worker, or `make`; None in other threads."""
         ident = _thread.get_ident()
         return self if ident == self._maker else self._idents.get(ident)
 
-    def enter(self, worker: Worker) -> None:
+    def block(self, lock: object, may_give_up: bool) -> None:
+        """Is called where `make`, `right` or a thread that takes no turns would wait for a lock of these.
+
+        Raises:
+            Unseen: It would wait for ever.
+        """
+        if not may_give_up:
+            where = "in `make`" if self.thread() else "outside the functions that take turns, as in `right`"
+            self.refuse(f"a lock is taken already, and {where} no code can wait until it is given back")
+
+    def refuse(self, why: str) -> None:
+        """Ends the search, as what it would find is not so. Kept: the program may catch what is raised.
+
+        Raises:
+            Unseen: Always.
+        """
+        self._failure = Unseen(why)
+        raise self._failure
+
+    def enter(self, worker: Worker) -> object:
         """Notes in which thread a worker runs: the calling one. From now on it stops before each step."""
         self._idents[_thread.get_ident()] = worker
         if self._grain == "lines":
-            trace_lines(worker.stop)
-        elif sys.version_info < (3, 12):
-            trace_instructions(worker.stop)
+            return trace_lines(worker.stop)
+        return trace_instructions(worker.stop) if sys.version_info < (3, 12) else None
 
-    def _stops(self) -> contextlib.AbstractContextManager[None]:
-        if self._grain == "lines" or sys.version_info < (3, 12):
-            return contextlib.nullcontext()  # each thread is traced by itself
+    def leave(self, worker: Worker) -> None:
+        """Forgets a thread: the system may give its number to the next one, which takes no turns."""
+        del self._idents[_thread.get_ident()]
 
-        def stop(spot: Spot) -> None:
-            if worker := self._idents.get(_thread.get_ident()):
-                worker.stop(spot)
-
-        return monitored_instructions(stop)
+    def _stop(self, spot: Spot) -> None:
+        if worker := self._idents.get(_thread.get_ident()):
+            worker.stop(spot)
 
     def _work(self, function: Callable[[Any], object]) -> None:
-        function(self._shared)
+        worker = self._idents[_thread.get_ident()]
+        if not has_steps(function):  # then its call is one
+            worker.stop(Spot("", 0, call=worker.name))
+        made = function(self._shared)
+        if inspect.iscoroutine(made) or inspect.isgenerator(made) or inspect.isasyncgen(made):
+            if not inspect.isasyncgen(made):  # else Python warns that it was never awaited
+                made.close()
+            self.refuse(f"{worker.name} returned a {type(made).__name__}, of which no line has run")
 
     def hand_over(self, worker: Worker) -> bool:
         """Wakes the thread whose turn it is after this worker's. Returns whether that is the same one.
@@ -196,6 +177,8 @@ class Turns:
             try:
                 self._note_step(worker)
                 following = self._next(self._choose)
+            except RecursionError:
+                self._failure = Unseen(f"{worker.name} calls itself too deeply to be seen")
             except BaseException as error:  # for the thread that waits for all
                 self._failure = error
             finally:
@@ -209,8 +192,8 @@ class Turns:
         return following is worker
 
     def _note_step(self, worker: Worker) -> None:
-        if isinstance(worker.error, Unseen):
-            raise worker.error
+        if self._failure:
+            raise self._failure
         waits_for = self._names.of(worker.waits_for) if worker.waits_for else ""
         held = {name: getattr(holder, "name", "") for name, holder in self._names.held().items()}
         self._steps.append(Step(worker.name, self._begun_at, waits_for, held))
@@ -229,7 +212,7 @@ class Turns:
         return self._turn
 
     def _take_turns(self, choose: Choose) -> Run:
-        self._names = Names(self._shared, self._functions)
+        self._names = Names(self._shared, (self._make, *self._functions))
         self._choose = choose
         if first := self._next(choose):
             first.go_on()
@@ -268,11 +251,17 @@ class Turns:
             worker.go_on()
             self._wait(worker)
 
+    def _put_back(self) -> None:
+        if self._end_monitoring:
+            self._end_monitoring()
+        self._surroundings.put_back()
+
     def _end(self) -> None:
         """Ends threads that have not: those of a deadlock, or all if something went wrong."""
         self.over = True
         for worker in self._workers:
-            if worker.thread.ident is None:  # the system had no thread left
+            if worker.thread.ident is None:  # the system had no thread left; or Ctrl-C came: it is to end
+                worker.go_on()
                 continue
             if not worker.has_ended and not worker.is_stuck:
                 self._turn = worker
