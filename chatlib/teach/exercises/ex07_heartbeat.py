@@ -54,11 +54,15 @@ def beat(trial: Trial) -> None:
         found, took = trial.attempt(timed, promise, rescue=stop.set)
         if not stop.is_set():
             raise Broken(promise, f"it returned {shown(found)}, although stop was not set")
+        there.setblocking(False)
+        with contextlib.suppress(OSError):  # nothing more has come
+            beats.append(there.recv(65_536))
     came = b"".join(beats)
-    if came != b"\n" * 3 or found != "stopped":
-        raise Broken(promise, f"it sent {shown(came)} and returned {shown(found)}")
-    if took < 1.4 * BEAT:
+    # On a busy computer, three beats without a wait may take long as well; but then many more have come.
+    if came.strip(b"\n") == b"" and (took < 1.4 * BEAT or len(came) > 3 + took / BEAT):
         raise Broken(promise, "it sent three at once: it does not wait between them")
+    if came[:3] != b"\n" * 3 or found != "stopped":
+        raise Broken(promise, f"it sent {shown(came[:3])} and returned {shown(found)}")
 
 
 @step(f"heartbeat(sock, {LONG_BEAT:g}, stop); stop is set after the first beat, or a moment later")
