@@ -5,7 +5,7 @@ imported by the function that needs it: a cell that films loads no checker.
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from chatlib import notebook_cells
@@ -79,11 +79,7 @@ def check(
     """
     from chatlib.checker.check import check as run_check
 
-    with contextlib.ExitStack() as stack:
-        if progress is None and notebook_cells.running_cell():
-            from chatlib.views.progress import ProgressLine
-
-            progress = stack.enter_context(contextlib.closing(ProgressLine()))
+    with _progress_line() as line:
         return run_check(
             target,
             dialect,
@@ -93,16 +89,29 @@ def check(
             prefix=prefix,
             port=port,
             lan=lan,
-            progress=progress,
+            progress=progress or line,
         )
 
 
+@contextlib.contextmanager
+def _progress_line() -> "Iterator[Progress | None]":
+    """In a notebook, gives what shows how far a check has come, as long as it runs."""
+    if not notebook_cells.running_cell():
+        yield None
+        return
+    from chatlib.views.progress import ProgressLine
+
+    with contextlib.closing(ProgressLine()) as line:
+        yield line
+
+
 def exercise(number: str, answer: Any) -> "Report":
-    """Tries out your answer to an exercise. Blocks for at most a few seconds, whatever the answer does.
+    """Tries out your answer to an exercise. Blocks for a few seconds, whatever the answer does.
 
         chatlib.exercise("01", receive_within)  # the last expression of a cell
 
-    What comes after the first case that fails is not tried: mend that one, then run the cell again.
+    What comes after the first case that fails is not tried: mend that one, then run the cell again. In
+    exercise 14, levels are tried as a whole, up to the first that is not reached; that takes some 20 seconds.
 
     Args:
         number: Which exercise, as in the name of its notebook: `"01"`.
@@ -117,7 +126,8 @@ def exercise(number: str, answer: Any) -> "Report":
     """
     from chatlib.teach.exercises.catalogue import report_on
 
-    return report_on(number, answer)
+    with _progress_line() as line:
+        return report_on(number, answer, line)
 
 
 def predict(question: str, choices: Sequence[str]) -> Prediction:

@@ -789,6 +789,17 @@ def test_the_command_writes_json_junit_and_points(tmp_path: Path) -> None:
     assert command(*options, path)[1].endswith("2 of 5 points; 0 could not be judged\n")
 
 
+def test_promises_with_a_plus_between_are_earned_together(tmp_path: Path) -> None:
+    """Or not at all; and each of their names is looked up before the check."""
+    path, table = script(tmp_path, RELAY), tmp_path / "points.csv"
+    table.write_text("delivery.reach+framing.split,3\ndelivery.reach+delivery.sender,4\n", "utf-8")
+    options = ("--points", str(table), "--case", "framing.split", "--case", "delivery")
+    assert command(*options, path)[1].endswith("4 of 7 points; 0 could not be judged\n")
+    table.write_text("delivery+framng,3\n", "utf-8")
+    status, output, errors = command(*options, path)
+    assert (status, output) == (2, "") and "did you mean framing?" in errors
+
+
 def test_a_command_in_any_language_stands_behind_two_dashes(tmp_path: Path) -> None:
     """Where `{port}` stands, the port is put; options stand before."""
     path = script(tmp_path, RELAY)

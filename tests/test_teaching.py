@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 GUIDE = (ROOT / "docs" / "teaching.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.+?)```", GUIDE, re.DOTALL)
 [LOOP] = [text for language, text in BLOCKS if language == "python"]
-[POINTS] = [text for language, text in BLOCKS if language == "csv"]
+POINTS, LEVELS = (text for language, text in BLOCKS if language == "csv")
 COMMANDS = [
     shlex.split(call.split(" > ")[0])
     for language, text in BLOCKS
@@ -93,10 +93,12 @@ def test_the_cells_that_answer_are_there() -> None:
 
 
 def test_its_cases_exist(tmp_path: Path) -> None:
-    """Topics in the table of points, and ids in the text."""
+    """Topics in the tables of points, and ids in the text."""
     file = tmp_path / "points.csv"
-    file.write_text(POINTS, encoding="utf-8")
-    assert set(points_of(file)) <= NAMES
+    for table in (POINTS, LEVELS):
+        file.write_text(table, encoding="utf-8")
+        assert {part for name in points_of(file) for part in name.split("+")} <= NAMES
+        assert sum(points_of(file).values()) == 100
     topics = {case.topic for case in CASES}
     named = [name for name in re.findall(r"`([a-z]+\.\w+)`", GUIDE) if name.partition(".")[0] in topics]
     assert named

@@ -60,7 +60,8 @@ class Report:
         """Returns the points of a grader's table, by case or topic.
 
         Args:
-            table: How many points a case is worth; those of a topic are shared by its cases.
+            table: How many points a case is worth; those of a topic are shared by its cases. Those of several
+                with a plus between, as in `delivery+framing`, are earned together, or not at all.
 
         Returns:
             `earned` of `possible`, and `unjudged` for what says nothing about this server. A case that could
@@ -68,14 +69,16 @@ class Report:
         """
         total = {"earned": 0.0, "possible": 0.0, "unjudged": 0.0}
         for name, worth in table.items():
-            group = [verdict for verdict in self.verdicts if name in (verdict.case.id, verdict.case.topic)]
+            parts = name.split("+")
+            group = [each for each in self.verdicts if each.case.id in parts or each.case.topic in parts]
             counted = [verdict for verdict in group if verdict.counts]
             if not counted:
                 total["unjudged"] += worth
                 continue
             total["possible"] += worth
             passed = sum(verdict.outcome is Outcome.PASS for verdict in counted)
-            total["earned"] += worth * passed / len(counted)
+            if len(parts) == 1 or passed == len(counted):
+                total["earned"] += worth * passed / len(counted)
         return {key: round(value, 2) for key, value in total.items()}
 
     def record(self, table: Mapping[str, float] | None = None) -> dict[str, Any]:
@@ -163,6 +166,7 @@ def _options(dialect: Dialect) -> str:
 def points_of(path: Path) -> dict[str, float]:
     """Reads a grader's table: a case or a topic and its points in each line, with a comma between.
 
+    Several that are earned only together have a plus between, as in `delivery+framing,20`.
     Empty lines, those that begin with `#` and the heading `case` do not count.
 
     Raises:

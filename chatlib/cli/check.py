@@ -49,7 +49,8 @@ def run(options: argparse.Namespace) -> int:
     # A server may print any letter, and many a console or file lacks some. What machines read is UTF-8.
     allow_any_letter(None if options.format == "text" else "utf-8")
     table = points_of(options.points) if options.points else None
-    chosen_cases(list(table or ()))  # before the check: a misspelt name would cost a student points
+    named = [part for name in table or () for part in name.split("+")]
+    chosen_cases(named)  # before the check: a misspelt name would cost a student points
     target = options.target[0] if len(options.target) == 1 else options.target
     names = [name.replace("-", "_") for name in OPTIONS]
     given = {name: value == "yes" for name in names if (value := getattr(options, name))}

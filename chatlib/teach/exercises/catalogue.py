@@ -5,6 +5,7 @@ from typing import Any
 from chatlib.checker.case import Case, Failure, Outcome, Verdict
 from chatlib.checker.harness.dialect import DIALECTS, Dialect
 from chatlib.checker.report import Report
+from chatlib.checker.runner import Progress
 from chatlib.checker.targets.capture import overheard
 from chatlib.teach.exercises import (
     ex01_deadline,
@@ -19,8 +20,10 @@ from chatlib.teach.exercises import (
     ex10_coroutines,
     ex11_processes,
     ex12_choice,
+    ex14_capstone,
 )
 from chatlib.teach.exercises.exercise import Exercise
+from chatlib.teach.exercises.levels import LevelReport, by_level
 from chatlib.teach.exercises.sandbox import Trial, in_turn, left_out, shown, tried, unwritten
 from chatlib.teach.exercises.servers import served
 
@@ -37,6 +40,7 @@ EXERCISES = {
     "10": ex10_coroutines.EXERCISE,
     "11": ex11_processes.EXERCISE,
     "12": ex12_choice.EXERCISE,
+    "14": ex14_capstone.EXERCISE,
 }
 
 
@@ -47,7 +51,7 @@ class Subject(Dialect):
         return self.name
 
 
-def report_on(number: str, answer: Any) -> Report:
+def report_on(number: str, answer: Any, progress: Progress | None = None) -> Report:
     """Tries out an answer: see `chatlib.exercise`."""
     key = str(number).zfill(2)
     if key not in EXERCISES:
@@ -57,6 +61,9 @@ def report_on(number: str, answer: Any) -> Report:
     begun = _begun(task, answer)
     if begun.outcome is Outcome.FAIL:
         return Report(task.name, subject, (begun, *left_out(task.cases, begun.case.id)))
+    if task.levels:
+        verdicts = by_level(answer, task.name, task.levels, DIALECTS[task.dialect], progress)
+        return LevelReport(task.name, subject, verdicts, levels=task.levels)
     return Report(task.name, subject, _verdicts(task, answer))
 
 

@@ -1,10 +1,11 @@
 """What one exercise is, as data: its name, what it takes, and the cases that an answer has to pass."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from chatlib.checker.case import Case
+from chatlib.teach.exercises.levels import Levels
 from chatlib.teach.exercises.servers import Make
 
 
@@ -27,6 +28,8 @@ class Exercise:
     """What that server speaks."""
     independent: bool = False
     """True if all cases are judged, also after one has failed: none of them builds on another."""
+    levels: Levels = field(default_factory=dict)
+    """Which cases belong to which level, if the report is to say which one was reached."""
     stretch: "Exercise | None" = None
     """A second part, for those who want more: what is called by its name is tried out by its cases."""
 

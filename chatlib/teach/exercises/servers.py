@@ -1,4 +1,4 @@
-"""For the exercises in which a server is written: 02, 03, 05, 09, 10 and 11. The checker judges them."""
+"""For the exercises in which a server is written: 02, 03, 05, 09, 10, 11 and 14. The checker judges them."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -81,12 +81,15 @@ def served(make: Make, name: str, cases: Sequence[Case[Session]], dialect: Diale
             with Launcher(target) as launcher:
                 return Runner(launcher, dialect).run([case])[0]
         except TargetError as error:
-            failure = Failure(
-                (), f"a server is made: {name}(address)", "it listens at the address", str(error)
-            )
-            return Verdict(replace(case, hint=UNMADE), Outcome.FAIL, failure)
+            return unmade(case, name, error)
 
     with target, warnings.catch_warnings():
         # "was never awaited" is said at each look at a case, and not only at the first.
         warnings.simplefilter("always", RuntimeWarning)
         return in_turn(cases, taken)
+
+
+def unmade(case: Case[Session], name: str, error: TargetError) -> Verdict:
+    """Returns what is said of a server that could not be made, or does not start."""
+    failure = Failure((), f"a server is made: {name}(address)", "it listens at the address", str(error))
+    return Verdict(replace(case, hint=UNMADE), Outcome.FAIL, failure)
