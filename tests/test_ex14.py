@@ -13,7 +13,7 @@ from typing import Any
 import nbformat
 import pytest
 import refresh
-from answers import passes, solved
+from answers import solved
 
 import chatlib
 from chatlib.checker.case import Outcome, Verdict
@@ -73,7 +73,9 @@ def textbook() -> str:
 @pytest.mark.exhaustive
 def test_the_solution_of_14_passes() -> None:
     """In its own notebook it passes in the quick suite, too."""
-    passes("14", solved("14")["BudgetChat"])
+    report = chatlib.exercise("14", solved("14")["BudgetChat"])
+    assert isinstance(report, LevelReport)
+    assert report.level == "distinction", str(report)
 
 
 def test_a_program_reaches_the_highest_level_as_well(solution: str) -> None:
