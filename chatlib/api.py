@@ -173,7 +173,8 @@ def orders(
         chatlib.orders(Room, enter, enter, right=lambda room: room.names == ["alice"])
 
     Each function runs in a real thread, which stops before each line of it and of what it calls. What a line
-    does in Python's library and in installed packages is done within one turn. A thread that finds a lock
+    does in Python's library and in installed packages is done within one turn; only a line that takes two
+    locks, as `with a, b:` does, is two steps. A thread that finds a lock
     taken gets no turn before it is free: so it is with each `Lock`, `RLock`, `Condition`, `Event`,
     `Semaphore`, `Barrier` and `queue.Queue` that `make` or the functions make, and with locks in their
     globals. A wait with a time limit may be over at any moment, and `time.sleep` takes no time.

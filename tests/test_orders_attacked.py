@@ -176,6 +176,26 @@ def test_a_time_limit_is_over_once() -> None:
     assert set(found.counts) == {"right", "wrong"} and found.is_all
 
 
+@pytest.mark.parametrize("kind", [threading.Lock, threading.RLock, threading.Condition])
+def test_a_line_that_takes_two_locks_is_two_steps(kind: Callable[[], Any]) -> None:
+    """Crosswise they are a deadlock on one line as well as on two."""
+
+    def make() -> dict[str, Any]:
+        return {"a": kind(), "b": kind()}
+
+    def forth(shared: dict[str, Any]) -> None:
+        with shared["a"], shared["b"]:
+            pass
+
+    def back(shared: dict[str, Any]) -> None:
+        with shared["b"], shared["a"]:
+            pass
+
+    found = chatlib.orders(make, forth, back)
+    assert found.deadlocks and found.right and found.is_all and not found.wrong
+    assert chatlib.orders(make, forth, forth).deadlocks == 0
+
+
 @dataclasses.dataclass
 class Early:
     """Knows the real `Lock`, from the time when the class was made."""

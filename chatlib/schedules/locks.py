@@ -5,6 +5,7 @@ need no code here. What C waits for by itself (`queue.SimpleQueue`, a socket) st
 """
 
 import _thread
+import sys
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -15,8 +16,8 @@ class Turn(Protocol):
     def thread(self) -> Any:
         """Returns what runs this code, if it may only see these locks; None otherwise.
 
-        A thread that takes turns has a method `block(lock, may_give_up)`, which gives its turn back, and a
-        `clock`, in seconds.
+        A thread that takes turns has a `clock`, in seconds, and methods: `block(lock, may_give_up)` gives its
+        turn back, and `reach_lock(frame)` may do so before it takes a lock for the code of that frame.
         """
 
     def block(self, lock: "Lock", may_give_up: bool) -> None:
@@ -47,6 +48,8 @@ class Lock:
         not free: both endings are among the orders.
         """
         thread = self._turn.thread()
+        if thread:
+            thread.reach_lock(sys._getframe(1))
         while not self.is_free_for(thread):
             if not blocking:
                 return False
@@ -78,8 +81,7 @@ class Lock:
         """Returns whether a thread holds it."""
         return self.count > 0
 
-    def __enter__(self) -> bool:
-        return self.acquire()
+    __enter__ = acquire
 
     def __exit__(self, *_: object) -> None:
         self.release()

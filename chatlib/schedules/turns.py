@@ -132,6 +132,9 @@ class Turns:
             where = "in `make`" if self.thread() else "outside the functions that take turns, as in `right`"
             self.refuse(f"a lock is taken already, and {where} no code can wait until it is given back")
 
+    def reach_lock(self, frame: object) -> None:
+        """Is called where `make` takes a lock: it is alone."""
+
     def refuse(self, why: str) -> None:
         """Ends the search, as what it would find is not so. Kept: the program may catch what is raised.
 

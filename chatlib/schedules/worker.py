@@ -5,11 +5,12 @@ import contextlib
 import sys
 import threading
 from collections.abc import Callable
+from types import FrameType
 from typing import Protocol
 
 from chatlib.schedules.errors import Abandoned
 from chatlib.schedules.locks import Lock
-from chatlib.schedules.stops import Spot
+from chatlib.schedules.stops import Spot, is_watched
 
 
 class Scheduler(Protocol):
@@ -55,6 +56,7 @@ class Worker:
         self._baton = _thread.allocate_lock()
         self._baton.acquire()
         self._tracer: object = None
+        self._has_taken_one = False
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     @property
@@ -73,6 +75,15 @@ class Worker:
         self._give_back()
         self.waits_for = None
 
+    def reach_lock(self, frame: FrameType | None) -> None:
+        """Stops before the second lock that one line takes: in between, another thread may take that one."""
+        if frame and frame.f_code is threading.Condition.__enter__.__code__:
+            frame = frame.f_back
+        if frame and is_watched(frame.f_code):
+            if self._has_taken_one:
+                self.stop(self.spot)
+            self._has_taken_one = True
+
     def stop(self, spot: Spot) -> None:
         """Gives the turn back, in its own thread, which has come to its next step. Blocks."""
         # What ends the thread passes through lines that clean up; and the scheduler itself takes no turns.
@@ -84,6 +95,7 @@ class Worker:
         """Goes on at once if it is this thread's turn again; else blocks until it is."""
         if self._turns.over:
             raise Abandoned
+        self._has_taken_one = False
         self._check_tracer()
         if not self._turns.hand_over(self):
             self._baton.acquire()
