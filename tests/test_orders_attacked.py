@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from threading import Lock
 from typing import Any
 from xml.etree import ElementTree
@@ -226,6 +227,33 @@ def test_a_lock_is_seen_wherever_it_was_made(make: type) -> None:
     before = vars(OfTheClass)["lock"], Lock
     assert chatlib.orders(make, add_locked, add_locked).count == 6
     assert (vars(OfTheClass)["lock"], Lock) == before
+
+
+PACKAGE = """
+def flush(jobs):
+    done = threading.Event()
+    jobs.put(done.set)
+    assert done.wait(60)
+"""
+
+
+def test_an_installed_package_may_wait_for_a_thread_of_its_own() -> None:
+    """As `print(flush=True)` does in a notebook: it is part of a step, and adds none."""
+    jobs = queue.SimpleQueue[Any]()
+    thread = threading.Thread(target=lambda: [job() for job in iter(jobs.get, None)])
+    thread.start()
+    names: dict[str, Any] = {"threading": threading}
+    exec(compile(PACKAGE, str(Path(pytest.__file__).with_name("flushing.py")), "exec"), names)
+
+    def prints(room: Room) -> None:
+        names["flush"](jobs)
+        room.names.append("alice")
+
+    try:
+        assert chatlib.orders(Room, prints, add).count == 3
+    finally:
+        jobs.put(None)
+        thread.join()
 
 
 def crosswise(first: Callable[[Any], Any], second: Callable[[Any], Any]) -> Callable[[Any], None]:

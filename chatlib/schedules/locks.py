@@ -7,7 +7,10 @@ need no code here. What C waits for by itself (`queue.SimpleQueue`, a socket) st
 import _thread
 import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, Protocol
+
+from chatlib.film.record.callers import origin
 
 
 class Turn(Protocol):
@@ -115,14 +118,19 @@ class RLock(Lock):
 class Factory:
     """In place of `threading.Lock` and its like: makes locks that are seen, for threads that take turns.
 
-    Other threads of the process, and what Python itself does for a new thread, get real locks.
+    Other threads of the process get real locks, and so do installed packages, whose code is part of one step:
+    with one of these, Jupyter's `print` would wait for a thread that takes no turns.
     """
 
     def __init__(self, turn: Turn, kind: type[Lock], real: Callable[[], Any]) -> None:
         self._turn, self._kind, self._real = turn, kind, real
 
     def __call__(self) -> Any:
-        return self._kind(self._turn) if self._turn.thread() else self._real()
+        frame: FrameType | None = sys._getframe(1)
+        while frame and origin(frame.f_code.co_filename) == "library":
+            frame = frame.f_back
+        is_seen = frame is not None and origin(frame.f_code.co_filename) != "foreign"
+        return self._kind(self._turn) if is_seen and self._turn.thread() else self._real()
 
 
 REAL_LOCK, REAL_RLOCK = _thread.LockType, _thread.RLock
