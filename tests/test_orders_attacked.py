@@ -166,6 +166,30 @@ def test_a_function_without_lines_is_one_step() -> None:
     assert chatlib.orders(queue.Queue, queue.Queue.get, lambda items: items.put(1)).right == 2
 
 
+def test_to_ask_whether_a_list_is_empty_is_an_instruction_of_its_own() -> None:
+    """The list that was found may be emptied before that, while there is another one in its place."""
+
+    def make() -> Room:
+        room = Room()
+        room.names.append("alice")
+        return room
+
+    def asks(room: Room) -> None:
+        if room.names:
+            room.items = queue.Queue(1)
+
+    def replaces(room: Room) -> None:
+        old = room.names
+        room.names = ["bob"]
+        old.clear()
+
+    found = chatlib.orders(
+        make, asks, replaces, right=lambda room: room.items.maxsize == 1, steps="instructions"
+    )
+    assert found.wrong and found.right and found.is_all
+    assert chatlib.orders(make, asks, replaces, right=lambda room: room.items.maxsize == 1).wrong == 0
+
+
 def test_a_time_limit_is_over_once() -> None:
     """Also where Python's library counts down: then it is over, and nothing is waited for again."""
 

@@ -29,6 +29,10 @@ OURS = "chatlib.orders"
 COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>")
 
 
+ASKS, ANSWERS = re.compile("JUMP.*(TRUE|FALSE)"), ("COMPARE_OP", "CONTAINS_OP", "IS_OP", "UNARY_NOT")
+"""Instructions that find out whether something is true; and after which that is known."""
+
+
 class Spot(NamedTuple):
     """A place in a program before which a thread can stop."""
 
@@ -69,9 +73,13 @@ def has_steps(function: Any) -> bool:
 def instructions_of(code: CodeType) -> dict[int, Spot]:
     """Returns the instructions of a function that can matter to other threads, by their offset."""
     spots: dict[int, Spot] = {}
+    before = ""
     for each in dis.get_instructions(code):
         line = (each.positions.lineno if each.positions else None) or code.co_firstlineno
-        if not PRIVATE.match(each.opname):
+        # Until Python 3.12 a jump also asks whether a list is empty, say; then `TO_BOOL` does.
+        asks = sys.version_info < (3, 13) and ASKS.search(each.opname) and before not in ANSWERS
+        before = each.opname
+        if asks or not PRIVATE.match(each.opname):
             spots[each.offset] = Spot(code.co_filename, line, f"{each.opname} {each.argrepr}".strip())
     return spots
 
