@@ -15,7 +15,7 @@ GROUP = ("raw", "lines", "budget-chat")
 FRAMED = ("lines", "shout", "budget-chat")
 """Dialects that promise lines, whatever pieces the bytes come in."""
 
-WRITTEN = frozenset({"00", "01", "02", "03", "04", "05", "06", "07", "09", "10", "11", "12", "14"})
+WRITTEN = frozenset({"00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12", "14"})
 """The lessons that have been written. (An installed chatlib has no lessons beside it to look at.)"""
 
 Context = TypeVar("Context")

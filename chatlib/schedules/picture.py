@@ -90,8 +90,8 @@ def svg(threads: Sequence[str], steps: Sequence[Step], why: str) -> str:
         lefts[name] = right + GAP
         own = [turn.width for turn in turns if turn.thread == name]
         right += GAP + max([width_of(name, 16, bold=True), 120.0, *own])
-    bottom = TOP + ROW * len(turns)
-    right = max(right, 28 + width_of(why, bold=True))
+    bottom, end = TOP + ROW * len(turns), why.replace("; ", ";\n").splitlines()
+    right = max([right, *(28 + width_of(line, bold=True) for line in end)])
 
     def parts() -> Iterator[str]:
         yield titled("Which thread took which turn") + f"<desc>{escape(full)}</desc><style>{_STYLE}</style>"
@@ -104,9 +104,10 @@ def svg(threads: Sequence[str], steps: Sequence[Step], why: str) -> str:
             y = TOP + ROW * number - 14
             yield text("cf-small cf-last", NUMBERS - 14, y, str(number))
             yield _turn(turn, lefts[turn.thread], y)
-        yield text("co-end", 14, bottom + 26, why)
+        for number, line in enumerate(end):
+            yield text("co-end", 14, bottom + 26 + 22 * number, line)
 
-    wide, high = length(right + 14), length(bottom + 44)
+    wide, high = length(right + 14), length(bottom + 22 + 22 * max(len(end), 1))
     limits = f'style="min-width:{length(right * 0.7)}px;max-width:{length(right * 1.3)}px" font-size="15"'
     size = f'viewBox="0 0 {wide} {high}" width="{wide}" height="{high}" {limits}'
     return (
