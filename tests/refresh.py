@@ -93,7 +93,7 @@ def _stub(found: re.Match[str]) -> str:
 
 
 def films(lesson: NotebookNode) -> list[str]:
-    """Returns the pictures of the films that a lesson shows, as SVG; not its curves, nor orders of threads."""
+    """Returns the pictures of the films a lesson shows, as SVG; not its curves or orders of threads."""
     data = [output.get("data", {}) for cell in lesson.cells for output in cell.get("outputs", ())]
     pictures = [each.get("image/svg+xml", "") for each in data]
     return [picture for picture in pictures if "chatfilm" in picture and "co-code" not in picture]
