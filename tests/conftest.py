@@ -21,7 +21,15 @@ Dial = Callable[..., socket.socket]
 # A forked child has its own journal, and its own members: see test_processes.py.
 SHARING = {name: model for name, model in chatlib.MODELS.items() if model is not chatlib.ForkingServer}
 SEVERAL_AT_ONCE = {name: model for name, model in SHARING.items() if model is not chatlib.SyncServer}
-LONGEST = ["browser", "checker", "reference_servers", "specimens", "bench", "servers"]
+LONGEST = [
+    "test_browser",
+    "test_checker",
+    "test_reference_servers",
+    "test_specimens",
+    "14_",
+    "test_bench",
+    "test_servers",
+]
 ON_LINUX = "# on Linux"
 """So begin the cells of lesson 07 that show what systems do in different ways."""
 THREADED = {"threading": chatlib.ThreadingServer, "raw-threads": chatlib.RawThreadServer}
@@ -46,8 +54,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if getattr(item, "cell", {}).get("source", "").startswith(ON_LINUX):
             item.options["check"] = False  # type: ignore[attr-defined]  # it runs, and may show something else
     # Files are shared out in this order: a long one at the end would keep all the others waiting.
-    places = {f"test_{name}.py": place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
+    items.sort(
+        key=lambda item: next((at for at, name in enumerate(LONGEST) if item.path.name.startswith(name)), 9)
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,7 +1,7 @@
 """How clients join: connected, named if the server asks, and known to be served once they are heard."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from chatlib.checker.errors import Broken
 from chatlib.checker.harness.clients import Peer
@@ -87,33 +87,40 @@ def _introduce(session: Session, peer: Peer) -> None:
 
 
 def _greet(session: Session, pairs: list[tuple[Peer, Peer]], patience: float) -> None:
-    """The first of each pair says something, again and again, until the second has heard any of it."""
+    """The first of each pair says something until the second has heard any of it.
+
+    It is said again only when nothing more has come of it for a while: or in a crowd the server would have to
+    send faster than all can read. Patience counts such silence, not the time in which lines arrive.
+    """
     said: dict[Peer, list[bytes]] = {speaker: [] for speaker, _ in pairs}
+    left = list(pairs)
 
-    def missing() -> list[tuple[Peer, Peer]]:
-        return [(a, b) for a, b in pairs if not any(session.hears(b, text) for text in said[a])]
+    def is_heard(pair: tuple[Peer, Peer]) -> bool:
+        return any(session.hears(pair[1], text) for text in said[pair[0]])
 
-    for pause in _pauses(patience, session.timeouts.patience / 4):
-        for speaker in dict.fromkeys(a for a, _ in missing()):
-            said[speaker].append(session.say(speaker, session.ping()))
-        session.wait(lambda: not missing(), pause)
-        if not missing():
-            return
-        if any(peer.end for pair in pairs for peer in pair):
+    def all_heard() -> bool:
+        while left and is_heard(left[-1]):  # what was heard once is not looked at again
+            left.pop()
+        return not left
+
+    silent, pause, before = 0.0, 0.02, len(left)
+    while left and silent < patience:
+        if len(left) == before:
+            for speaker in dict.fromkeys(a for a, _ in left):
+                said[speaker].append(session.say(speaker, session.ping()))
+        before = len(left)
+        session.wait(all_heard, pause)
+        left[:] = [pair for pair in left if not is_heard(pair)]
+        if left and any(peer.end for pair in pairs for peer in pair):
             # What was said may still be on its way when the connection of its speaker has ended.
-            session.wait(lambda: all(listener.end for _, listener in missing()))
+            session.wait(lambda: all(is_heard(pair) or pair[1].end for pair in left))
+            left[:] = [pair for pair in left if not is_heard(pair)]
             break
-    for speaker, listener in missing()[:1]:
+        if len(left) == before:
+            silent, pause = silent + pause, min(2 * pause, session.timeouts.patience / 4)
+    for speaker, listener in left[:1]:
         what = "gets an answer" if speaker is listener else f"hears what {speaker.name} says"
         if ended := next((peer for peer in (speaker, listener) if peer.end), None):
             raise Broken(f"{listener.name} {what}", session.fate(ended))
         actual = session.silence(f"{listener.name} heard nothing of it")
         raise Broken(f"{listener.name} {what}", actual, certain=False)
-
-
-def _pauses(patience: float, longest: float) -> Iterator[float]:
-    """Yields how long to wait before saying it again: at first not long, in all for our patience."""
-    pause, left = 0.02, patience
-    while left > 0:
-        yield min(pause, left)
-        pause, left = min(2 * pause, longest), left - pause
