@@ -27,7 +27,7 @@ class Scheduler(ipywidgets.VBox):  # type: ignore[misc]
     def __init__(self, orders: Orders) -> None:
         self._orders = orders
         self._lock = threading.Lock()  # a click may be handled in another thread than the one before
-        self._told, self._picture = ipywidgets.HTML(), ipywidgets.HTML()
+        self._told, self._picture = ipywidgets.HTML(), ipywidgets.HTML(layout={"overflow": "auto"})
         self._turns = {name: _button(f"{name} goes on", self._go_on, name) for name in orders.threads}
         self._back = _button("one turn back", self._step_back)
         others = [self._back, _button("begin again", self._play)]
