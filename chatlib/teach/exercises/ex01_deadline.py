@@ -114,17 +114,26 @@ def _compare(found: object, expected: bytes | None, promise: str) -> None:
 @step(f"the other side does nothing; receive_within(sock, {ASLEEP:g}) waits")
 def sleep(trial: Trial) -> None:
     """Calls the function, and sees what its wait costs."""
+    with _pair() as (here, there):
+        must_sleep(trial, lambda: trial.answer(here, ASLEEP), rescue=lambda: _hang_up(there))
+
+
+def must_sleep(trial: Trial, wait: Callable[[], object], rescue: Callable[[], object]) -> None:
+    """Calls a function that waits in vain, and sees how much processor time it takes.
+
+    Raises:
+        Broken: It asks again and again.
+    """
     promise = "while it waits, it takes no processor time"
 
     def used() -> float:
         before = time.thread_time()
-        trial.answer(here, ASLEEP)
+        wait()
         return time.thread_time() - before
 
-    with _pair() as (here, there):
-        if trial.attempt(used, promise, rescue=lambda: _hang_up(there)) > BUSY:
-            actual = "it was busy all the time: it asks again and again, instead of waiting"
-            raise Broken(promise, actual, certain=False)
+    if trial.attempt(used, promise, rescue=rescue) > BUSY:
+        actual = "it was busy all the time: it asks again and again, instead of waiting"
+        raise Broken(promise, actual, certain=False)
 
 
 CASES = (
