@@ -55,7 +55,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.options["check"] = False  # type: ignore[attr-defined]  # it runs, and may show something else
     # Files are shared out in this order: a long one at the end would keep all the others waiting.
     items.sort(
-        key=lambda item: next((at for at, name in enumerate(LONGEST) if item.path.name.startswith(name)), 9)
+        key=lambda item: next(
+            (at for at, name in enumerate(LONGEST) if item.path.name.startswith(name)), len(LONGEST)
+        )
     )
 
 

@@ -126,11 +126,13 @@ class Factory:
         self._turn, self._kind, self._real = turn, kind, real
 
     def __call__(self) -> Any:
+        if not self._turn.thread():
+            return self._real()
         frame: FrameType | None = sys._getframe(1)
         while frame and origin(frame.f_code.co_filename) == "library":
             frame = frame.f_back
         is_seen = frame is not None and origin(frame.f_code.co_filename) != "foreign"
-        return self._kind(self._turn) if is_seen and self._turn.thread() else self._real()
+        return self._kind(self._turn) if is_seen else self._real()
 
 
 REAL_LOCK, REAL_RLOCK = _thread.LockType, _thread.RLock

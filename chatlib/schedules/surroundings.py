@@ -54,7 +54,7 @@ class Surroundings:
         self._replace_time()
         start = threading.Thread.start
         self._put(threading.Thread, "start", _unless(self._turn, start, _refusal(self._turn)))
-        outer = [each for function in self._functions for each in outer_variables(function)]
+        outer = outer_variables(self._functions)
         for name, value, _ in outer:
             if isinstance(value, MADE_OF_LOCKS) and self._is_mentioned(name):
                 raise Unseen(f"{name} was made outside: make it in what is shared, afresh for each order")
@@ -133,7 +133,7 @@ class Names:
         self._locks: dict[Lock, str] = {}
         self._conditions: list[tuple[str, threading.Condition]] = []
         self._look_into("", shared, 3)
-        for name, value, _ in [each for function in functions for each in outer_variables(function)]:
+        for name, value, _ in outer_variables(functions):
             self._look_into(name, value, 1)
 
     def _look_into(self, name: str, value: object, depth: int) -> None:
@@ -179,18 +179,30 @@ def parts_of(name: str, value: object) -> Iterator[tuple[str, object]]:
         yield from ((f"{name}.{inner}".strip("."), part) for inner, part, _ in attributes(value))
 
 
-def outer_variables(function: Any) -> Iterator[Variable]:
-    """Gives what a function finds outside itself: all globals, as it may call others; variables around it."""
-    function = getattr(function, "__func__", function)
-    if isinstance(function, type) and function.__module__ in sys.modules:  # what is shared is of this class
-        yield from attributes(sys.modules[function.__module__])
-        for name, value in list(vars(function).items()):
-            yield name, value, functools.partial(setattr, function, name)
-    if isinstance(function, FunctionType):
-        yield from attributes(function.__globals__)
-        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-            with contextlib.suppress(ValueError):  # an empty one: the variable has no value yet
-                yield name, cell.cell_contents, functools.partial(setattr, cell, "cell_contents")
+def outer_variables(functions: Iterable[Any]) -> list[Variable]:
+    """Returns what functions find outside: all globals, as they may call others; variables around them."""
+    found, modules = list[Variable](), set[int]()
+
+    def add_globals(variables: dict[str, Any]) -> None:
+        if id(variables) not in modules:  # most functions of a program have the same
+            modules.add(id(variables))
+            found.extend(attributes(variables))
+
+    for function in (getattr(each, "__func__", each) for each in functions):
+        if (
+            isinstance(function, type) and function.__module__ in sys.modules
+        ):  # what is shared is of this class
+            add_globals(vars(sys.modules[function.__module__]))
+            for name, value in list(vars(function).items()):
+                found.append((name, value, functools.partial(setattr, function, name)))
+        if isinstance(function, FunctionType):
+            add_globals(function.__globals__)
+            for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+                with contextlib.suppress(ValueError):  # an empty one: the variable has no value yet
+                    found.append(
+                        (name, cell.cell_contents, functools.partial(setattr, cell, "cell_contents"))
+                    )
+    return found
 
 
 def mentions(function: Any, name: str) -> bool:

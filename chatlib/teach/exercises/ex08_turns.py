@@ -55,7 +55,7 @@ def have_own_locks(trial: Trial) -> None:
     outer = [
         name
         for function in functions
-        for name, value, _ in outer_variables(function)
+        for name, value, _ in outer_variables([function])
         if isinstance(value, kinds) and mentions(function, name)
     ]
     of_class = [
