@@ -127,7 +127,9 @@ def test_the_peer_of_a_connection_has_its_name(film: Film) -> None:
     assert waiting.place.source == "while data := self.request.recv(1024):"
 
 
-def test_the_port_of_a_client_that_has_left_names_nobody_else(pair: tuple[socket.socket, socket.socket]) -> None:
+def test_the_port_of_a_client_that_has_left_names_nobody_else(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
     """The system gives the same port to a later connection; a film that began in between knows that."""
     here, there = pair
     with socket.create_server(LOOPBACK) as listener:
