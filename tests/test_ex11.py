@@ -6,11 +6,14 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from answers import failure, passes, solved, variant
 from faults import SOON
+
+from chatlib.teach.exercises.catalogue import EXERCISES
 
 STARTED = 3.0
 """Seconds in which a process has been started, though it may not compute yet."""
@@ -70,6 +73,21 @@ async def by_a_new_pool(self: Any, number: int) -> Any:
 async def by_heart(self: Any, number: int) -> Any:
     """Computes something else."""
     return {1000: 168}.get(number, 0)
+
+
+def test_a_greeting_that_is_answered_late_is_no_answer_to_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that is not heard at once greets again. All of that is answered before it asks."""
+
+    async def answer(self: Any, line: bytes) -> bytes:
+        if line.strip().isdigit():
+            return f"{await by_itself(self, int(line))}\n".encode()
+        self.answered = getattr(self, "answered", 0) + 1
+        await asyncio.sleep(0.3 if self.answered < 3 else 0)
+        return line.upper()
+
+    number = next(case for case in EXERCISES["11"].cases if case.id == "pool.count")
+    monkeypatch.setitem(EXERCISES, "11", replace(EXERCISES["11"], cases=(number,)))
+    passes("11", variant("11", answer=answer))
 
 
 SLOW = "alice says a number that takes long; bob says a line meanwhile"

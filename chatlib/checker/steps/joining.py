@@ -118,6 +118,9 @@ def _greet(session: Session, pairs: list[tuple[Peer, Peer]], patience: float) ->
             break
         if len(left) == before:
             silent, pause = silent + pause, min(2 * pause, session.timeouts.patience / 4)
+    if session.dialect.answers and not left:
+        # What was said again is answered, too: a step would take that for the answer to what it says next.
+        session.wait(lambda: all(session.hears(one, said[one][-1]) or one.end for one in said))
     for speaker, listener in left[:1]:
         what = "gets an answer" if speaker is listener else f"hears what {speaker.name} says"
         if ended := next((peer for peer in (speaker, listener) if peer.end), None):
