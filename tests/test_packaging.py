@@ -127,12 +127,15 @@ def test_ci_runs_what_the_readme_says() -> None:
     call = r"(\S+) \S*run\.py\"? (\w+(?: --exhaustive)?)(.*)"
     test, everything = ("python3", "test", ""), ("python3", "test --exhaustive", "")
     other = '"${pythons[$minor]}"'
-    assert re.findall(call, script) == [
-        ('"$other"', "test", " --version &"),  # makes its .venv
-        test,
-        (other, "test", " --ignore=tests/test_browser.py"),
-        (*everything[:2], " --ignore=notebooks"),
-    ]
+    assert (
+        re.findall(call, script)
+        == [
+            ('"$other"', "test", " --version &"),  # makes its .venv
+            test,
+            (other, "test", " --ignore=tests/test_browser.py"),
+            (*everything[:2], " --ignore=notebooks"),
+        ]
+    )
     test, everything, (python, command, _) = re.findall(call, workflow)
     assert (test, everything) == (("python", "test", ""), ("python", "test --exhaustive", ""))
     assert (python, command) == ("python", "lab")
