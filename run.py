@@ -20,7 +20,8 @@ from typing import Dict, Iterator, List, NoReturn, Optional, Tuple
 USAGE = """\
 usage: python3 run.py lab  [arguments of jupyter lab]   open the lessons in JupyterLab; Ctrl-C ends it
        python3 run.py test [arguments of pytest]        test the kit and run every lesson
-       python3 run.py test --exhaustive                 the same in every variation, with coverage
+       python3 run.py test --cov=chatlib                the same, and which lines of chatlib it has reached
+       python3 run.py test --exhaustive                 in every variation, what is tested once without it
 """
 ROOT = Path(__file__).resolve().parent
 LOCK = ROOT / "requirements.lock"
@@ -29,9 +30,7 @@ PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/pytho
 STAMP = VENV / "chatlib-ready"
 
 # More processes than cores, as most tests wait. Those of one file stay together: they share what they start.
-SIDE_BY_SIDE = ("--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder", "--max-worker-restart=0")
-# With --exhaustive. The package is named, as nbval hangs under a bare --cov.
-MEASURED = ("--cov=chatlib",)
+SIDE_BY_SIDE = ("--numprocesses=6", "--dist=loadfile", "--no-loadscope-reorder", "--max-worker-restart=0")
 
 AGAIN = ", then run this again"
 OLD_PYTHON = "chatlib needs Python 3.11 or newer, and this is %s: install a newer one" + AGAIN + " with it"
@@ -76,8 +75,9 @@ def lab(arguments: List[str]) -> List[str]:
 
 def test(arguments: List[str]) -> List[str]:
     """Pytest as pyproject.toml configures it; over all files, or all but some, side by side."""
-    whole = all(argument == "--exhaustive" or argument.startswith("--ignore=") for argument in arguments)
-    options = (*SIDE_BY_SIDE, *(MEASURED if "--exhaustive" in arguments else ())) if whole else ()
+    # (Of --cov only this form: nbval hangs under a bare one.)
+    whole = all(re.fullmatch("--exhaustive|--cov=chatlib|--ignore=.*", argument) for argument in arguments)
+    options = SIDE_BY_SIDE if whole else ()
     return ["-m", "pytest", *options, *arguments]
 
 

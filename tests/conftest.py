@@ -26,6 +26,7 @@ LONGEST = [
     "test_checker",
     "test_reference_servers",
     "test_specimens",
+    "test_ex14",
     "14_",
     "test_bench",
     "test_servers",
@@ -36,16 +37,18 @@ THREADED = {"threading": chatlib.ThreadingServer, "raw-threads": chatlib.RawThre
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """With `--exhaustive`, the tests marked so run as well."""
-    parser.addoption("--exhaustive", action="store_true", help="also run the tests marked exhaustive")
+    """With `--exhaustive`, the tests marked so run, and no others: those are for the quick run."""
+    parser.addoption("--exhaustive", action="store_true", help="run only the tests marked exhaustive")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leaves out what is not asked for, or cannot run here; what takes longest begins first."""
-    if not config.getoption("exhaustive"):
-        left_out = [item for item in items if item.get_closest_marker("exhaustive")]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
+    wanted: dict[bool, list[pytest.Item]] = {True: [], False: []}
+    for item in items:
+        exhaustive = item.get_closest_marker("exhaustive") is not None
+        wanted[exhaustive is config.getoption("exhaustive")].append(item)
+    config.hook.pytest_deselected(items=wanted[False])
+    items[:] = wanted[True]
     for item in [] if hasattr(os, "fork") else items:
         runs = item.path.suffix == ".ipynb" or item.path.name == "test_browser.py"
         if runs and "11_processes" in item.nodeid:

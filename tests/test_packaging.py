@@ -124,20 +124,17 @@ def test_lock_gives_each_system_its_own_packages_once(system: str, python: str) 
 def test_ci_runs_what_the_readme_says() -> None:
     """The CI files call the two commands of run.py and no other way to install or test."""
     script, workflow = text_of(".ci/run"), text_of(".github/workflows/ci.yml")
-    call = r"(\S+) \S*run\.py\"? (\w+(?: --exhaustive)?)(.*)"
-    test, everything = ("python3", "test", ""), ("python3", "test --exhaustive", "")
-    other = '"${pythons[$minor]}"'
-    assert (
-        re.findall(call, script)
-        == [
-            ('"$other"', "test", " --version &"),  # makes its .venv
-            test,
-            (other, "test", " --ignore=tests/test_browser.py"),
-            (*everything[:2], " --ignore=notebooks"),
-        ]
-    )
-    test, everything, (python, command, _) = re.findall(call, workflow)
-    assert (test, everything) == (("python", "test", ""), ("python", "test --exhaustive", ""))
+    call = r"(\S+) \S*run\.py\"? (\w+)(.*)"
+    other, own = '"${pythons[$minor]}"', "python3"
+    assert re.findall(call, script) == [
+        ('"$other"', "test", " --version &"),  # makes its .venv
+        (own, "test", ""),
+        (other, "test", " --ignore=tests/test_browser.py $measure"),
+        (own, "test", ' "$measure"'),
+        (own, "test", " --exhaustive"),
+    ]
+    *tests, (python, command, _) = re.findall(call, workflow)
+    assert tests == [("python", "test", option) for option in ("", " --cov=chatlib", " --exhaustive")]
     assert (python, command) == ("python", "lab")
     assert "pip install" not in script + workflow
     assert not re.search(r"^\s*export", script, re.MULTILINE)

@@ -133,7 +133,8 @@ def test_only_a_run_over_all_files_is_shared_out(run_py: ModuleType) -> None:
     assert run_py.test(["tests/test_wire.py", "-x"]) == ["-m", "pytest", "tests/test_wire.py", "-x"]
     assert run_py.test([]) == side_by_side
     assert run_py.test(["--ignore=notebooks"]) == [*side_by_side, "--ignore=notebooks"]
-    assert run_py.test(["--exhaustive"]) == [*side_by_side, "--cov=chatlib", "--exhaustive"]
+    assert run_py.test(["--exhaustive"]) == [*side_by_side, "--exhaustive"]
+    assert run_py.test(["--cov=chatlib"]) == [*side_by_side, "--cov=chatlib"]
 
 
 # The set-up, in one folder and in this order

@@ -30,6 +30,8 @@ PROGRAMS = tuple(one._replace(as_program=True) for one in SOUND)
 
 ALL = (*SPECIMENS, *SOUND, *PROGRAMS)
 
+DIALECTS_OF = {case.id: case.dialects for case in CASES}
+
 # In a process of its own: there, an exception that ends a server's thread is no error of the test.
 CHILD = """
 import json, sys
@@ -51,18 +53,19 @@ def title(one: Specimen) -> str:
 
 
 def cases_for(one: Specimen, exhaustive: bool) -> list[str]:
-    """Returns what is tried on it: all (an empty list), or what it fails, with all of the same topics."""
+    """Returns what is tried on it: what it fails, with all of the same topics; exhaustively, all others."""
     if one in PROGRAMS:
         return ["lifecycle"]  # for the other cases, it does not matter where a server runs
-    return [] if exhaustive else [*GATES, *{case.partition(".")[0] for case in one.fails}]
+    topics = {case.partition(".")[0] for case in one.fails}
+    own = [case.id for case in CASES if (case.topic in topics) is not exhaustive]
+    return [name for name in dict.fromkeys([*GATES, *own]) if one.dialect in DIALECTS_OF[name]]
 
 
 def records(one: Specimen, exhaustive: bool) -> Records:
     """Returns what came of each case."""
     words = [one.name, one.dialect, "program" if one.as_program else "", *cases_for(one, exhaustive)]
     command = [sys.executable, "-c", CHILD, *words]
-    quick = environment(traced=False)
-    done = subprocess.run(command, env=quick, capture_output=True, text=True, timeout=PATIENCE)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     return {record["id"]: record for record in json.loads(done.stdout)}
 
@@ -84,9 +87,18 @@ def of(found: Records, outcome: str) -> set[str]:
 
 @pytest.mark.parametrize("one", SPECIMENS, ids=title)
 def test_it_fails_what_its_table_says(verdicts: Callable[[Specimen], Records], one: Specimen) -> None:
-    """All of that, and nothing else. What was skipped does not count."""
+    """All of that, and nothing else of the same topics. What was skipped does not count."""
     found = verdicts(one)
     assert of(found, "fail") == one.fails, found
+    assert not of(found, "error"), found
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("one", SPECIMENS, ids=title)
+def test_it_fails_nothing_of_another_topic(verdicts: Callable[[Specimen], Records], one: Specimen) -> None:
+    """What it does not fail, it keeps. (Where no line arrives, nothing else is judged.)"""
+    found = verdicts(one)
+    assert of(found, "fail") == one.fails & set(GATES), found
     assert not of(found, "error"), found
 
 
@@ -106,9 +118,8 @@ def test_every_case_is_failed_by_some_specimen() -> None:
 
 def test_a_specimen_fails_only_cases_of_its_dialect() -> None:
     """Others would never be taken."""
-    dialects = {case.id: case.dialects for case in CASES}
     assert not [
-        (one.name, case) for one in SPECIMENS for case in one.fails if one.dialect not in dialects[case]
+        (one.name, case) for one in SPECIMENS for case in one.fails if one.dialect not in DIALECTS_OF[case]
     ]
 
 
