@@ -13,7 +13,7 @@ from typing import Any
 import nbformat
 import pytest
 import refresh
-from faults import untraced
+from faults import environment, untraced
 
 import chatlib
 from chatlib.checker.case import Outcome, Verdict
@@ -46,6 +46,13 @@ def program(folder: Path, text: str) -> str:
     path = folder / "server.py"
     path.write_text(text, encoding="utf-8")
     return str(path)
+
+
+@pytest.fixture(autouse=True)
+def _programs_are_not_traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where descriptors run out, asyncio prints a hundred tracebacks a second: under a tracer that takes long."""
+    for name in environment().keys() - environment(traced=False).keys():
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture
