@@ -50,7 +50,7 @@ def program(folder: Path, text: str) -> str:
 
 @pytest.fixture(autouse=True)
 def _programs_are_not_traced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where descriptors run out, asyncio prints a hundred tracebacks a second: under a tracer that takes long."""
+    """Without descriptors, asyncio prints a hundred tracebacks a second: under a tracer that takes long."""
     for name in environment().keys() - environment(traced=False).keys():
         monkeypatch.delenv(name)
 
