@@ -1,4 +1,4 @@
-"""The two commands of chatlib: one opens the lessons, one checks everything.
+"""The two commands of chatlib: one opens the course, one checks everything.
 
 The first run of either makes the folder .venv and installs the pinned packages of requirements.lock
 there; later runs start at once. The folder belongs to run.py, which makes it afresh whenever it is
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Dict, Iterator, List, NoReturn, Optional, Tuple
 
 USAGE = """\
-usage: python3 run.py lab  [arguments of jupyter lab]   open the lessons in JupyterLab; Ctrl-C ends it
+usage: python3 run.py lab  [arguments of jupyter lab]   open the course in JupyterLab; Ctrl-C ends it
        python3 run.py test [arguments of pytest]        test the kit and run every lesson
        python3 run.py test --cov=chatlib                the same, and which lines of chatlib it has reached
        python3 run.py test --exhaustive                 in every variation, what is tested once without it
@@ -66,8 +66,9 @@ def main(arguments: List[str]) -> int:
 
 
 def lab(arguments: List[str]) -> List[str]:
-    """JupyterLab over the whole project, opened at the first lesson; Ctrl-C ends it without a question."""
-    page = "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb"
+    """JupyterLab over the whole project, opened at the learner's copy; Ctrl-C ends it without a question."""
+    step(str(PYTHON), "-m", "chatlib.teach.my_course", str(ROOT / "notebooks"), str(ROOT / "my-course"))
+    page = "--LabApp.default_url=/lab/tree/my-course/start.ipynb"
     # In a container everybody is root; and only this computer can connect.
     options = ["--ServerApp.root_dir=" + str(ROOT), page, "--allow-root", "-y"]
     return ["-m", "jupyterlab", *options, *arguments]

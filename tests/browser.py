@@ -37,7 +37,7 @@ class Lab(NamedTuple):
 
     def page_of(self, notebook: str) -> str:
         """Where a browser finds a notebook: each in a workspace of its own, with no other open."""
-        workspace = notebook.removesuffix(".ipynb")
+        workspace = notebook.removesuffix(".ipynb").replace("/", "-")
         return f"{self.address}lab/workspaces/{workspace}/tree/{notebook}?token={self.token}"
 
 

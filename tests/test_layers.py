@@ -55,7 +55,7 @@ LAYERS = {
         "orders",
         "program",
     ],
-    "chatlib.teach": ["predict", "exercises"],
+    "chatlib.teach": ["predict my_course", "exercises"],
     "chatlib.cli": ["arguments output", "serve chat check xray bench doctor"],
 }
 
