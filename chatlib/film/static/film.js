@@ -21,6 +21,16 @@ function make(name, properties = {}, ...children) {
   return element;
 }
 
+// JupyterLab takes a key before a view does, unless an element above it says no. This says no for the view's own
+// keys only, or A would insert a cell; Shift + Enter and all the others reach the notebook.
+function keepKeys(frame, own) {
+  const look = (event) => {
+    if (frame.contains(event.target)) frame.toggleAttribute("data-lm-suppress-shortcuts", own(event));
+  };
+  window.addEventListener("keydown", look, true); // JupyterLab listens at the document, which comes next
+  return () => window.removeEventListener("keydown", look, true);
+}
+
 function box(step) {
   return step.querySelector(".cf-bar").getBBox();
 }
@@ -31,7 +41,7 @@ class View {
     this.paused = false;
     this.following = true; // whether the present, at the right, is to stay in sight
     this.chosen = null; // the key of the bar that has the focus: bars come and go with every picture
-    this.pointed = null; // and of the one that is pointed at
+    this.told = null; // and of the one that is told of: chosen or pointed at, whichever came last
     this.label = make("div");
     this.source = make("code");
     this.state = make("span", { className: "state" });
@@ -46,11 +56,11 @@ class View {
     const tools = make("div", { className: "tools" }, this.pause, this.fit, this.actual, this.state);
     const story = make("details", {}, make("summary", { textContent: "What each thread did, in words" }), this.text);
     this.frame = make("div", { className: "chatfilm-view" }, tools, this.reel, detail, story);
-    this.frame.dataset.lmSuppressShortcuts = "true"; // or JupyterLab takes A for "insert a cell"
+    this.giveKeysBack = keepKeys(this.frame, (event) => Boolean(this.actionOf(event)));
     this.frame.addEventListener("keydown", (event) => this.key(event));
     this.reel.addEventListener("scroll", () => this.scrolled());
     this.reel.addEventListener("mouseover", (event) => this.point(this.keyAt(event.target)));
-    this.reel.addEventListener("mouseleave", () => this.point(null));
+    this.reel.addEventListener("mouseleave", () => this.point(this.chosen));
     this.reel.addEventListener("click", (event) => this.step(this.keyAt(event.target))?.focus());
     this.reel.addEventListener("focusin", (event) => this.choose(event.target.closest(".cf-step")));
     this.observer = new ResizeObserver(() => this.resized());
@@ -100,7 +110,8 @@ class View {
     this.frame.dataset.finished = finished;
     this.pause.hidden = finished && !this.paused;
     const state = this.model.comm_live === false ? "its kernel has ended" : "live";
-    this.state.textContent = this.paused ? "paused" : finished ? "the film has ended" : state;
+    const ended = this.model.get("ended") ?? "the film has ended";
+    this.state.textContent = this.paused ? "paused" : finished ? ended : state;
   }
 
   togglePause() {
@@ -160,25 +171,27 @@ class View {
   }
 
   point(key) {
-    this.pointed = key;
+    this.told = key;
     this.say();
   }
 
   choose(step) {
     if (!step) return;
     this.chosen = step.dataset.step;
-    this.say();
+    this.point(this.chosen);
   }
 
-  // What is pointed at comes first, then what has the focus.
   say() {
-    const { text = HINT, source = "" } = (this.step(this.pointed) ?? this.step(this.chosen))?.dataset ?? {};
+    const { text = HINT, source = "" } = (this.step(this.told) ?? this.step(this.chosen))?.dataset ?? {};
     this.label.textContent = text;
     this.source.textContent = source;
   }
 
-  key(event) {
-    if (event.ctrlKey || event.altKey || event.metaKey) return;
+  // What a key means here, if anything.
+  actionOf(event) {
+    if (event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return null;
+    const inside = this.reel.contains(event.target);
+    if (/^(Arrow|Home$|End$)/.test(event.key) && !inside) return null; // they scroll the story, say
     const actions = {
       p: () => this.togglePause(),
       f: () => this.zoom(true),
@@ -187,19 +200,28 @@ class View {
       arrowright: () => this.move(1),
       arrowup: () => this.change(-1),
       arrowdown: () => this.change(1),
+      home: () => this.goTo(this.ordered()[0]),
+      end: () => this.goTo(this.ordered().at(-1)),
       escape: () => this.leave(),
     };
-    const action = actions[event.key.toLowerCase()];
-    const scrolls = event.key.startsWith("Arrow") && !this.reel.contains(event.target); // the story, say
-    if (!action || scrolls) return;
+    return actions[event.key.toLowerCase()] ?? null;
+  }
+
+  key(event) {
+    const action = this.actionOf(event);
+    if (!action) return;
     event.preventDefault();
     event.stopPropagation();
     action();
   }
 
+  ordered() {
+    return [...this.steps].sort((a, b) => box(a).x - box(b).x);
+  }
+
   // Left and right: the bar before or after this one, in whatever lane.
   move(by) {
-    const ordered = [...this.steps].sort((a, b) => box(a).x - box(b).x);
+    const ordered = this.ordered();
     const at = ordered.indexOf(this.step(this.chosen));
     this.goTo(ordered[at < 0 ? (by > 0 ? 0 : ordered.length - 1) : at + by]);
   }
@@ -221,13 +243,15 @@ class View {
     step?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
   }
 
+  // Gives the keyboard back to the notebook: to the cell that shows this.
   leave() {
     this.chosen = null;
-    this.say();
-    this.reel.focus();
+    this.point(null);
+    (this.frame.closest(".jp-Cell") ?? this.reel).focus();
   }
 
   remove() {
+    this.giveKeysBack();
     this.observer.disconnect();
     for (const name of NEWS) this.model.off(name, this.update);
   }

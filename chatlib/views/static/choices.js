@@ -20,7 +20,6 @@ class View {
     const card = make("div", { className: "chatlib-choices" }, question, ...this.buttons, this.told);
     card.setAttribute("role", "group");
     card.setAttribute("aria-label", model.get("question"));
-    card.dataset.lmSuppressShortcuts = "true"; // or JupyterLab takes Enter for "edit the cell"
     el.append(card);
     this.draw();
     this.update = () => {
@@ -38,6 +37,7 @@ class View {
   }
 
   choose(choice) {
+    if (choice === (this.clicked ?? this.model.get("answer"))) return; // nothing changes, so nothing would come back
     this.clicked = choice;
     this.draw();
     this.model.send({ choice });
