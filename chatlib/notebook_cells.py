@@ -29,6 +29,18 @@ def running_cell() -> Run | None:
     return Run(cell or shell.user_ns["In"][-1], shell.execution_count)  # some front ends send no id
 
 
+def before_next_cell(act: Callable[[], object]) -> None:
+    """Does something once, when the next cell begins. Outside a notebook, never."""
+    if running_cell():
+        events = sys.modules["IPython"].get_ipython().events
+
+        def once(*_: object) -> None:
+            events.unregister("pre_run_cell", once)
+            act()
+
+        events.register("pre_run_cell", once)
+
+
 def shows_widgets() -> bool:
     """Returns whether a notebook cell runs whose page can show a widget of ours."""
     return running_cell() is not None and importlib.util.find_spec("anywidget") is not None

@@ -25,6 +25,8 @@ import browser  # noqa: E402
 import refresh  # noqa: E402
 from films import HOSTILE  # noqa: E402
 
+from chatlib.teach import my_course  # noqa: E402
+
 PROGRAM = browser.executable()
 pytestmark = [
     pytest.mark.skipif(not PROGRAM, reason=f"there is no browser; looked for {', '.join(browser.NAMES)}"),
@@ -52,6 +54,12 @@ guess
 """
 OTHER = "other = chatlib.predict('And now?', ['yes', 'no'])\nother"
 PREDICTIONS = [ASK, OTHER, f"guess.measured({MARKUP!r})"]
+KEYS = [
+    "import chatlib, time\n\nchatlib.predict('And now?', ['yes', 'no'])",
+    "film = chatlib.xray().start()\ntime.sleep(0.01)\nfilm.stop()\nfilm",
+    "chatlib.orders(list, lambda names: names.append(1), lambda names: names.append(2))",
+    "film",
+]
 EVERY_DAY = ("02_one_at_a_time", "08_shared_state")  # films, and the view of a scheduler
 PATIENCE = 180_000.0  # milliseconds; only a failing test waits so long
 
@@ -62,8 +70,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Lab"]:
     folder = tmp_path_factory.mktemp("lab")
     browser.write_notebook(folder / "film.ipynb", CELLS)
     browser.write_notebook(folder / "prediction.ipynb", PREDICTIONS)
+    browser.write_notebook(folder / "keys.ipynb", KEYS)
     for lesson in refresh.LESSONS.glob("*.ipynb"):
         shutil.copy(lesson, folder)
+    my_course.main(refresh.LESSONS, folder / "my-course")
     with browser.lab(folder) as running:
         yield running
 
@@ -162,12 +172,22 @@ def assert_keys_work(page: "Page", view: "Locator") -> None:
         page.keyboard.press("ArrowLeft")
         said.add(view.locator(".detail code").inner_text())
     assert {'alice.send("<img src=x onerror=alert(1)>")', "bob.receive()", "time.sleep(0.1)"} <= said
+    page.keyboard.press("Home")
+    first = view.locator(".detail").inner_text()
+    page.keyboard.press("End")
+    assert view.locator(".detail").inner_text() != first
+    view.locator(".cf-step").first.hover()
+    pointed = view.locator(".detail").inner_text()
+    page.keyboard.press("ArrowLeft")
+    assert view.locator(".detail").inner_text() != pointed
     page.keyboard.press("f")
     assert "fit" in (view.locator(".reel").get_attribute("class") or "").split()
     page.keyboard.press("a")
     page.keyboard.press("p")
     assert page.locator(".jp-Notebook .jp-Cell").count() == cells
     assert view.locator(".cf-step:focus").count() == 1
+    page.keyboard.press("Escape")
+    assert page.locator(".jp-Cell:focus").count() == 1
 
 
 def assert_a_reload_restores_it(page: "Page", view: "Locator") -> None:
@@ -229,10 +249,15 @@ def run_cells(page: "Page", *numbers: int) -> None:
         before = prompt.inner_text()
         prompt.click()
         page.keyboard.press("Control+Enter")
-        page.wait_for_function(
-            "([prompt, before]) => prompt.innerText !== before && /\\d/.test(prompt.innerText)",
-            arg=[prompt.element_handle(), before],
-        )
+        wait_for_another(page, prompt, before)
+
+
+def wait_for_another(page: "Page", prompt: "Locator", before: str) -> None:
+    """Waits until a cell has run and has another number."""
+    page.wait_for_function(
+        "([prompt, before]) => prompt.innerText !== before && /\\d/.test(prompt.innerText)",
+        arg=[prompt.element_handle(), before],
+    )
 
 
 def assert_run_all_needs_no_click(page: "Page") -> None:
@@ -261,6 +286,8 @@ def assert_one_chooses_by_mouse_and_by_keys(page: "Page", asked: "Locator") -> N
     ]
     assert asked.get_by_role("status").inner_text().startswith("You said: an answer at once\n")
     assert page.locator(".jp-mod-editMode").count() == 0
+    page.keyboard.press("Enter")  # the same once more
+    assert buttons.nth(1).inner_text().split("\n")[-1] == "you said"
 
 
 def assert_it_is_compared_and_locked(page: "Page", asked: "Locator") -> None:
@@ -284,6 +311,43 @@ def assert_it_stays_without_its_kernel(page: "Page", asked: "Locator", lab: "Lab
     page.reload()
     asked.wait_for()
     assert asked.inner_text() == told
+
+
+# The way back to the notebook
+
+
+def test_from_wherever_one_has_clicked_shift_and_enter_runs_the_cell(lab: "Lab", page: "Page") -> None:
+    """What is shown below a cell has keys of its own. All others are the notebook's."""
+    browser.open_notebook(page, lab, "keys.ipynb")
+    browser.choose(page, "Run", "Run All Cells")
+    wait_until_run(page, len(KEYS))
+    for number, inside in enumerate((".chatlib-choices button", ".cf-step .cf-bar", ".widget-button")):
+        prompt = page.locator(".jp-Cell").nth(number).locator(".jp-InputPrompt")
+        before = prompt.inner_text()
+        page.locator(".jp-Cell").nth(number).locator(inside).first.click()
+        page.keyboard.press("Shift+Enter")
+        wait_for_another(page, prompt, before)
+        assert (
+            page.locator(".jp-Cell.jp-mod-active").inner_text()
+            == page.locator(".jp-Cell").nth(number + 1).inner_text()
+        )
+
+
+# The learner's own copy
+
+
+def test_the_first_page_leads_to_a_lesson_that_need_not_be_saved(
+    lab: "Lab", page: "Page", tmp_path: Path
+) -> None:
+    """A notebook that was only opened does not ask to be saved."""
+    browser.open_notebook(page, lab, f"my-course/{my_course.START}")
+    page.locator(".jp-RenderedMarkdown table").wait_for()
+    page.screenshot(path=pictures(tmp_path) / "start_page.png")
+    page.locator(".jp-RenderedMarkdown strong a", has_text="00 · Start here").click()
+    page.locator(".jp-mod-current", has_text="00_start_here.ipynb").wait_for()
+    page.locator(".jp-Notebook:visible .jp-CodeCell").first.wait_for()
+    page.get_by_text("| Idle").wait_for()
+    assert page.locator(".jp-mod-dirty").count() == 0
 
 
 # The lessons

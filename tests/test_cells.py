@@ -277,6 +277,25 @@ def test_an_earlier_view_of_a_film_stays_as_it_was(notebook: Notebook) -> None:
     notebook.run("film.stop()", "c")
 
 
+def test_what_a_later_cell_shows_of_a_film_stays_as_it_was_then(notebook: Notebook) -> None:
+    """It moves until the next cell begins. The view of the cell that began the film moves along with all."""
+    pytest.importorskip("anywidget")
+    notebook.displays.clear()
+    notebook.run("import time; film = chatlib.xray().start()", "a")
+    notebook.run("time.sleep(0.01)\nfilm", "b")
+    notebook.run("time.sleep(0.02)", "c")
+    notebook.run("film.stop(); film = chatlib.xray().start(); film", "a")
+    notebook.run("time.sleep(0.03)", "c")
+    shown, left, moves = notebook.displays
+    assert shown["transient"]["display_id"] == left["transient"]["display_id"]
+    assert "application/vnd.jupyter.widget-view+json" in shown["data"]
+    assert "waits in sleep for 0.01 s" in left["data"]["text/plain"]
+    assert "0.02 s" not in left["data"]["text/plain"]
+    assert 'data-ended="as it was then"' in left["data"]["text/html"]
+    assert "application/vnd.jupyter.widget-view+json" in moves["data"]
+    notebook.run("film.stop()", "c")
+
+
 def test_a_film_ends_when_its_cell_runs_again(notebook: Notebook) -> None:
     """Only the latest costs time."""
     notebook.run("film = chatlib.xray().start()", "a")

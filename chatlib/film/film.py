@@ -45,6 +45,7 @@ class Film:
         self._recorder = Recorder(limit)
         self._running = False
         self._view: Live | None = None
+        self._begun_in: notebook_cells.Run | None = None
         self._finished: Recording | None = None
         self._left_before: set[ClientName] = set()
         # A film that no code holds any more, and no view shows, must not go on costing time.
@@ -65,6 +66,7 @@ class Film:
         self._left_before = {name for name in list(client_names.values()) if name.has_left}
         watch(self._recorder)
         self._running = True
+        self._begun_in = notebook_cells.running_cell()
         notebook_cells.remember(self, Film.stop)
         return self
 
@@ -123,13 +125,24 @@ class Film:
         return self.story()
 
     def _ipython_display_(self) -> None:
-        """Shows the live view, while it runs. Where it was shown before, that picture now stays as it is."""
+        """Shows the live view, while it runs.
+
+        In the cell that starts the film, it moves along with all that follows. In a later cell it shows what
+        has happened until then: that must stay so, and it moves no more when the next cell begins.
+        """
         if not (self._running and self.live_view and notebook_cells.shows_widgets()):
             raise NotImplementedError  # then IPython asks for the bundle
-        if self._view:
-            self._view.leave(bundle(self.recording()))
+        self._freeze()
         self._view = self.live_view()
         self._view.show()
+        if notebook_cells.running_cell() != self._begun_in:
+            notebook_cells.before_next_cell(self._freeze)
+
+    def _freeze(self) -> None:
+        """Where it was last shown, the picture stays as it is now."""
+        if self._view and self._running:  # what has ended has been left already
+            self._view.leave(bundle(self.recording(), "as it was then"))
+        self._view = None
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """What a notebook shows otherwise: something to explore, a picture, the story."""

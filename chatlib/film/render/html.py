@@ -12,6 +12,8 @@ SCRIPT = (_STATIC / "film.js").read_text("utf-8")
 STYLE = (_STATIC / "film.css").read_text("utf-8")
 """The view of a film, as a module that a widget of Jupyter can be made of, and what it looks like."""
 
+ENDED = "the film has ended"
+
 _PAGE = Template((_STATIC / "page.html").read_text("utf-8"))
 _FILM = Template((_STATIC / "film.html").read_text("utf-8").rstrip())
 
@@ -27,18 +29,20 @@ def page_of(picture: str, story: str, title: str) -> str:
     return _PAGE.substitute(title=escape(clean(title)), film=_film(picture, story, " open"))
 
 
-def fragment_of(picture: str, story: str) -> str:
+def fragment_of(picture: str, story: str, ended: str = ENDED) -> str:
     """Returns a part of an HTML page, for a notebook. Where no scripts are run, it is an image and a text.
 
     Args:
         picture: The SVG. It becomes an image, which notebooks also show if they do not trust their author.
         story: The same as text.
+        ended: Why it does not move.
     """
     image = f'<img src="data:image/svg+xml,{quote(picture)}" alt="The picture; below, the same in words">'
-    return _film(image, story)
+    return _film(image, story, ended=ended)
 
 
-def _film(still: str, story: str, attribute: str = "") -> str:
+def _film(still: str, story: str, attribute: str = "", ended: str = ENDED) -> str:
     """Returns still picture and story, and the script that puts the view in their place, where it is run."""
     script = SCRIPT.replace("export default", "const view =")
-    return _FILM.substitute(style=STYLE, still=still, attribute=attribute, story=escape(story), script=script)
+    parts = {"style": STYLE, "still": still, "story": escape(story), "script": script}
+    return _FILM.substitute(parts, attribute=attribute, ended=ended)

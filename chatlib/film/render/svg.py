@@ -10,7 +10,7 @@ from itertools import islice
 
 from chatlib.film.render import drawing
 from chatlib.film.render.drawing import length, titled
-from chatlib.film.render.html import fragment_of, page_of
+from chatlib.film.render.html import ENDED, fragment_of, page_of
 from chatlib.film.render.labels import FONT
 from chatlib.film.render.layout import MOST, plan
 from chatlib.film.render.style import STYLE
@@ -62,7 +62,7 @@ def page(recording: Recording, title: str) -> str:
     return page_of(svg(recording), story(recording), title)
 
 
-def bundle(recording: Recording) -> dict[str, str]:
-    """Returns a film that has ended for a notebook: as HTML to explore, as a picture, and as text."""
+def bundle(recording: Recording, ended: str = ENDED) -> dict[str, str]:
+    """Returns what a notebook shows of a film that moves no more: HTML to explore, a picture, and text."""
     picture, told = svg(recording), story(recording)
-    return {"text/html": fragment_of(picture, told), "image/svg+xml": picture, "text/plain": told}
+    return {"text/html": fragment_of(picture, told, ended), "image/svg+xml": picture, "text/plain": told}
