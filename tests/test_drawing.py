@@ -300,10 +300,10 @@ def test_the_story_of_a_server_that_serves_one_at_a_time() -> None:
     """What each thread did, in each lane's order, without times, ports and counts of chance."""
     assert story(one_at_a_time()).splitlines() == [
         "the notebook",
-        "  connects to the server, line 1: a = connect(server)",
-        "  connects to the server, line 2: b = connect(server)",
-        '  sends 12 bytes to the server (sendall), line 3: b.send("quick")',
-        "  waits in recv for the server in vain, line 4: print(b.waits(0.5))",
+        "  A: connects to the server, line 1: a = connect(server)",
+        "  B: connects to the server, line 2: b = connect(server)",
+        '  B: sends 12 bytes to the server (sendall), line 3: b.send("quick")',
+        "  B: waits in recv for the server in vain, line 4: print(b.waits(0.5))",
         "the server",
         "  waits in select for a connection",
         "  accepts A",
@@ -342,7 +342,7 @@ def test_a_long_story_can_be_told_from_its_end() -> None:
     """For each thread the latest lines, and how many calls there were; the whole is told by default."""
     whole = story(crowd(1000, 1)).splitlines()
     assert [line for line in whole if line.startswith(" ")] == [
-        "  sends 7,000 bytes to the server (sendall), line 3: alice.send('x')",
+        "  alice: sends 7,000 bytes to the server (sendall), line 3: alice.send('x')",
         "  receives 7,000 bytes from alice (recv), line 9: while data := self.request.recv(1024):",
     ]
     script = Script()

@@ -66,6 +66,7 @@ def seconds_of(seconds: float) -> str:
 def words_of(recording: Recording, span: Span, seconds: float, repeats: int = 1) -> Words:
     """Words a step, by how many seconds it has lasted: one call, or several that are one wait."""
     call, name, place = clean(span.call), clean(recording.object_of(span)), span.place
+    client = client_of(recording, span)
     preposition = _PREPOSITIONS.get(span.call, _PREPOSITIONS.get(span.kind, ""))
     towards, lasted = (_joined(preposition, name) if name else ""), seconds_of(seconds)
     if span.end is None:
@@ -75,10 +76,16 @@ def words_of(recording: Recording, span: Span, seconds: float, repeats: int = 1)
         result, slept = (f": {outcome}" if outcome else ""), span.call == "sleep" and span.outcome == "done"
         time = lasted if seconds >= 0.01 and not slept else ""  # a sleep says so itself
         rest = f", {lasted}" if seconds < 0.01 else ""
-    medium = _joined(call, bytes_of(span.size) if span.size else "", towards) + result
+    medium = client + _joined(call, bytes_of(span.size) if span.size else "", towards) + result
     longer = ", ".join(filter(None, (medium, time)))
     line = f"line {place.line}" if place and place.own else ""
-    labels = call, _joined(call, towards) + result, medium, longer, ", ".join(filter(None, (longer, line)))
+    labels = (
+        call,
+        client + _joined(call, towards) + result,
+        medium,
+        longer,
+        ", ".join(filter(None, (longer, line))),
+    )
     often = f", {repeats:,} calls one after another" if repeats > 1 else ""
     rest = often + rest if span.end is None else rest + often
     if place:  # a notebook's cell has no file that would mean something
@@ -88,22 +95,28 @@ def words_of(recording: Recording, span: Span, seconds: float, repeats: int = 1)
     return Words(labels, longer + rest, clean(place.source) if place else "")
 
 
+def client_of(recording: Recording, span: Span) -> str:
+    """Returns `bob: ` if it is a client's own call: one thread, the notebook's, may play several."""
+    name = recording.names.get(span.local) if span.local else None
+    return f"{clean(name)}: " if name else ""
+
+
 def verb_of(recording: Recording, span: Span) -> str:
     """Says what a call did, with `AMOUNT` for its bytes."""
-    call, name = clean(span.call), clean(recording.object_of(span))
+    call, name, client = clean(span.call), clean(recording.object_of(span)), client_of(recording, span)
     preposition = _PREPOSITIONS.get(span.call, _PREPOSITIONS.get(span.kind, "for"))
     towards = _joined(preposition, name) if name else ""
     listens = name and (call in RECEIVING or call == "accept")
-    waits = _joined("waits in", call, f"for {name}" if listens else towards)
+    waits = client + _joined("waits in", call, f"for {name}" if listens else towards)
     if span.end is None or call == "await":
         return waits
     done = _DONE.get((span.kind, span.outcome)) or _DONE_CALLS.get((call, span.outcome))
     if span.kind in ("recv", "send") and span.size:
         done = _DONE[span.kind, "done"]
     if done:
-        return done.format(name=name or "somebody", call=call, amount=AMOUNT)
+        return client + done.format(name=name or "somebody", call=call, amount=AMOUNT)
     if span.outcome in _VERBS:
-        return _joined(_VERBS[span.outcome], call, towards)
+        return client + _joined(_VERBS[span.outcome], call, towards)
     return waits + (" in vain" if span.outcome == "timeout" and span.peer else "")
 
 
