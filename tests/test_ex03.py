@@ -27,6 +27,19 @@ class NeverClosed(socketserver.TCPServer):
         threading.Thread(target=self.finish_request, args=(request, client_address), daemon=True).start()
 
 
+class LeftToPython(socketserver.TCPServer):
+    """Forgets to close the connection, and nobody else knows its socket."""
+
+    met: list[Any]
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        threading.Thread(target=self.finish_request, args=(request, client_address), daemon=True).start()
+
+    def server_close(self) -> None:
+        super().server_close()
+        kept.extend(self.met)
+
+
 class ClosedTooSoon(socketserver.TCPServer):
     """Closes before the other thread has talked. (Which of the two comes first would else be chance.)"""
 
@@ -40,6 +53,7 @@ class ClosedTooSoon(socketserver.TCPServer):
     [
         (CalledAtOnce, "isolation.silent", "alice and bob join and greet each other"),
         (NeverClosed, "departures.fin", "alice sees the end of the connection"),
+        (LeftToPython, "departures.fin", "alice sees the end of the connection"),
         (ClosedTooSoon, "delivery.answer", ""),
     ],
 )

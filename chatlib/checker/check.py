@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
-from chatlib.checker.case import Case
+from chatlib.checker.case import Case, Outcome, Verdict
 from chatlib.checker.cases import (
     delivery,
     departures,
@@ -21,7 +22,7 @@ from chatlib.checker.harness.dialect import DIALECTS, dialect_of
 from chatlib.checker.harness.launcher import Launcher
 from chatlib.checker.harness.session import Session
 from chatlib.checker.report import Report
-from chatlib.checker.runner import Progress, Runner
+from chatlib.checker.runner import GATES, Progress, Runner
 from chatlib.checker.targets.resolve import target_of
 from chatlib.descriptors import descriptors
 
@@ -72,7 +73,17 @@ def check(
         spoken = spoken or heard or DIALECTS["lines"]
         chosen = [case for case in chosen if spoken.name in case.dialects or case.id in cases]
         verdicts = tuple(Runner(launcher, spoken, progress).run(chosen))
+        if not heard:
+            verdicts = tuple(map(_doubting, verdicts))
     return Report(found.name, spoken, verdicts, "auto" if heard else spoken.name, time.monotonic() - start)
+
+
+def _doubting(verdict: Verdict) -> Verdict:
+    """Adds to a hint, where no line arrives at all, that the server may speak another dialect."""
+    if verdict.case.id not in GATES or verdict.outcome is not Outcome.FAIL:
+        return verdict
+    hint = f"{verdict.case.hint} (Another dialect? Try auto.)"
+    return replace(verdict, case=replace(verdict.case, hint=hint))
 
 
 def chosen_cases(names: list[str]) -> list[Case[Session]]:

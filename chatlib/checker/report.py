@@ -18,6 +18,14 @@ SCHEMA = 1
 """The version of the JSON form: `report.schema.json` describes it."""
 
 SIGNS = {Outcome.PASS: "pass", Outcome.FAIL: "FAIL", Outcome.SKIPPED: "skip", Outcome.ERROR: "ERROR"}
+MARKS = {Outcome.PASS: "✓", Outcome.FAIL: "✗", Outcome.SKIPPED: "–", Outcome.ERROR: "!"}
+COLOURS = {
+    Outcome.PASS: "var(--jp-success-color0, #1b5e20)",
+    Outcome.FAIL: "var(--jp-error-color0, #b71c1c)",
+    Outcome.SKIPPED: "inherit",
+    Outcome.ERROR: "var(--jp-error-color0, #b71c1c)",
+}
+"""In HTML, of sign and mark. JupyterLab's are those of its theme, light or dark."""
 
 
 @dataclass(frozen=True)
@@ -223,7 +231,9 @@ def _told(verdict: Verdict) -> Iterator[str]:
 
 def _row(verdict: Verdict) -> str:
     case = verdict.case
-    head = f"{SIGNS[verdict.outcome]} &nbsp;{escape(case.title)} <code>{escape(case.id)}</code>"
+    sign = f"{MARKS[verdict.outcome]} {SIGNS[verdict.outcome]}"
+    sign = f"<span style='color:{COLOURS[verdict.outcome]};font-weight:bold'>{sign}</span>"
+    head = f"{sign} &nbsp;{escape(case.title)} <code>{escape(case.id)}</code>"
     if verdict.failure:
         rows = "".join(
             f"<tr><th style='text-align:left;vertical-align:top'>{escape(heading)}</th>"

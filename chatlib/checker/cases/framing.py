@@ -81,8 +81,9 @@ def _compare(session: Session, speaker: Peer, listener: Peer, texts: list[bytes]
     session.wait(lambda: not missing() or listener.end)
     if lost := missing():
         heard = listener.since(mark)
-        expected = f"{listener.name} receives {show(session.dialect.spoken(lost[0]))}"
-        expected += " as one line" if session.dialect.framed else ""
+        end = b"\n" if session.dialect.framed else b""
+        expected = f"{listener.name} receives {show(session.dialect.spoken(lost[0]) + end)}"
+        expected += " as one line" if end else ""
         actual = session.fate(listener, heard)
         if any(text[:4] in heard for text in lost):
             actual = f"it came apart: {actual}"

@@ -46,11 +46,28 @@ EXERCISES = {
 }
 
 
+NOT_BEGUN = "exercise.begun"
+"""The case that fails where there is no answer to try out yet."""
+
+
 class Subject(Dialect):
     """What a report is about, if it is about no conversation."""
 
     def __str__(self) -> str:
         return self.name
+
+
+class Trying(Report):
+    """A report for the learner whose answer it is about."""
+
+    @property
+    def summary(self) -> str:
+        """One line: that all is well, or that nothing was tried, or how many passed and failed."""
+        if NOT_BEGUN in self.failed:
+            return "Nothing was tried yet."
+        if all(verdict.outcome is Outcome.PASS for verdict in self.verdicts):
+            return f"All {len(self.verdicts)} passed. Well done!"
+        return super().summary
 
 
 def report_on(number: str, answer: Any, progress: Progress | None = None) -> Report:
@@ -62,17 +79,17 @@ def report_on(number: str, answer: Any, progress: Progress | None = None) -> Rep
     subject = Subject(f"exercise {key}: {task.title}")
     begun = _begun(task, answer)
     if begun.outcome is Outcome.FAIL:
-        return Report(task.name, subject, (begun, *left_out(task.cases, begun.case.id)))
+        return Trying(task.name, subject, (begun, *left_out(task.cases, begun.case.id)))
     if task.levels:
         verdicts = by_level(answer, task.name, task.levels, DIALECTS[task.dialect], progress)
         return LevelReport(task.name, subject, verdicts, levels=task.levels)
-    return Report(task.name, subject, _verdicts(task, answer))
+    return Trying(task.name, subject, _verdicts(task, answer))
 
 
 def _begun(task: Exercise, answer: Any) -> Verdict:
     """Says whether there is something to be tried out."""
     case: Case[Any] = Case(
-        "exercise.begun",
+        NOT_BEGUN,
         "Something has been written",
         f"The check takes {task.name}: {task.takes}.",
         steps=(),

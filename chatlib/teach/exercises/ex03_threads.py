@@ -11,6 +11,11 @@ from chatlib.teach.exercises.servers import Make, chosen
 class Shouting(socketserver.StreamRequestHandler):
     """What the server says. Which thread waits for which client is the learner's part."""
 
+    def setup(self) -> None:
+        super().setup()
+        # Its socket stays known, as in a list of clients. Or Python would close it for who forgets to.
+        vars(self.server).setdefault("met", []).append(self.request)
+
     def handle(self) -> None:
         for line in self.rfile:
             self.wfile.write(line.upper())

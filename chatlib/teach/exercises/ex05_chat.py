@@ -15,6 +15,7 @@ EXERCISE = Exercise(
         "departures.idle",
         "departures.others",
         "departures.reset",
+        "departures.broadcast",
     ),
     lesson="05 Group chat by hand",
     serves=as_it_is,
