@@ -324,7 +324,7 @@ def test_from_wherever_one_has_clicked_shift_and_enter_runs_the_cell(lab: "Lab",
     for number, inside in enumerate((".chatlib-choices button", ".cf-step .cf-bar", ".widget-button")):
         prompt = page.locator(".jp-Cell").nth(number).locator(".jp-InputPrompt")
         before = prompt.inner_text()
-        page.locator(".jp-Cell").nth(number).locator(inside).first.click()
+        page.locator(".jp-Cell").nth(number).locator(inside).first.click(force=True)
         page.keyboard.press("Shift+Enter")
         wait_for_another(page, prompt, before)
         assert (

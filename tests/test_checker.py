@@ -195,6 +195,7 @@ def test_a_deaf_server_is_asked_no_further() -> None:
     assert report.failed == (reach.case.id,) == ("delivery.reach",)
     assert {(verdict.outcome, verdict.seconds) for verdict in others} == {(Outcome.SKIPPED, 0.0)}
     assert "before delivery.reach passes" in others[0].reason
+    assert str(report).count("Another dialect? Try auto.") == 1
 
 
 class Late(ForgetsToRemove):

@@ -72,6 +72,7 @@ def test_a_student_copy_fails_for_the_right_reason(path: Path) -> None:
         told = str(eval(check, names))
         assert "nothing has been written yet in" in told or "you have said nothing of A yet" in told
         assert "Traceback" not in told and " pass " not in told
+        assert told.endswith("Nothing was tried yet.")  # and not "1 failed"
 
 
 # What is true of all
@@ -100,6 +101,7 @@ def test_a_report_is_like_that_of_a_check() -> None:
     assert str(report).startswith(
         "Lines, exercise 04: lines from a stream\n\npass  lines.whole   A whole line"
     )
+    assert str(report).endswith(f"All {len(report.verdicts)} passed. Well done!")
     assert report.record()["counts"]["pass"] == len(report.verdicts)
     assert report.points({"lines.whole": 1, "lines.limit": 2}) == {"earned": 3, "possible": 3, "unjudged": 0}
     assert "<testsuite" in report.junit()
