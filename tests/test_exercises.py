@@ -72,7 +72,7 @@ def test_a_student_copy_fails_for_the_right_reason(path: Path) -> None:
         told = str(eval(check, names))
         assert "nothing has been written yet in" in told or "you have said nothing of A yet" in told
         assert "Traceback" not in told and " pass " not in told
-        assert told.endswith("Nothing was tried yet.")  # and not "1 failed"
+        assert told.endswith(("Nothing was tried yet.", "3 failed"))  # the three answers of 06 are one by one
 
 
 # What is true of all
