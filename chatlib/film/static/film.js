@@ -24,11 +24,11 @@ function make(name, properties = {}, ...children) {
 // JupyterLab takes a key before a view does, unless an element above it says no. This says no for the view's own
 // keys only, or A would insert a cell; Shift + Enter and all the others reach the notebook.
 function keepKeys(frame, own) {
-  const look = (event) => {
-    if (frame.contains(event.target)) frame.toggleAttribute("data-lm-suppress-shortcuts", own(event));
-  };
-  window.addEventListener("keydown", look, true); // JupyterLab listens at the document, which comes next
-  return () => window.removeEventListener("keydown", look, true);
+  const look = (event) => frame.toggleAttribute("data-lm-suppress-shortcuts", own(event));
+  // JupyterLab listens at the document, which comes after the window. Only while the focus is here: a picture that
+  // is thrown away is told nothing, and would be kept by its listener.
+  frame.addEventListener("focusin", () => window.addEventListener("keydown", look, true));
+  frame.addEventListener("focusout", () => window.removeEventListener("keydown", look, true));
 }
 
 function box(step) {
@@ -56,7 +56,7 @@ class View {
     const tools = make("div", { className: "tools" }, this.pause, this.fit, this.actual, this.state);
     const story = make("details", {}, make("summary", { textContent: "What each thread did, in words" }), this.text);
     this.frame = make("div", { className: "chatfilm-view" }, tools, this.reel, detail, story);
-    this.giveKeysBack = keepKeys(this.frame, (event) => Boolean(this.actionOf(event)));
+    keepKeys(this.frame, (event) => Boolean(this.actionOf(event)));
     this.frame.addEventListener("keydown", (event) => this.key(event));
     this.reel.addEventListener("scroll", () => this.scrolled());
     this.reel.addEventListener("mouseover", (event) => this.point(this.keyAt(event.target)));
@@ -251,7 +251,6 @@ class View {
   }
 
   remove() {
-    this.giveKeysBack();
     this.observer.disconnect();
     for (const name of NEWS) this.model.off(name, this.update);
   }
