@@ -15,8 +15,8 @@ from chatlib import notebook_cells
 from chatlib.sockets import LOOPBACK, Address, checked
 from chatlib.wire import LineReader, encode
 
-DEADLINE = 1.0
-"""Seconds that a call waits, if it is not told otherwise."""
+DEADLINE = 5.0
+"""Seconds that a call waits, if it is not told otherwise: enough for a computer that is busy."""
 
 CLIENT_LINE_LIMIT = 1_048_576
 """Bytes in a line that a client still accepts: more than a server lets through, and a name before it."""
