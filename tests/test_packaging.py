@@ -130,7 +130,7 @@ def test_ci_runs_what_the_readme_says() -> None:
         ('"$other"', "test", " --version &"),  # makes its .venv
         (own, "test", ""),
         (other, "test", " --ignore=tests/test_browser.py $measure"),
-        (own, "test", ' "$measure"'),
+        (own, "test", " --cov=chatlib"),
         (own, "test", " --exhaustive"),
     ]
     *tests, (python, command, _) = re.findall(call, workflow)
