@@ -132,13 +132,16 @@ def see_the_end(session: Session, who: str) -> None:
 
 
 def _rests(session: Session, usage: Usage) -> bool:
-    """Whether a server that works rests in between: asyncio logs once a second what it cannot accept."""
+    """Whether a server that works rests in between: asyncio logs once a second what it cannot accept.
+
+    One that spins seems to rest now and then, where others leave it no time: so most looks decide.
+    """
+    rests = 0
     for _ in range(LOOKS):
         before = usage.cpu()
         session.pause(REST)
-        if usage.cpu() - before <= TICK:
-            return True
-    return False
+        rests += usage.cpu() - before <= TICK
+    return rests > LOOKS / 2
 
 
 @step("nobody does anything, and the server takes no processor time")
