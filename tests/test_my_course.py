@@ -86,6 +86,13 @@ def test_what_nobody_has_worked_in_is_renewed(source: Path, copy: Path) -> None:
     assert "newer version" not in page(copy)
 
 
+def test_what_is_up_to_date_is_not_written_again(source: Path, copy: Path) -> None:
+    """A notebook that is open in JupyterLab meanwhile would seem to have changed on the disk."""
+    before = [(path, path.stat().st_mtime_ns) for path in my_course.notebooks(copy)]
+    my_course.main(source, copy)
+    assert [(path, path.stat().st_mtime_ns) for path in my_course.notebooks(copy)] == before
+
+
 @pytest.mark.parametrize("work", [{"source": "mine = 1"}, {"execution_count": 1}])
 def test_what_somebody_has_worked_in_is_kept(source: Path, copy: Path, work: dict[str, Any]) -> None:
     """As it is, byte for byte. If the lesson has changed since, the page says how to get the new one."""

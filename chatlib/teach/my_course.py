@@ -98,13 +98,14 @@ def update(source: Path, copy: Path, metadata: dict[str, Any]) -> list[str]:
     for path in notebooks(source):
         name = path.relative_to(source).as_posix()
         fresh, own = _emptied(_read(path)) | {"metadata": metadata}, copy / name
-        if own.exists() and _form(_read(own)) not in (made.get(name), _form(fresh)):
-            kept += [name] if _form(fresh) != made.get(name) else []
-            continue
-        own.parent.mkdir(parents=True, exist_ok=True)
-        made[name] = _form(fresh)
-        _write(own, fresh)
-        _write(copy / MADE, made)
+        form, there, known = _form(fresh), _read(own), made.get(name)
+        if own.exists() and _form(there) not in (known, form):
+            kept += [name] if form != known else []
+        elif (there, known) != (fresh, form):  # or a notebook that is open would seem to change on the disk
+            own.parent.mkdir(parents=True, exist_ok=True)
+            made[name] = form
+            _write(own, fresh)
+            _write(copy / MADE, made)
     return kept
 
 
