@@ -496,6 +496,27 @@ def test_a_program_that_becomes_too_many_is_stopped(tmp_path: Path, monkeypatch:
 
 
 @POSIX
+@pytest.mark.parametrize("rest, passes", [(1.0, True), (0.0, False)])
+def test_a_server_that_works_now_and_then_is_not_busy_all_the_time(
+    tmp_path: Path, rest: float, passes: bool
+) -> None:
+    """As asyncio does when no descriptor is left: for a while each second, and longer on a slow machine."""
+    at_work = f"""
+import threading, time
+def work():
+    while True:
+        end = time.thread_time() + 0.7
+        while time.thread_time() < end:
+            pass
+        time.sleep({rest})
+threading.Thread(target=work, daemon=True).start()
+{RELAY}"""
+    report = chatlib.check(script(tmp_path, at_work), "raw", cases=["departures.idle"])
+    assert report.passed is passes, report
+    assert passes or "it was busy all the time" in str(report)
+
+
+@POSIX
 def test_what_a_program_leaves_behind_is_ended(tmp_path: Path) -> None:
     """Also a child in a session of its own, which outlives its parent's group."""
     pids = tmp_path / "pids"
