@@ -8,13 +8,17 @@ from chatlib.checker.harness.clients import Peer
 from chatlib.checker.harness.session import Session
 from chatlib.checker.steps.joining import acquaint, admit
 from chatlib.checker.targets.target import Usage
+from chatlib.resources import Spinner
 
-LOOK, IN_A_ROW, AT_MOST = 0.1, 4, 50
-"""Seconds between two looks at an idle server; how many on end make a rest; how many there are at most."""
+LOOK = 0.1
+"""Seconds between two looks at an idle server."""
 
-RESTING = 0.02
-"""Seconds of processor time that it takes at most in a rest. One that spins takes all that it can get: more
-than that even where a dozen others want the same processor."""
+REST, SHARE = 0.1, 0.2
+"""A server rests if it takes no more than this share of what a thread gets that spins beside it, while that
+thread gets so many seconds of processor time. On a busy machine that takes longer."""
+
+WATCHED = 1.5
+"""Seconds of processor time. When the server, or that thread, has had so much, it is said to rest never."""
 
 
 @step(
@@ -132,15 +136,30 @@ def _comes_to_rest(session: Session, usage: Usage) -> bool:
     """Whether a server rests for once. One that spins never does.
 
     One that is right may have work at first, and now and then: asyncio logs once a second what it cannot
-    accept, a hundred times. Looks are counted, not seconds: a machine that stood still saw no rest.
+    accept, a hundred times. How long it takes depends on the machine: so a thread that spins is the measure.
+
+    Raises:
+        Unjudged: The time is over, and there was too little processor time to be had.
     """
-    used = [usage.cpu()]
-    for _ in range(AT_MOST):
-        session.pause(LOOK)
-        used.append(usage.cpu())
-        if len(used) > IN_A_ROW and used[-1] - used[-1 - IN_A_ROW] <= RESTING:
-            return True
+    with Spinner() as spinner:
+        looks = [(usage.cpu(), spinner.used)]
+        while max(looks[-1][0] - looks[0][0], looks[-1][1]) < WATCHED:
+            session.pause(LOOK)
+            used, spun = usage.cpu(), spinner.used
+            before = next((look for look in reversed(looks) if spun - look[1] >= REST), None)
+            if before and used - before[0] <= SHARE * (spun - before[1]):
+                return True
+            looks.append((used, spun))
     return False
+
+
+def _asyncio_tries_again(session: Session) -> bool:
+    """Whether asyncio itself is what never rests, as no descriptor is left.
+
+    It tries again a hundred times for each failure, a second later: on a slow computer, all the time (CPython
+    issue 151615, mended in 2026). The server's author cannot help it.
+    """
+    return any("selector_events.py" in line for line in session.instance.said())
 
 
 @step("nobody does anything, and the server takes no processor time")
@@ -157,6 +176,6 @@ def idle(session: Session, survives: bool = False) -> None:
         if not survives:
             raise Unjudged(f"{ended}: see departures.others and departures.reset", blocked=True)
         raise Broken("the server still runs", ended)
-    if not _comes_to_rest(session, usage):
+    if not _comes_to_rest(session, usage) and not _asyncio_tries_again(session):
         actual = session.explain("it was busy all the time, though nobody said anything")
         raise Broken("the server waits, and takes no processor time", actual, certain=False)
