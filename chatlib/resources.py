@@ -125,7 +125,7 @@ class OwnProcess:
         return threading.active_count()
 
 
-class Spinner:
+class Spinner(threading.Thread):
     """A thread that never rests, in a `with` block. What it gets is what there is to be had.
 
     A server's processor time says little by itself: on a busy machine one that spins gets as little as one
@@ -133,26 +133,27 @@ class Spinner:
     """
 
     def __init__(self) -> None:
+        super().__init__(name="a spinner", daemon=True)
         self.used = 0.0
         """Seconds of processor time so far."""
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._spin, name="a spinner", daemon=True)
 
-    def __enter__(self) -> Self:
-        _spinners.append(self)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-        _spinners.remove(self)
-
-    def _spin(self) -> None:
+    def run(self) -> None:
+        """Spins until the block is left."""
         data = bytes(1 << 20)
         while not self._over.is_set():
             hashlib.sha256(data)  # C that lets go of the interpreter meanwhile: others may run as well
             self.used = time.thread_time()
+
+    def __enter__(self) -> Self:
+        _spinners.append(self)
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.join()
+        _spinners.remove(self)
 
 
 _spinners: list[Spinner] = []

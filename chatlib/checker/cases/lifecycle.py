@@ -145,7 +145,7 @@ CASES = (
         "lifecycle.descriptors",
         "It survives having too few descriptors",
         "A server with 64 descriptors survives 100 connections, idle meanwhile, and serves again afterwards."
-        " (asyncio tries too often by itself: CPython issue 151615. That counts for nothing.)",
+        " That asyncio by itself tries too often (CPython issue 151615) counts for nothing.",
         steps=(
             join("alice", "bob"),
             talk("alice", "bob"),

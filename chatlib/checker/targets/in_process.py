@@ -19,7 +19,7 @@ from chatlib.checker.targets.target import Instance, Need, Usage
 from chatlib.film.film import Film
 from chatlib.kill_thread import end_by_force
 from chatlib.own_code import is_own
-from chatlib.resources import OwnProcess, psutil
+from chatlib.resources import OwnProcess, Spinner, psutil
 from chatlib.sockets import LOOPBACK, Address
 
 STARTS_WITHIN = 3.0
@@ -188,7 +188,8 @@ class InProcessInstance:
 
     def _threads(self) -> list[threading.Thread]:
         others = {*self._before, threading.current_thread()}
-        return [thread for thread in threading.enumerate() if thread not in others]
+        found = [thread for thread in threading.enumerate() if thread not in others]
+        return [thread for thread in found if not isinstance(thread, Spinner)]  # our own
 
     def _serve(self) -> None:
         stock = isinstance(self.server, socketserver.BaseServer)
