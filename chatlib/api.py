@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from chatlib.schedules.stops import Grain
     from chatlib.views.choices import Choices
     from chatlib.views.live import LiveFilm
+    from chatlib.views.playground import Playground
     from chatlib.views.scheduler import Scheduler
 
-__all__ = ["Film", "Orders", "check", "exercise", "orders", "predict", "xray"]
+__all__ = ["Film", "Orders", "check", "exercise", "orders", "playground", "predict", "xray"]
 
 
 def xray(limit: int = RING) -> Film:
@@ -154,6 +155,22 @@ def _buttons(prediction: Prediction) -> "Choices":
     from chatlib.views.choices import Choices
 
     return Choices(prediction)
+
+
+def playground() -> "Playground":
+    """Returns two servers side by side, and buttons for what their clients do. For JupyterLab.
+
+        chatlib.playground()  # the last expression of a cell
+
+    It ends when the cell runs again, or when Python does.
+
+    Raises:
+        ImportError: ipywidgets and anywidget are not there; the message says what to do.
+    """
+    notebook_cells.close_earlier()
+    from chatlib.views.playground import Playground
+
+    return Playground()
 
 
 def orders(

@@ -817,6 +817,38 @@ def test_calls_from_before_the_film_are_seen(pair: tuple[socket.socket, socket.s
     assert ended[0] == ("recv", "unseen")
 
 
+def test_a_thread_that_polls_is_still_waiting_when_a_film_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine, it may have come out of one wait, and not yet into the next."""
+    between, wakeup = _thread.allocate_lock(), socket.socketpair()  # a lock that no film sees
+    over = threading.Event()
+
+    def poll() -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(wakeup[0], selectors.EVENT_READ)
+            selector.select(0.001)
+            over.set()
+            between.acquire()
+            selector.select(SOON)
+
+    def let_on(seconds: float) -> None:
+        with contextlib.suppress(RuntimeError):  # it may go on already
+            between.release()
+        pause(seconds)
+
+    monkeypatch.setattr("chatlib.film.record.recorder.pause", let_on)
+    with wakeup[0], wakeup[1]:
+        between.acquire()
+        with xray() as film:
+            poller = threading.Thread(target=poll, name="polls")
+            poller.start()
+            assert over.wait(SOON)
+        let_on(0.0)
+        wakeup[1].send(b"!")
+        poller.join(SOON)
+    [*_, last] = [span for span in film.spans if span.thread == "polls"]
+    assert (last.call, last.end) == ("select", None)
+
+
 def _is_in_its_call(thread: threading.Thread) -> bool:
     frame = sys._current_frames().get(thread.ident or 0)
     while frame and frame.f_code.co_filename != __file__:

@@ -25,7 +25,7 @@ LAYERS = {
         "servers",
         "background client",
         "film",
-        "checker bench relay schedules",  # a failure of a check shows who waited for whom
+        "checker bench relay schedules stage",  # a failure of a check shows who waited for whom
         "teach views terminal",
         "api cli",
     ],
@@ -55,6 +55,7 @@ LAYERS = {
         "orders",
         "program",
     ],
+    "chatlib.stage": ["actor sentence", "stage"],
     "chatlib.teach": ["predict my_course", "exercises"],
     "chatlib.cli": ["arguments output", "serve chat check xray bench doctor"],
 }

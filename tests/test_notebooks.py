@@ -8,7 +8,8 @@ import nbformat
 import pytest
 from refresh import EXERCISES, LESSONS, METADATA, SOLUTIONS, UNCOMPARED, tidy
 
-PATHS = sorted(LESSONS.glob("*.ipynb"))
+PATHS = sorted(LESSONS.glob("[0-9]*.ipynb"))
+PLAYGROUND = LESSONS / "playground.ipynb"
 SOLVED = sorted(SOLUTIONS.glob("*.ipynb"))
 ASKED = sorted(EXERCISES.glob("*.ipynb"))
 
@@ -18,7 +19,7 @@ def _each(paths: list[Path]) -> pytest.MarkDecorator:
 
 
 lesson, solution = _each(PATHS), _each(SOLVED)
-run, notebook = _each([*PATHS, *SOLVED]), _each([*PATHS, *SOLVED, *ASKED])
+run, notebook = _each([*PATHS, PLAYGROUND, *SOLVED]), _each([*PATHS, PLAYGROUND, *SOLVED, *ASKED])
 
 DIFFERS = {
     "an address with a port": r"\d+\.\d+\.\d+\.\d+(:|', )\d{2,}",

@@ -74,7 +74,7 @@ class Film:
         """Ends it: everything is again as it was. Harmless when called twice."""
         try:
             if self._running:
-                settle()
+                settle(self._recorder)
                 self._finished = self.recording()
         finally:  # also if Ctrl-C strikes
             self._running = False
@@ -133,6 +133,7 @@ class Film:
         if not (self._running and self.live_view and notebook_cells.shows_widgets()):
             raise NotImplementedError  # then IPython asks for the bundle
         self._freeze()
+        settle(self._recorder)
         self._view = self.live_view()
         self._view.show()
         if notebook_cells.running_cell() != self._begun_in:

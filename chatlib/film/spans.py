@@ -22,6 +22,9 @@ _KINDS = (
     | dict.fromkeys(("accept", "connect", "connect_ex", "select", "poll"), "door")
 )
 
+POLL_PAUSE = 0.05
+"""Seconds. A thread that waited in vain, and waits again within them, has waited all the time."""
+
 PAIR = "socketpair"
 """The host of both ends of a `socketpair`, which have no addresses of their own."""
 

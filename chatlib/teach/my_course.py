@@ -110,13 +110,13 @@ def update(source: Path, copy: Path, metadata: dict[str, Any]) -> list[str]:
 
 
 def notebooks(folder: Path) -> list[Path]:
-    """Returns what a course consists of: each lesson, followed by its exercises."""
+    """Returns what a course consists of: each lesson, followed by its exercises, and then the playground."""
     exercises = sorted(folder.glob("exercises/*.ipynb"))
     return [
         path
         for lesson in sorted(folder.glob("[0-9]*.ipynb"))
         for path in (lesson, *(each for each in exercises if each.name[:2] == lesson.name[:2]))
-    ]
+    ] + sorted(folder.glob("playground.ipynb"))
 
 
 def done(notebook: Notebook) -> Done:
@@ -143,8 +143,8 @@ def start_page(source: Path, copy: Path, kept: list[str]) -> str:
         state, link = done(notebook), f"[{_title(notebook) or name}]({name})"
         begun = begun or state.run > 0
         following = following or ("" if state.complete else link)
-        saved = f"[with its pictures](../{source.name}/{name})" if path.parent == copy else ""
-        rows.append(f"| {link if saved else f'&emsp; {link}'} | {state} | {saved} |")
+        saved = f"[with its pictures](../{source.name}/{name})" if name[0].isdigit() else ""
+        rows.append(f"| {link if path.parent == copy else f'&emsp; {link}'} | {state} | {saved} |")
     there = (
         f"{'Go on' if begun else 'Begin'} with **{following}**." if following else "You have done all of it."
     )

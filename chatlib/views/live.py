@@ -39,6 +39,7 @@ class LiveFilm(anywidget.AnyWidget):
     Args:
         take: Returns what has been seen so far. Called in a thread of its own, at most `RATE` times a second.
         finished: Returns whether the film has ended: then `take` is called once more, and never again.
+        draw: Draws the moving picture.
     """
 
     _esm, _css = SCRIPT, STYLE
@@ -46,12 +47,17 @@ class LiveFilm(anywidget.AnyWidget):
     story = traitlets.Unicode().tag(sync=True)
     finished = traitlets.Bool(False).tag(sync=True)
 
-    def __init__(self, take: Callable[[], Recording], finished: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        take: Callable[[], Recording],
+        finished: Callable[[], bool] = lambda: False,
+        draw: Callable[[Recording], str] = lambda recording: svg(recording, LATEST),
+    ) -> None:
         self._ended = threading.Event()
         self._shown: list[Any] = []
         first = take()
-        super().__init__(picture=svg(first, LATEST), story=story(first, LINES))
-        pump = _Pump(weakref.ref(self), take, finished, self._ended, first)
+        super().__init__(picture=draw(first), story=story(first, LINES))
+        pump = _Pump(weakref.ref(self), take, finished, draw, self._ended, first)
         self._pump = threading.Thread(target=pump.run, name="draws the film", daemon=True)
         self._pump.start()
 
@@ -97,11 +103,12 @@ class _Pump:
         view: "weakref.ref[LiveFilm]",
         take: Callable[[], Recording],
         finished: Callable[[], bool],
+        draw: Callable[[Recording], str],
         ended: threading.Event,
         shown: Recording,
     ) -> None:
         self._view = view  # weak: or this thread would keep a closed view alive
-        self._take, self._finished, self._ended = take, finished, ended
+        self._take, self._finished, self._draw, self._ended = take, finished, draw, ended
         self._shown = shown
 
     def run(self) -> None:
@@ -128,7 +135,7 @@ class _Pump:
         if not last and not _moves(self._shown, recording):
             return 0
         still = bundle(recording) if last else {}
-        picture = still.get("image/svg+xml") or svg(recording, LATEST)
+        picture = still.get("image/svg+xml") or self._draw(recording)
         told = still.get("text/plain") or story(recording, LINES)
         self._shown = recording
         view = self._view()

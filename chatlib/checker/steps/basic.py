@@ -13,7 +13,7 @@ from chatlib.resources import Spinner
 LOOK = 0.1
 """Seconds between two looks at an idle server."""
 
-REST, SHARE = 0.1, 0.2
+REST, SHARE = 0.3, 0.1
 """A server rests if it takes no more than this share of what a thread gets that spins beside it, while that
 thread gets so many seconds of processor time. On a busy machine that takes longer."""
 

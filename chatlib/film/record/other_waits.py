@@ -5,6 +5,7 @@ is noted, as that is what the program has asked for; `enter` sees to it. Each is
 """
 
 import collections
+import contextlib
 import functools
 import queue
 import select
@@ -18,8 +19,9 @@ from typing import Any
 
 from chatlib.film.record import asyncio_tasks
 from chatlib.film.record.locks import named_like, watched_lock
-from chatlib.film.record.recorder import Call, enter, leave, recorders, reference
+from chatlib.film.record.recorder import NOWHERE, Call, enter, leave, recorders, reference
 from chatlib.film.record.socket_calls import ends_of
+from chatlib.film.spans import Ends
 from chatlib.sockets import Wakeup
 
 
@@ -47,7 +49,7 @@ def watched_select(original: Any) -> Any:
     def watched(self: Any, *args: Any, **kwargs: Any) -> Any:
         if recorders:
             asyncio_tasks.look(sys._getframe().f_back)
-        call = enter("select", subject=_said(sockets_of, (self,))) if recorders else None
+        call = enter("select", *_waited_for(self)) if recorders else None
         args = (self, *args)
         return original(*args, **kwargs) if call is None else _followed(call, original, args, kwargs)
 
@@ -82,6 +84,17 @@ def _said(subject: Callable[..., str], args: Any) -> str:
         return subject(*args)
     except Exception:
         return ""
+
+
+def _waited_for(selector: Any) -> tuple[Ends, str]:
+    """Returns the ends of the one connection that a selector waits for, or says what it waits for."""
+    with contextlib.suppress(Exception):  # as in `_said`
+        keys = (selector.get_map() or {}).values()
+        if len(keys) <= 2:  # there may be a wakeup beside it
+            connections = [key.fileobj for key in keys if _kind_of(key) == "connection"]
+            if len(connections) == 1 and (ends := ends_of(connections[0]))[1]:
+                return ends, ""
+    return NOWHERE, _said(sockets_of, (selector,))
 
 
 _MANY = 50  # sockets: to look at each would hold up a loop of thousands each time that it waits

@@ -23,7 +23,7 @@ from weakref import WeakKeyDictionary
 
 from chatlib.film.record.callers import describe, find
 from chatlib.film.record.offsets import Offsets
-from chatlib.film.spans import SENDING, Ends, Span
+from chatlib.film.spans import POLL_PAUSE, SENDING, Ends, Span
 
 NOWHERE: Ends = (None, None)
 
@@ -39,6 +39,9 @@ reader takes a copy of it first, in one operation as well.
 
 unseen_calls: dict[int, "Call"] = {}
 """Those that began before the film, by ident. Code that takes one out must also call `conclude` on it."""
+
+LATEST = 50
+"""Calls that are looked at for threads that poll."""
 
 pause = time.sleep  # the original: the film does not film itself
 
@@ -111,6 +114,18 @@ class Recorder:
         """Takes in how many bytes lie unread at one end of a connection that is not counted yet."""
         with self.lock:
             self.offsets.align(ends, pending)
+
+    def is_between_polls(self, now: float) -> bool:
+        """Whether a thread that waited in vain until just before `now` has not come to its next wait yet."""
+        with self.lock:
+            latest = list(itertools.islice(reversed(self._ring), LATEST))
+        waiting = {call.ident for call in list(open_calls.values())}
+        last = {call.ident: (call.waiter, end, outcome) for _, call, end, _, _, outcome in reversed(latest)}
+        return any(
+            outcome == "timeout" and now - POLL_PAUSE < end and waiter.is_alive() and ident not in waiting
+            for ident, (waiter, end, outcome) in last.items()
+            if waiter is not threading.current_thread()
+        )
 
     def take(self, still: bool = True) -> tuple[list[Span], int]:
         """Returns the spans, those `still` open last, and how many older ones the ring has let go."""
@@ -205,16 +220,20 @@ def _conclude_unseen(ident: int) -> None:
         conclude(call, time.perf_counter(), outcome="unseen")
 
 
-def settle(seconds: float = 0.02) -> None:
-    """Lets calls end that have only just begun: they are over, perhaps, but could not say so yet.
+def settle(recorder: Recorder, seconds: float = 0.02, patience: float = 1.0) -> None:
+    """Lets calls end that have only just begun, and threads that poll come back to where they wait.
 
-    The race: a `recv` has its bytes, but its thread does not have the interpreter. Without this, the last
-    picture of a film would show it open in one run, and over in the next. Blocks for at most `seconds`.
+    Two races: a `recv` has its bytes, or the time of a `select` is over, but its thread does not have the
+    interpreter. Without this, the last picture of a film would show it open in one run, and over in the next.
+    Blocks for at most `seconds` for the first, and `patience` for the second: on a busy machine a thread gets
+    the interpreter late.
     """
-    deadline = time.perf_counter() + seconds
+    begun = time.perf_counter()
     while any(time.perf_counter() - call.start < 0.002 for call in list(open_calls.values())):
-        if time.perf_counter() > deadline:
-            return
+        if time.perf_counter() > begun + seconds:
+            break
+        pause(0.001)
+    while recorder.is_between_polls(begun) and time.perf_counter() < begun + patience:
         pause(0.001)
 
 

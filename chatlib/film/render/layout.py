@@ -16,7 +16,7 @@ from typing import NamedTuple
 from chatlib.film.render.arrows import Arrow, arrows_of
 from chatlib.film.render.labels import FONT, SMALL, Label, Wish, place, width_of
 from chatlib.film.render.wording import Words, arrow_words, clean, words_of
-from chatlib.film.spans import Recording, Span
+from chatlib.film.spans import POLL_PAUSE, Recording, Span
 
 MOST = 400
 """Steps that are drawn; older ones are folded."""
@@ -28,11 +28,12 @@ ROW = 20
 NAME = 260.0
 """How wide the name of a lane may be."""
 
-_ROOM = 1080.0
+ROOM = 1080.0
+"""How wide the part with the bars should be."""
+
 _LEAST = 15.0  # between one event and the next
 _SHORT = 0.002  # seconds; what takes less is hardly drawn longer
 _EDGE = 30.0  # an open bar reaches so far beyond the last event
-_POLL_PAUSE = 0.05  # seconds; a thread that calls again within them has waited all the time
 
 
 class Step(NamedTuple):
@@ -56,7 +57,7 @@ class Step(NamedTuple):
             "end",
         )  # a thread that is told of an end, and asks again, polls, too
         in_vain = span.outcome in outcomes and not span.size and span.kind != "send"
-        if not in_vain or span.end is None or not 0 <= later.start - span.end < _POLL_PAUSE:
+        if not in_vain or span.end is None or not 0 <= later.start - span.end < POLL_PAUSE:
             return False
         if span.peer not in (later.peer, None):  # a listener does not know which client will come
             return False
@@ -143,7 +144,7 @@ class Scale:
         room: How wide the picture should be; many events make it wider.
     """
 
-    def __init__(self, moments: Iterable[float], left: float, room: float = _ROOM) -> None:
+    def __init__(self, moments: Iterable[float], left: float, room: float = ROOM) -> None:
         self.moments = sorted(set(moments))
         gaps = [later - earlier for earlier, later in pairwise(self.moments)]
         lengths = [log1p(gap / _SHORT) for gap in gaps]
@@ -177,12 +178,13 @@ def steps_of(recording: Recording) -> list[Step]:
     )
 
 
-def plan(recording: Recording, most: int = MOST) -> Plan:
+def plan(recording: Recording, most: int = MOST, room: float = ROOM) -> Plan:
     """Measures the picture.
 
     Args:
         recording: What has been seen.
         most: Steps that are drawn at most, the latest, those that are open not counted.
+        room: How wide the part with the bars should be.
     """
     every = steps_of(recording)
     cut = max(0, sum(step.span.end is not None for step in every) - most)
@@ -197,8 +199,8 @@ def plan(recording: Recording, most: int = MOST) -> Plan:
     notes = {ident: f"{hidden[ident]:,} older" for ident in names if old}
     column = min(NAME, max((width_of(name, FONT + 1) for name in names.values()), default=0.0)) + 20
     left = column + 20 + max((width_of(note, SMALL) for note in notes.values()), default=0.0)
-    at = Scale([*_moments(steps, arrows), now], left)
-    right = max(at(now) + _EDGE, left + 500)
+    at = Scale([*_moments(steps, arrows), now], left, room)
+    right = max(at(now) + _EDGE, left + min(room, 500))
     bars = list[Bar]()
     for step, said in zip(steps, words, strict=True):
         end = right if step.span.end is None else at(step.span.end)

@@ -12,7 +12,7 @@ from chatlib.film.render import drawing
 from chatlib.film.render.drawing import length, titled
 from chatlib.film.render.html import ENDED, fragment_of, page_of
 from chatlib.film.render.labels import FONT
-from chatlib.film.render.layout import MOST, plan
+from chatlib.film.render.layout import MOST, ROOM, plan
 from chatlib.film.render.style import STYLE
 from chatlib.film.render.text import story, told
 from chatlib.film.render.wording import NOTHING_YET
@@ -21,18 +21,19 @@ from chatlib.film.spans import Recording
 _SHORT_STORY = 12  # lines
 
 
-def svg(recording: Recording, most: int = MOST) -> str:
+def svg(recording: Recording, most: int = MOST, room: float = ROOM) -> str:
     """Draws a film: what is known is worded and measured first, then drawn.
 
     Args:
         recording: What has been seen.
         most: Steps that are drawn at most, those that are open not counted; older ones are folded.
+        room: How wide the part with the bars should be, in pixels. Many steps make it wider.
 
     Returns:
         An SVG element on one line, the same for equal recordings.
     """
     short = "; ".join(islice(told(recording), _SHORT_STORY)) or NOTHING_YET
-    picture = plan(recording, most)
+    picture = plan(recording, most, room)
     legend, bottom = drawing.legend(picture)
 
     def parts() -> Iterator[str]:

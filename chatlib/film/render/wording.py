@@ -96,9 +96,12 @@ def words_of(recording: Recording, span: Span, seconds: float, repeats: int = 1)
 
 
 def client_of(recording: Recording, span: Span) -> str:
-    """Returns `bob: ` if it is a client's own call: one thread, the notebook's, may play several."""
+    """Returns `bob: ` if it is a client's own call: one thread, the notebook's, may play several.
+
+    Not in a lane of that name.
+    """
     name = recording.names.get(span.local) if span.local else None
-    return f"{clean(name)}: " if name else ""
+    return f"{clean(name)}: " if name and name != recording.lanes[span.ident] else ""
 
 
 def verb_of(recording: Recording, span: Span) -> str:
