@@ -9,7 +9,7 @@ import pytest
 from refresh import EXERCISES, LESSONS, METADATA, SOLUTIONS, UNCOMPARED, tidy
 
 PATHS = sorted(LESSONS.glob("[0-9]*.ipynb"))
-PLAYGROUND = LESSONS / "playground.ipynb"
+PLAYGROUND, GLOSSARY = LESSONS / "playground.ipynb", LESSONS / "glossary.ipynb"
 SOLVED = sorted(SOLUTIONS.glob("*.ipynb"))
 ASKED = sorted(EXERCISES.glob("*.ipynb"))
 
@@ -19,7 +19,7 @@ def _each(paths: list[Path]) -> pytest.MarkDecorator:
 
 
 lesson, solution = _each(PATHS), _each(SOLVED)
-run, notebook = _each([*PATHS, PLAYGROUND, *SOLVED]), _each([*PATHS, PLAYGROUND, *SOLVED, *ASKED])
+run, notebook = _each([*PATHS, PLAYGROUND, *SOLVED]), _each([*PATHS, PLAYGROUND, GLOSSARY, *SOLVED, *ASKED])
 
 DIFFERS = {
     "an address with a port": r"\d+\.\d+\.\d+\.\d+(:|', )\d{2,}",
@@ -111,6 +111,22 @@ def test_links_lead_somewhere(path: Path) -> None:
     """Every link to a file leads to one that is there."""
     for target in re.findall(r"\]\(([^)#]+)\)", markdown(path)):
         assert target.startswith("https://") or (path.parent / target).exists(), target
+
+
+def test_the_first_use_of_a_term_leads_to_its_place_in_the_glossary() -> None:
+    """Once in the course: before that, the word does not stand in a sentence."""
+    terms = re.findall(r"^### (.+)", markdown(GLOSSARY), re.MULTILINE)
+    course = "\n\n".join(map(markdown, PATHS))
+    links = re.findall(r"\[([^\]]+)\]\(glossary\.ipynb#([^)]+)\)", course)
+    assert len({term for _, term in links}) == len(links) > 40
+    assert {term for _, term in links} <= {term.replace(" ", "-") for term in terms}
+    assert terms == sorted(terms, key=str.lower)
+    for words, term in links:
+        before = course.partition(f"[{words}](glossary.ipynb#{term})")[0]
+        sentences = re.sub(
+            r"```.*?```|`[^`]*`|\[[^\]]*\]\([^)]*\)|^#.*?$", "", before, flags=re.DOTALL | re.MULTILINE
+        )
+        assert not re.search(rf"(?<![\w-]){words}(?![\w-])", sentences), words
 
 
 @lesson

@@ -110,13 +110,13 @@ def update(source: Path, copy: Path, metadata: dict[str, Any]) -> list[str]:
 
 
 def notebooks(folder: Path) -> list[Path]:
-    """Returns what a course consists of: each lesson, followed by its exercises, and then the playground."""
+    """Returns what a course consists of: each lesson, followed by its exercises; then what is no lesson."""
     exercises = sorted(folder.glob("exercises/*.ipynb"))
     return [
         path
         for lesson in sorted(folder.glob("[0-9]*.ipynb"))
         for path in (lesson, *(each for each in exercises if each.name[:2] == lesson.name[:2]))
-    ] + sorted(folder.glob("playground.ipynb"))
+    ] + [path for name in ("playground.ipynb", "glossary.ipynb") if (path := folder / name).exists()]
 
 
 def done(notebook: Notebook) -> Done:
