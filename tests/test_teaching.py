@@ -1,6 +1,7 @@
 """The guide for those who teach says only what is so: its commands parse, and what it names is there."""
 
 import csv
+import json
 import re
 import shlex
 import subprocess
@@ -50,6 +51,55 @@ def cells_of(number: str) -> list[tuple[str, str]]:
         else:
             heading = ([heading, *re.findall(r"^## (.+)$", cell.source, re.MULTILINE)])[-1].replace("`", "")
     return found
+
+
+def test_its_map_and_minutes_are_those_of_the_notebooks() -> None:
+    """What a lesson needs, how long it takes, and how long its exercises."""
+    rows = re.findall(r"^\| (\d\d) \| ([\d, ]*?) ?\| (\d\d) \| ([\d, ]*?) ?\|$", GUIDE, re.MULTILINE)
+    assert len(rows) == len(list(LESSONS.glob("[0-9]*.ipynb")))
+    for number, needs, minutes, exercises in rows:
+        [path] = LESSONS.glob(f"{number}_*.ipynb")
+        found = re.search(r"(\d\d) minutes\. You need: (.*?)\n\n", first_cell(path), re.DOTALL)
+        assert found and found[1] == minutes
+        assert re.findall(r"\[(\d\d) ", found[2]) == re.findall(r"\d\d", needs), number
+        own = sorted(LESSONS.glob(f"exercises/{number}*.ipynb"))
+        assert [re.findall(r"^(\d\d) minutes", first_cell(each), re.MULTILINE)[0] for each in own] == (
+            re.findall(r"\d\d", exercises)
+        ), number
+
+
+def first_cell(path: Path) -> str:
+    """Returns the beginning of a notebook, with an empty line at its end."""
+    return f"{nbformat.read(path, as_version=4).cells[0].source}\n\n"
+
+
+def test_each_session_of_its_plans_fits_into_ninety_minutes() -> None:
+    """Added up; and no lesson is forgotten in the plan of twelve."""
+    plans = GUIDE.partition("## Plans")[2]
+    sessions = re.findall(r"^\d+\. (.+(?:\n   .+)*)", plans, re.MULTILINE)
+    assert len(sessions) == 3 + 6 + 12
+    for session in sessions:
+        assert 60 < sum(map(int, re.findall(r"\((\d+)\)", session))) <= 90, session
+    twelve = " ".join(sessions[-12:])
+    assert all(f"{path.name[:2]} " in twelve for path in LESSONS.glob("[0-9]*.ipynb"))
+
+
+def test_each_misconception_has_a_question_before_and_one_after() -> None:
+    """With three choices, one of them right, and a reason; about the lesson that answers it."""
+    quiz = json.loads((ROOT / "docs" / "quiz.json").read_text(encoding="utf-8"))
+    table = GUIDE.partition("### Which cell answers")[2].partition("###")[0]
+    rows = re.findall(r"^\| (.+?) \| (.*\[(?:\d\d)\].*) \|$", table, re.MULTILINE)
+    asked = [(each["misconception"], each["when"]) for each in quiz]
+    assert asked == [
+        (myth, when) for myth in dict.fromkeys(myth for myth, _ in asked) for when in ("before", "after")
+    ]
+    assert {myth for myth, _ in asked} == {myth for myth, _ in rows}
+    for each in quiz:
+        assert each["answer"] in each["choices"] and len({*each["choices"]}) == 3, each["question"]
+        assert each["why"].endswith((".", ")")) and each["why"] != each["answer"]
+        assert f"[{each['lesson']}]" in dict(rows)[each["misconception"]], each["question"]
+    places = [each["choices"].index(each["answer"]) for each in quiz]
+    assert all(places.count(place) >= len(quiz) // 5 for place in range(3))  # none is always the right one
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
