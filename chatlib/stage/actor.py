@@ -52,8 +52,9 @@ class Actor:
         self._orders: deque[Callable[[], None]] = deque()
         self._wakeup = Wakeup()
         self._client: Client | None = None
-        self._thread = threading.Thread(target=self._play, name=name, daemon=True)
-        self._thread.start()
+        self.thread = threading.Thread(target=self._play, name=name, daemon=True)
+        """In which it lives."""
+        self.thread.start()
 
     @property
     def is_here(self) -> bool:
@@ -98,16 +99,6 @@ class Actor:
             # By C itself: that somebody looks at the buffer is no part of what a film shows.
             return super(socket.socket, client.socket).recv(_PEEKED, socket.MSG_PEEK).count(b"\n")
         return 0
-
-    def join(self, timeout: float) -> bool:
-        """Waits for the end of its thread, for at most `timeout` seconds; returns whether it has ended."""
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
-
-    @property
-    def thread(self) -> threading.Thread:
-        """The thread in which it lives."""
-        return self._thread
 
     def _order(self, act: Callable[[], None]) -> None:
         self._orders.append(act)

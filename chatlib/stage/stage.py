@@ -112,7 +112,7 @@ class Side:
         self.server.server_close()
         self._thread.join(1.0)
         for actor in actors:
-            actor.join(1.0)
+            actor.thread.join(1.0)
 
     def _part_of(self, recording: Recording) -> Recording:
         """Returns what happened here. Not with those who left long ago, or their lanes would pile up."""
@@ -159,7 +159,7 @@ class Stage:
             deed(actor)
         return "" if actors else f"{name} is not here: first, {name} has to come."
 
-    def all_speak(self, *_: object) -> str:
+    def all_speak(self) -> str:
         """Has all say a line who are not silent. Returns what there is to say about that."""
         speakers = [actor for side in self.sides for actor in side.present.values() if not actor.silent]
         for actor in speakers:

@@ -58,7 +58,7 @@ class Playground(ipywidgets.VBox):  # type: ignore[misc]
             choice.observe(self._restage, names="value")
         deeds = [_button("comes", self._do, self._stage.enter)]
         deeds += [_button(words, self._do, partial(self._stage.act, deed)) for words, deed in DEEDS.items()]
-        everybody = _button("everybody says a line", self._do, self._stage.all_speak)
+        everybody = _button("everybody says a line", self._do, lambda _: self._stage.all_speak())
         again = _button("begin again", self._restage)
         super().__init__(
             [
