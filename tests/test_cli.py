@@ -99,14 +99,15 @@ def test_serve_prints_where_it_listens_and_serves(model: str) -> None:
 @POSIX
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serve_ends_on_a_signal_with_clients_connected(number: signal.Signals) -> None:
-    """Ctrl-C and SIGTERM end it with status 0 and no other word, and its clients see the end."""
+    """Ctrl-C and SIGTERM end it with status 0 and no further word, and its clients see the end."""
     with serving("threading") as (process, address), chatlib.connect(address) as client:
         client.send("hello")
         client.receive(DEADLINE)
         process.send_signal(number)
         with pytest.raises(chatlib.Disconnected):
             client.receive(DEADLINE)
-        assert process.communicate(timeout=DEADLINE) == ("", "")
+        hint = f"from another terminal: python -m chatlib chat {address}\n"
+        assert process.communicate(timeout=DEADLINE) == ("", hint)
         assert process.returncode == 0
 
 

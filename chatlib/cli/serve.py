@@ -4,9 +4,11 @@ import argparse
 import contextlib
 import queue
 import signal
+import sys
 
 from chatlib import background
 from chatlib.cli.arguments import port
+from chatlib.client import address_of
 from chatlib.descriptors import make_room
 from chatlib.servers import MODELS, Limits
 from chatlib.services import Broadcast, Chat, Service, Shout
@@ -33,6 +35,9 @@ def run(options: argparse.Namespace) -> int:
     address, service = (options.host, options.port), SERVICES[options.service]()
     with background.running(MODELS[options.model], address, service) as server:
         print("listening on {}:{}".format(*server.server_address[:2]), flush=True)
+        where = "{}:{}".format(*address_of(server))
+        # Not for programs that read what is printed: those have the line above.
+        print(f"from another terminal: python -m chatlib chat {where}", file=sys.stderr)
         while asked_to_stop.empty():
             with contextlib.suppress(queue.Empty):  # the limit: on Windows, Ctrl-C is only noticed in between
                 asked_to_stop.get(timeout=0.5)
