@@ -43,6 +43,7 @@ from chatlib.film.record.recorder import enter as recorder_enter
 from chatlib.film.record.recorder import pause
 from chatlib.film.render.arrows import arrows_of
 from chatlib.film.spans import Span, Waiting
+from chatlib.sockets import Wakeup
 
 LOOPBACK = ("127.0.0.1", 0)
 
@@ -815,6 +816,28 @@ def test_calls_from_before_the_film_are_seen(pair: tuple[socket.socket, socket.s
     assert seen["receive"].place.source == "there.recv(10)"
     ended = [(span.call, span.outcome) for span in film.spans if span.thread == "receive"]
     assert ended[0] == ("recv", "unseen")
+
+
+def test_a_selector_that_waits_for_one_connection_names_it() -> None:
+    """Beside a wakeup, too; with a listener beside it, it waits for either."""
+    over = Wakeup()
+
+    def look(*files: Any) -> str:
+        with selectors.DefaultSelector() as selector, xray() as film:
+            for file in (over, *files):
+                selector.register(file, selectors.EVENT_READ)
+            with another(lambda: selector.select(SOON)):
+                name = waits(film, "another", "select").on
+                over.set()
+        over.clear()
+        return name
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    with listener, chatlib.connect(listener.getsockname(), "alice") as alice, listener.accept()[0] as here:
+        assert look(here) == "alice"
+        assert look(here, listener) == "a connection or a socket"
+        assert look(here, alice.socket) == "any of 2 sockets"
+    over.close()
 
 
 def test_a_thread_that_polls_is_still_waiting_when_a_film_ends(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,6 +102,7 @@ CASES = (
         hint='When a client has left, recv returns b"" at once, again and again: a loop must end then.',
         lesson=BY_HAND,
         needs=frozenset({Need.USAGE}),
+        deadline=30.0,
     ),
     Case(
         "departures.others",

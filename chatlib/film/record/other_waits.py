@@ -91,8 +91,8 @@ def _waited_for(selector: Any) -> tuple[Ends, str]:
     with contextlib.suppress(Exception):  # as in `_said`
         keys = (selector.get_map() or {}).values()
         if len(keys) <= 2:  # there may be a wakeup beside it
-            connections = [key.fileobj for key in keys if _kind_of(key) == "connection"]
-            if len(connections) == 1 and (ends := ends_of(connections[0]))[1]:
+            others = [key.fileobj for key in keys if _kind_of(key) != "wakeup"]
+            if len(others) == 1 and (ends := ends_of(others[0]))[1]:
                 return ends, ""
     return NOWHERE, _said(sockets_of, (selector,))
 
