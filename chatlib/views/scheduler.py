@@ -18,7 +18,8 @@ Choices = Sequence[tuple[int, int]]
 class Scheduler(ipywidgets.VBox):  # type: ignore[misc]
     """Buttons that give a thread its next turn, take one back, and begin again.
 
-    Each click runs the whole order once more, as far as it goes: so no thread ever waits for a click.
+    Each click runs the whole order once more, as far as it goes: so no thread ever waits for a click. No
+    button is ever disabled, as it would lose the keyboard: what cannot be is answered.
 
     Args:
         orders: What was found out. The shortest order that does not end right is shown first.
@@ -28,16 +29,12 @@ class Scheduler(ipywidgets.VBox):  # type: ignore[misc]
         self._orders = orders
         self._lock = threading.Lock()  # a click may be handled in another thread than the one before
         self._told, self._picture = ipywidgets.HTML(), ipywidgets.HTML(layout={"overflow": "auto"})
-        self._turns = {name: _button(f"{name} goes on", self._go_on, name) for name in orders.threads}
-        self._back = _button("one turn back", self._step_back)
-        others = [self._back, _button("begin again", self._play)]
+        turns = [_button(f"{name} goes on", self._go_on, name) for name in orders.threads]
+        others = [_button("one turn back", self._step_back), _button("begin again", self._play)]
         self._order = orders.shortest or orders.play(())
         if orders.shortest:
             others.append(_button("the shortest that ends badly", self._play, orders.shortest.choices))
-        rows = [
-            ipywidgets.HBox(row, layout={"flex_flow": "row wrap"})
-            for row in ([*self._turns.values()], others)
-        ]
+        rows = [ipywidgets.HBox(row, layout={"flex_flow": "row wrap"}) for row in (turns, others)]
         found = ipywidgets.HTML(
             f"<b>{escape(orders.sentence)}</b><br>You are the scheduler: whose turn is it?"
         )
@@ -50,9 +47,12 @@ class Scheduler(ipywidgets.VBox):  # type: ignore[misc]
         display(self)  # type: ignore[no-untyped-call]
 
     def _go_on(self, name: str) -> None:
-        if name in self._order.ready:
-            ready = self._order.ready
-            self._play([*self._order.choices, (ready.index(name), len(ready))])
+        order = self._order
+        if name in order.ready:
+            self._play([*order.choices, (order.ready.index(name), len(order.ready))])
+        else:
+            why = f"waits for {order.waits[name]}" if name in order.waits else "has ended"
+            self._tell([f"{name} cannot go on: it {why}.", *_told(order)])
 
     def _step_back(self) -> None:
         self._play(self._order.choices[:-1])
@@ -62,15 +62,15 @@ class Scheduler(ipywidgets.VBox):  # type: ignore[misc]
             try:
                 self._draw(self._orders.play(choices))
             except RuntimeError as error:  # it is not the same any more
-                self._told.value = escape(str(error))
+                self._tell([str(error)])
 
     def _draw(self, order: Order) -> None:
         self._order = order
-        for name, button in self._turns.items():
-            button.disabled = name not in order.ready
-        self._back.disabled = not order.steps
-        self._told.value = "<br>".join(map(escape, _told(order)))
+        self._tell(_told(order))
         self._picture.value = order.picture()
+
+    def _tell(self, lines: Sequence[str]) -> None:
+        self._told.value = "<br>".join(map(escape, lines))
 
     def __repr__(self) -> str:
         return str(self._orders)
