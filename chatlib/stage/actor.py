@@ -133,14 +133,17 @@ class Actor:
                         self._wakeup.clear()
                         while self._orders and not self.why:
                             self._orders.popleft()()
-                    elif self.why:  # an order has just ended it
-                        break
-                    elif ready & EVENT_WRITE:
-                        del self._unsent[: connection.send(self._unsent)]
-                    elif chunk := connection.recv(_PEEKED):
-                        self.heard += len(self._lines.feed(chunk))
-                    else:
-                        self.why = HUNG_UP
+                    elif not self.why:  # or an order has just ended it
+                        with contextlib.suppress(BlockingIOError):  # it was ready, and is no more
+                            self._serve(connection, ready)
+
+    def _serve(self, connection: socket.socket, ready: int) -> None:
+        if ready & EVENT_WRITE:
+            del self._unsent[: connection.send(self._unsent)]
+        elif chunk := connection.recv(_PEEKED):
+            self.heard += len(self._lines.feed(chunk))
+        else:
+            self.why = HUNG_UP
 
     def _say(self) -> None:
         self.said += 1
