@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import socket
 import sys
 import threading
@@ -34,6 +35,15 @@ LONGEST = [
 ON_LINUX = "# on Linux"
 """So begin the cells of lesson 07 that show what systems do in different ways."""
 THREADED = {"threading": chatlib.ThreadingServer, "raw-threads": chatlib.RawThreadServer}
+
+
+def pytest_configure() -> None:
+    """Lets Ctrl-C end programs that a test starts, also where a shell has started the tests in the background.
+
+    Such a shell has SIGINT ignored, and what is ignored is inherited.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
