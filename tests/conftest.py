@@ -37,15 +37,6 @@ ON_LINUX = "# on Linux"
 THREADED = {"threading": chatlib.ThreadingServer, "raw-threads": chatlib.RawThreadServer}
 
 
-def pytest_configure() -> None:
-    """Lets Ctrl-C end programs that a test starts, also where a shell has started the tests in the background.
-
-    Such a shell has SIGINT ignored, and what is ignored is inherited.
-    """
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     """With `--exhaustive`, the tests marked so run, and no others: those are for the quick run."""
     parser.addoption("--exhaustive", action="store_true", help="run only the tests marked exhaustive")
@@ -76,6 +67,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_configure(config: pytest.Config) -> None:
     """All that this run starts can be found; where it is shared out, each process inherits that."""
+    # A shell that starts the tests in the background has SIGINT ignored, and what is ignored is inherited: no
+    # Ctrl-C would reach what a test starts.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         os.environ[children.RUN] = str(os.getpid())
 
