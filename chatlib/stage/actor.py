@@ -1,6 +1,7 @@
 """A client that does what it is told: its thread waits for the server and for the next order at once."""
 
 import contextlib
+import math
 import selectors
 import socket
 import threading
@@ -11,7 +12,6 @@ from selectors import EVENT_READ, EVENT_WRITE
 
 from chatlib.client import Client
 from chatlib.sockets import Address, Wakeup
-from chatlib.wire import LineReader
 
 CONNECT_WITHIN = 5.0
 """Seconds. A server that listens here takes a thousandth; one whose backlog is full may take for ever."""
@@ -19,7 +19,7 @@ CONNECT_WITHIN = 5.0
 HUNG_UP = "the server has hung up"
 
 _HALF = "hel"
-_PEEKED = 65_536
+_CHUNK = 65_536
 
 
 class Actor:
@@ -44,11 +44,10 @@ class Actor:
         """Its own end of the connection, once there is one."""
         self.why = ""
         """Why its connection has ended; empty while there is one, or one to come."""
-        self.ended_at = 0.0
+        self.ended_at = math.inf
         """When that was, on the clock of `time.monotonic`."""
         self._server = server
         self._unsent = bytearray(f"{name}\n".encode() if introduces_itself else b"")
-        self._lines = LineReader()
         self._orders: deque[Callable[[], None]] = deque()
         self._wakeup = Wakeup()
         self._client: Client | None = None
@@ -97,7 +96,7 @@ class Actor:
             return 0
         with contextlib.suppress(OSError):  # it is over meanwhile
             # By C itself: that somebody looks at the buffer is no part of what a film shows.
-            return super(socket.socket, client.socket).recv(_PEEKED, socket.MSG_PEEK).count(b"\n")
+            return super(socket.socket, client.socket).recv(_CHUNK, socket.MSG_PEEK).count(b"\n")
         return 0
 
     def _order(self, act: Callable[[], None]) -> None:
@@ -114,7 +113,7 @@ class Actor:
             self._client, self.address = client, client.address
             self._live(client.socket)
         except OSError as error:
-            why = f"its connection has ended: {error.strerror or error}"
+            why = HUNG_UP if self.address else f"it cannot connect: {error.strerror or error}"
         finally:
             self.ended_at, self.why = time.monotonic(), self.why or why
             if self._client and self._client.socket.fileno() >= 0:  # the server has ended it
@@ -140,8 +139,8 @@ class Actor:
     def _serve(self, connection: socket.socket, ready: int) -> None:
         if ready & EVENT_WRITE:
             del self._unsent[: connection.send(self._unsent)]
-        elif chunk := connection.recv(_PEEKED):
-            self.heard += len(self._lines.feed(chunk))
+        elif chunk := connection.recv(_CHUNK):
+            self.heard += chunk.count(b"\n")
         else:
             self.why = HUNG_UP
 
@@ -157,9 +156,9 @@ class Actor:
             self.said_half = True
 
     def _end(self, why: str, hang_up: Callable[[Client], None]) -> None:
-        if self._client:
-            self.why = why
-            hang_up(self._client)
+        assert self._client  # orders are obeyed only while there is one
+        self.why = why
+        hang_up(self._client)
 
 
 def _watch(selector: selectors.BaseSelector, connection: socket.socket, wanted: int) -> None:

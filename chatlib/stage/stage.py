@@ -100,19 +100,21 @@ class Side:
             for span in recording.spans
             if span.end is None and span.call == "recv" and span.local == self._address and span.peer
         ]
+        alone = self._model == ONE_THREAD and len(heard) == 1
         ended = [actor for actor in self._actors.copy().values() if _is_shown(actor)]
         cut = [actor.name for actor in ended if actor.why == HUNG_UP]
-        return recording, sentence(self._model, guests, heard[0] if len(heard) == 1 else "", cut)
+        return recording, sentence(self._model, guests, heard[0] if alone else "", cut)
 
     def close(self) -> None:
-        """Stops the server and ends all clients. Blocks for some milliseconds, at most for 5 s."""
+        """Stops the server and ends all clients. Blocks for some milliseconds, at most for 6 s."""
         actors = [*self._actors.values(), *self._gone]
         for actor in actors:
             actor.leave()
         self.server.server_close()
         self._thread.join(1.0)
+        until = time.monotonic() + 1.0
         for actor in actors:
-            actor.thread.join(1.0)
+            actor.thread.join(max(0.0, until - time.monotonic()))
 
     def _part_of(self, recording: Recording) -> Recording:
         """Returns what happened here. Not with those who left long ago, or their lanes would pile up."""
@@ -130,7 +132,7 @@ class Side:
 
 
 def _is_shown(actor: Actor) -> bool:
-    return not actor.why or time.monotonic() - actor.ended_at < FADES
+    return time.monotonic() - actor.ended_at < FADES
 
 
 class Stage:
@@ -143,7 +145,8 @@ class Stage:
 
     def __init__(self, ways: Sequence[str], service: str) -> None:
         self.film = Film(CALLS).start()
-        self.sides = [Side(way, service) for way in ways]
+        self.sides: list[Side] = []
+        self._open(ways, service)
 
     def enter(self, name: str) -> str:
         """Has a client come, who says nothing at first. Returns what there is to say about that."""
@@ -170,10 +173,15 @@ class Stage:
         """Begins again with other servers, and nobody there. Blocks for as long as `close`."""
         for side in self.sides:
             side.close()
-        self.sides = [Side(way, service) for way in ways]
+        self.sides = []
+        self._open(ways, service)
+
+    def _open(self, ways: Sequence[str], service: str) -> None:
+        for way in ways:  # one by one: if the second cannot be made, the first will be closed
+            self.sides.append(Side(way, service))
 
     def close(self) -> None:
-        """Stops everything: no thread and no port is left. Harmless when called twice."""
+        """Stops everything: threads, ports, the film. Harmless when called twice."""
         for side in self.sides:
             side.close()
         self.film.stop()

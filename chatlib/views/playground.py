@@ -41,8 +41,8 @@ _BIG = "font-size: 1.4em; line-height: 1.35; margin: 0; min-height: 5.4em"
 class Playground(ipywidgets.VBox):  # type: ignore[misc]
     """Two servers and up to five clients, without a line of code.
 
-    No click waits for a server or a client: it is passed on, and the pictures follow. A button is never
-    disabled, as it would lose the keyboard: what makes no sense is answered.
+    No click on what a client does waits for anybody: it is passed on, and the pictures follow. A button is
+    never disabled, as it would lose the keyboard: what makes no sense is answered.
     """
 
     def __init__(self) -> None:
@@ -78,14 +78,21 @@ class Playground(ipywidgets.VBox):  # type: ignore[misc]
             for view in self._views:
                 view.leave()
             self._stage.close()
+        for row in self.children:
+            for widget in getattr(row, "children", ()):
+                widget.close()  # or ipywidgets would keep it, and it all of this
+            row.close()
         super().close()
 
     def _do(self, act: Callable[[str], str]) -> None:
         with self._lock:
-            self._answer.value = act(self._who.value)
+            if self._stage.film.running:  # or it was closed while the click waited
+                self._answer.value = act(self._who.value)
 
     def _restage(self, *_: object) -> None:
         with self._lock:
+            if not self._stage.film.running:
+                return
             self._stage.restage([choice.value for choice in self._ways], self._service.value)
             self._answer.value = ""
             self._show_sides()

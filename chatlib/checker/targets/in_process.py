@@ -133,8 +133,8 @@ class InProcessInstance:
             return f"the server has ended: {self._error}"
         return "" if self._thread.is_alive() else "the server's serve_forever has returned"
 
-    def said(self) -> tuple[str, ...]:
-        return last_lines("".join(list(self._printed)))
+    def said(self, count: int = 6) -> tuple[str, ...]:
+        return last_lines("".join(list(self._printed)), count)
 
     def waiting(self) -> tuple[str, ...]:
         threads = {thread.name for thread in self._threads()}

@@ -126,8 +126,8 @@ class ProgramInstance:
                 return f"the server has ended: killed by {signal.Signals(code - 128).name}"
         return f"the server has ended, with exit code {code}"
 
-    def said(self) -> tuple[str, ...]:
-        return last_lines(b"".join(list(self._printed)).decode("utf-8", "replace"))
+    def said(self, count: int = 6) -> tuple[str, ...]:
+        return last_lines(b"".join(list(self._printed)).decode("utf-8", "replace"), count)
 
     def waiting(self) -> tuple[str, ...]:
         return ()

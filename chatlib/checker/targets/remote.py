@@ -37,7 +37,7 @@ class Remote:
     def ended(self, within: float = 0.0) -> str:
         return ""
 
-    def said(self) -> tuple[str, ...]:
+    def said(self, count: int = 6) -> tuple[str, ...]:
         return ()
 
     def waiting(self) -> tuple[str, ...]:
