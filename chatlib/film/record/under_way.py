@@ -27,19 +27,44 @@ from typing import Any
 from chatlib.film.record import asyncio_tasks, locks, other_waits, socket_calls
 from chatlib.film.record.callers import find
 from chatlib.film.record.other_waits import CALLED, WAITS, sockets_of
-from chatlib.film.record.recorder import NOWHERE, Call, number_of, open_calls, unseen_calls
+from chatlib.film.record.recorder import NOWHERE, Call, number_of, open_calls, pause, unseen_calls
 from chatlib.film.record.socket_calls import METHODS, ends_of, subject_of
-from chatlib.film.spans import Ends
+from chatlib.film.spans import SENDING, Ends
 
 _OURS = (socket_calls.__file__, other_waits.__file__, locks.__file__)
+
+COMING_BACK = 0.1
+"""Seconds for which it is waited that a call which sends returns."""
 
 Found = tuple[str, Ends, str]
 """What a call is called, the ends of its connection, and what else it waits for."""
 
 
 def note_unseen() -> None:
-    """Notes the calls that other threads are in already, as far as they can be told."""
-    frames, now = sys._current_frames(), time.perf_counter()
+    """Notes the calls that other threads are in already, as far as they can be told.
+
+    One that sends is noted only if it stays: mostly its bytes have gone, and its thread has only to come
+    back, which on a busy machine takes a while. Blocks for that, for at most `COMING_BACK` seconds.
+    """
+    found = _under_way()
+    sending = {ident for ident, call in found.items() if call.name in SENDING}
+    deadline = time.perf_counter() + COMING_BACK
+    while sending and time.perf_counter() < deadline:
+        pause(0.001)
+        frames = sys._current_frames()
+        sending = {ident for ident in sending if _is_at(found[ident], frames.get(ident))}
+    frames = sys._current_frames()
+    for ident, call in found.items():
+        if _is_at(call, frames.get(ident)) and ident not in open_calls:
+            unseen_calls[ident] = call
+
+
+def _is_at(call: Call, frame: FrameType | None) -> bool:
+    return frame is not None and (frame, frame.f_lasti) == call.at
+
+
+def _under_way() -> dict[int, Call]:
+    frames, now, calls = sys._current_frames(), time.perf_counter(), dict[int, Call]()
     for thread in threading.enumerate():
         frame = frames.get(thread.ident or 0)
         ident = thread.ident or 0
@@ -50,7 +75,8 @@ def note_unseen() -> None:
             if found and place:
                 name, ends, subject = found
                 at = frame, frame.f_lasti
-                unseen_calls[ident] = Call(name, subject, ends, thread, number_of(thread), now, place, at=at)
+                calls[ident] = Call(name, subject, ends, thread, number_of(thread), now, place, at=at)
+    return calls
 
 
 def _call_of(innermost: FrameType) -> Found | None:
