@@ -12,6 +12,7 @@ import psutil
 import pytest
 from faults import SOON, eventually
 
+import chatlib
 from chatlib.film.render.svg import svg
 from chatlib.stage.actor import Actor
 from chatlib.stage.stage import FADES, NAMES, SERVICES, WAYS, Side, Stage
@@ -251,3 +252,30 @@ def walk(seed: int, clicks: int) -> None:
 def test_after_each_of_five_hundred_clicks_the_sentence_is_true_and_nothing_is_left(seed: int) -> None:
     """The order of clicks is one of chance, but the same each time."""
     walk(seed, clicks=500)
+
+
+def test_the_buttons_do_what_they_say_and_nothing_any_more_once_it_is_closed() -> None:
+    """The playground itself, without a browser."""
+    pytest.importorskip("anywidget")
+    view = chatlib.playground()
+    choices, who, deeds, answer, sides = view.children
+    buttons = {each.description: each for row in (choices, deeds) for each in row.children}
+    buttons["says a line"].click()
+    assert answer.value == "alice is not here: first, alice has to come."
+    buttons["comes"].click()
+    who.children[0].value = "bob"
+    buttons["comes"].click()
+    assert eventually(lambda: "bob waits for alice" in sides.children[0].children[1].value)
+    assert eventually(lambda: "Nobody waits" in sides.children[1].children[1].value)
+    choices.children[0].value = LOOP
+    assert eventually(lambda: "Nobody is here" in sides.children[0].children[1].value)
+    assert LOOP in sides.children[0].children[0].value
+    buttons["everybody says a line"].click()
+    assert answer.value == "Nobody is here who would speak."
+    buttons["begin again"].click()
+    assert answer.value == "" and "run this cell" in repr(view)
+    view.close()
+    threads = threading.active_count()
+    buttons["comes"].click()
+    buttons["begin again"].click()
+    assert threading.active_count() <= threads
