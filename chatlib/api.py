@@ -165,7 +165,7 @@ def playground() -> "Playground":
     It ends when the cell runs again, or when Python does.
 
     Raises:
-        ImportError: ipywidgets and anywidget are not there; the message says what to do.
+        ImportError: ipywidgets or anywidget is not there; `chatlib.doctor()` says what to do.
     """
     notebook_cells.close_earlier()
     from chatlib.views.playground import Playground

@@ -13,6 +13,7 @@ from chatlib.film.render.svg import svg
 from chatlib.film.spans import Recording
 from chatlib.stage.actor import Actor
 from chatlib.stage.stage import NAMES, SERVICES, WAYS, Stage
+from chatlib.views.controls import button, row
 from chatlib.views.live import LiveFilm
 
 STEPS, ROOM = 16, 380.0
@@ -56,17 +57,17 @@ class Playground(ipywidgets.VBox):  # type: ignore[misc]
         self._views = [_View(), _View()]
         for choice in (*self._ways, self._service):
             choice.observe(self._restage, names="value")
-        deeds = [_button("comes", self._do, self._stage.enter)]
-        deeds += [_button(words, self._do, partial(self._stage.act, deed)) for words, deed in DEEDS.items()]
-        everybody = _button("everybody says a line", self._do, lambda _: self._stage.all_speak())
-        again = _button("begin again", self._restage)
+        deeds = [button("comes", self._do, self._stage.enter)]
+        deeds += [button(words, self._do, partial(self._stage.act, deed)) for words, deed in DEEDS.items()]
+        everybody = button("everybody says a line", self._do, lambda _: self._stage.all_speak())
+        again = button("begin again", self._restage)
         super().__init__(
             [
-                _row(*self._ways, self._service, again),
-                _row(self._who),
-                _row(*deeds, everybody),
+                row([*self._ways, self._service, again]),
+                row([self._who]),
+                row([*deeds, everybody]),
                 self._answer,
-                _row(*self._views),
+                row(self._views),
             ]
         )
         self._show_sides()
@@ -78,10 +79,10 @@ class Playground(ipywidgets.VBox):  # type: ignore[misc]
             for view in self._views:
                 view.leave()
             self._stage.close()
-        for row in self.children:
-            for widget in getattr(row, "children", ()):
+        for child in self.children:
+            for widget in getattr(child, "children", ()):
                 widget.close()  # or ipywidgets would keep it, and it all of this
-            row.close()
+            child.close()
         super().close()
 
     def _do(self, act: Callable[[str], str]) -> None:
@@ -138,15 +139,5 @@ class _View(ipywidgets.VBox):  # type: ignore[misc]
             self._film.close()
 
 
-def _row(*widgets: ipywidgets.Widget) -> ipywidgets.HBox:
-    return ipywidgets.HBox(widgets, layout={"flex_flow": "row wrap"})
-
-
 def _choice(words: str, options: list[str], value: str) -> ipywidgets.Dropdown:
     return ipywidgets.Dropdown(options=options, value=value, description=words, layout={"width": "auto"})
-
-
-def _button(words: str, act: Callable[..., None], *args: Any) -> ipywidgets.Button:
-    button = ipywidgets.Button(description=words, layout={"width": "auto"})
-    button.on_click(lambda _: act(*args))
-    return button

@@ -1,7 +1,7 @@
 """The reader as the scheduler: a button for each thread, and the picture of the order so far."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -11,6 +11,7 @@ from IPython.display import display
 from chatlib import notebook_cells
 from chatlib.schedules.order import Order
 from chatlib.schedules.orders import TOLD, Orders
+from chatlib.views.controls import button, row
 
 Choices = Sequence[tuple[int, int]]
 
@@ -29,16 +30,15 @@ class Scheduler(ipywidgets.VBox):  # type: ignore[misc]
         self._orders = orders
         self._lock = threading.Lock()  # a click may be handled in another thread than the one before
         self._told, self._picture = ipywidgets.HTML(), ipywidgets.HTML(layout={"overflow": "auto"})
-        turns = [_button(f"{name} goes on", self._go_on, name) for name in orders.threads]
-        others = [_button("one turn back", self._step_back), _button("begin again", self._play)]
+        turns = [button(f"{name} goes on", self._go_on, name) for name in orders.threads]
+        others = [button("one turn back", self._step_back), button("begin again", self._play)]
         self._order = orders.shortest or orders.play(())
         if orders.shortest:
-            others.append(_button("the shortest that ends badly", self._play, orders.shortest.choices))
-        rows = [ipywidgets.HBox(row, layout={"flex_flow": "row wrap"}) for row in (turns, others)]
+            others.append(button("the shortest that ends badly", self._play, orders.shortest.choices))
         found = ipywidgets.HTML(
             f"<b>{escape(orders.sentence)}</b><br>You are the scheduler: whose turn is it?"
         )
-        super().__init__([found, *rows, self._told, self._picture])
+        super().__init__([found, row(turns), row(others), self._told, self._picture])
         self._draw(self._order)
 
     def show(self) -> None:
@@ -78,12 +78,6 @@ class Scheduler(ipywidgets.VBox):  # type: ignore[misc]
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         """Adds picture and text, for readers without a kernel, to what shows the widget."""
         return {**super()._repr_mimebundle_(), **self._orders._repr_mimebundle_()}
-
-
-def _button(words: str, act: Callable[..., None], *args: Any) -> ipywidgets.Button:
-    button = ipywidgets.Button(description=words, layout={"width": "auto"})
-    button.on_click(lambda _: act(*args))
-    return button
 
 
 def _told(order: Order) -> list[str]:

@@ -88,6 +88,10 @@ class Call:
     at: tuple[FrameType, int] | None = None
     """Where its thread is, if nothing will say when it returns: it began before the film."""
 
+    def is_at(self, frame: FrameType | None) -> bool:
+        """Whether its thread, whose frame this is now, is in it still. For calls with `at`."""
+        return frame is not None and (frame, frame.f_lasti) == self.at
+
 
 class Recorder:
     """Keeps the last calls that have returned, in a ring.
@@ -131,8 +135,7 @@ class Recorder:
         """Returns the spans, those `still` open last, and how many older ones the ring has let go."""
         frames = sys._current_frames() if unseen_calls else {}
         for ident, call in list(unseen_calls.items()):
-            frame = frames.get(ident)
-            if frame is None or (frame, frame.f_lasti) != call.at:  # its thread has returned from it
+            if not call.is_at(frames.get(ident)):  # its thread has returned from it
                 _conclude_unseen(ident)
         with self.lock:
             calls = [*open_calls.values(), *unseen_calls.values()] if still else []

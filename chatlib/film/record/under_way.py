@@ -52,15 +52,11 @@ def note_unseen() -> None:
     while sending and time.perf_counter() < deadline:
         pause(0.001)
         frames = sys._current_frames()
-        sending = {ident for ident in sending if _is_at(found[ident], frames.get(ident))}
+        sending = {ident for ident in sending if found[ident].is_at(frames.get(ident))}
     frames = sys._current_frames()
     for ident, call in found.items():
-        if _is_at(call, frames.get(ident)) and ident not in open_calls:
+        if call.is_at(frames.get(ident)) and ident not in open_calls:
             unseen_calls[ident] = call
-
-
-def _is_at(call: Call, frame: FrameType | None) -> bool:
-    return frame is not None and (frame, frame.f_lasti) == call.at
 
 
 def _under_way() -> dict[int, Call]:
