@@ -30,7 +30,7 @@ PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/pytho
 STAMP = VENV / "chatlib-ready"
 
 # More processes than cores, as most tests wait. Those of one file stay together: they share what they start.
-SIDE_BY_SIDE = ("--numprocesses=6", "--dist=loadfile", "--no-loadscope-reorder", "--max-worker-restart=0")
+SIDE_BY_SIDE = ("--numprocesses=8", "--dist=loadfile", "--no-loadscope-reorder", "--max-worker-restart=0")
 
 AGAIN = ", then run this again"
 OLD_PYTHON = "chatlib needs Python 3.11 or newer, and this is %s: install a newer one" + AGAIN + " with it"
@@ -77,7 +77,8 @@ def lab(arguments: List[str]) -> List[str]:
 def test(arguments: List[str]) -> List[str]:
     """Pytest as pyproject.toml configures it; over all files, or all but some, side by side."""
     # (Of --cov only this form: nbval hangs under a bare one.)
-    whole = all(re.fullmatch("--exhaustive|--cov=chatlib|--ignore=.*", argument) for argument in arguments)
+    of_all = "--exhaustive|--within=.*|--cov=chatlib|--ignore=.*"
+    whole = all(re.fullmatch(of_all, argument) for argument in arguments)
     options = SIDE_BY_SIDE if whole else ()
     return ["-m", "pytest", *options, *arguments]
 

@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 try:
@@ -41,7 +41,11 @@ class ProcessTree:
 
     def memory(self) -> int:
         """Returns the resident memory in bytes. Cheap; pages that processes share count once for each."""
-        return int(self._sum(lambda process: process.memory_info().rss))
+        return sum(self.memory_of_each())
+
+    def memory_of_each(self) -> list[int]:
+        """Returns the same for each process that runs."""
+        return [int(rss) for rss in self._each(lambda process: process.memory_info().rss)]
 
     def own_memory(self) -> int | None:
         """Returns the bytes that no other process shares; None if the system does not say.
@@ -82,11 +86,12 @@ class ProcessTree:
         return []
 
     def _sum(self, read: Callable[[Any], float]) -> float:
-        total = 0.0
+        return sum(self._each(read))
+
+    def _each(self, read: Callable[[Any], float]) -> Iterator[float]:
         for process in self.processes():
             with contextlib.suppress(psutil.Error):  # it has ended since it was listed
-                total += read(process)
-        return total
+                yield read(process)
 
 
 class OwnProcess:

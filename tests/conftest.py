@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,14 +25,20 @@ SHARING = {name: model for name, model in chatlib.MODELS.items() if model is not
 SEVERAL_AT_ONCE = {name: model for name, model in SHARING.items() if model is not chatlib.SyncServer}
 LONGEST = [
     "test_browser",
-    "test_checker",
-    "test_reference_servers",
-    "test_specimens",
-    "test_ex14",
-    "14_",
-    "test_bench",
     "test_servers",
+    "test_specimens",
+    "test_checker",
+    "test_targets",
+    "test_bench",
+    "test_ex14",
+    "test_ex05",
+    "test_ex08",
+    "14_",
+    "test_reference_servers",
+    "test_reports",
+    "test_ex06b",
 ]
+BEGUN = time.monotonic()
 ON_LINUX = "# on Linux"
 """So begin the cells of lesson 07 that show what systems do in different ways."""
 THREADED = {"threading": chatlib.ThreadingServer, "raw-threads": chatlib.RawThreadServer}
@@ -40,6 +47,7 @@ THREADED = {"threading": chatlib.ThreadingServer, "raw-threads": chatlib.RawThre
 def pytest_addoption(parser: pytest.Parser) -> None:
     """With `--exhaustive`, the tests marked so run, and no others: those are for the quick run."""
     parser.addoption("--exhaustive", action="store_true", help="run only the tests marked exhaustive")
+    parser.addoption("--within", type=float, metavar="SECONDS", help="skip the tests that would begin later")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -73,6 +81,14 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         os.environ[children.RUN] = str(os.getpid())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leaves out what is not reached in time, if that is limited."""
+    within = item.config.getoption("within")
+    if within is not None and time.monotonic() - BEGUN >= within:
+        pytest.skip(f"not reached within {within:g} s")
 
 
 @pytest.hookimpl(trylast=True)

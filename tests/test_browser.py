@@ -176,10 +176,11 @@ def assert_keys_work(page: "Page", view: "Locator") -> None:
     first = view.locator(".detail").inner_text()
     page.keyboard.press("End")
     assert view.locator(".detail").inner_text() != first
-    view.locator(".cf-step").first.hover()
-    pointed = view.locator(".detail").inner_text()
-    page.keyboard.press("ArrowLeft")
-    assert view.locator(".detail").inner_text() != pointed
+    page.keyboard.press("Home")
+    view.locator(".cf-step").last.hover()
+    assert view.locator(".detail").inner_text() != first
+    page.keyboard.press("Home")
+    assert view.locator(".detail").inner_text() == first
     page.keyboard.press("f")
     assert "fit" in (view.locator(".reel").get_attribute("class") or "").split()
     page.keyboard.press("a")

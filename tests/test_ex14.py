@@ -77,6 +77,7 @@ def textbook() -> str:
 # Right servers
 
 
+@pytest.mark.exhaustive
 def test_a_program_reaches_the_highest_level_as_well(solution: str) -> None:
     """The answer may be the name of a file, which a grader has. It is asked for all promises there are."""
     report = chatlib.exercise("14", solution)
@@ -280,6 +281,7 @@ def test_the_guide_weighs_the_levels_as_the_check_does() -> None:
     assert together == wanted
 
 
+@pytest.mark.exhaustive
 def test_the_textbooks_server_earns_what_the_guide_says(textbook: str, tmp_path: Path) -> None:
     """Most of the points by topic, and less than the level pass by level: as the lesson finds, too."""
     served = f"{textbook}\nTextbook(('127.0.0.1', int(sys.argv[1]))).serve_forever()\n"

@@ -127,6 +127,12 @@ def test_exit_code_of_pytest_is_passed_on(ready: Path) -> None:
     assert run(ready, "test", "--no-such-option")[0] == 4
 
 
+def test_what_is_not_reached_in_time_is_left_out(ready: Path) -> None:
+    """And the summary says how many; a check of everything so ends in time on a slow computer."""
+    code, output, _ = run(ready, "test", "--within=0", "tests/test_wire.py")
+    assert code == 0 and re.search(r"\n=+ \d+ skipped in ", output), output
+
+
 def test_only_a_run_over_all_files_is_shared_out(run_py: ModuleType) -> None:
     """What is named runs in one process, where it can be debugged; coverage needs all tests."""
     side_by_side = ["-m", "pytest", *run_py.SIDE_BY_SIDE]
@@ -342,7 +348,11 @@ def python_without_ensurepip(prefix: Path) -> str:
 
 @posix_only
 def test_lab_serves_the_lessons_until_ctrl_c(ready: Path, tmp_path: Path) -> None:
-    """`run.py lab` answers over HTTP with JupyterLab and the lessons, and ends in peace on SIGINT."""
+    """`run.py lab` answers over HTTP with JupyterLab and the lessons, and ends in peace on SIGINT.
+
+    Its input is a terminal, as a learner's is: without one, JupyterLab leaves SIGINT to Python, whose
+    KeyboardInterrupt is lost if it comes within a callback of the garbage collector.
+    """
     options = ["--no-browser", f"--port={random.choice(PORTS)}", "--IdentityProvider.token=secret"]
     folders = {f"JUPYTER_{name}_DIR": str(tmp_path) for name in ("CONFIG", "DATA", "RUNTIME")}
     with ended(begin(ready, "lab", *options, **folders), within=DEADLINE) as lab:
@@ -355,6 +365,17 @@ def test_lab_serves_the_lessons_until_ctrl_c(ready: Path, tmp_path: Path) -> Non
     lessons = {path.name for path in (ROOT / "notebooks").glob("*.ipynb")}
     assert lessons <= {entry["name"] for entry in listed["content"]}
     assert "JupyterLab" in page
+
+
+@contextlib.contextmanager
+def terminal() -> Iterator[int]:
+    """Yield an end of a terminal at which nobody types."""
+    keyboard, line = os.openpty()
+    try:
+        yield line
+    finally:
+        os.close(keyboard)
+        os.close(line)
 
 
 def fetch(address: str) -> str:

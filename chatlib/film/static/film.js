@@ -42,6 +42,7 @@ class View {
     this.following = true; // whether the present, at the right, is to stay in sight
     this.chosen = null; // the key of the bar that has the focus: bars come and go with every picture
     this.told = null; // and of the one that is told of: chosen or pointed at, whichever came last
+    this.mouse = null; // where it was last
     this.label = make("div");
     this.source = make("code");
     this.state = make("span", { className: "state" });
@@ -59,7 +60,7 @@ class View {
     keepKeys(this.frame, (event) => Boolean(this.actionOf(event)));
     this.frame.addEventListener("keydown", (event) => this.key(event));
     this.reel.addEventListener("scroll", () => this.scrolled());
-    this.reel.addEventListener("mouseover", (event) => this.point(this.keyAt(event.target)));
+    this.reel.addEventListener("mousemove", (event) => this.moved(event));
     this.reel.addEventListener("mouseleave", () => this.point(this.chosen));
     this.reel.addEventListener("click", (event) => this.step(this.keyAt(event.target))?.focus());
     this.reel.addEventListener("focusin", (event) => this.choose(event.target.closest(".cf-step")));
@@ -170,6 +171,13 @@ class View {
     return target.closest(".cf-step")?.dataset.step ?? target.dataset?.of ?? null;
   }
 
+  // A browser tells of a mouse that rests, too, when a bar that a key has chosen is scrolled into sight beneath it.
+  moved({ screenX, screenY, target }) {
+    const mouse = `${screenX} ${screenY}`;
+    if (mouse !== this.mouse) this.point(this.keyAt(target));
+    this.mouse = mouse;
+  }
+
   point(key) {
     this.told = key;
     this.say();
@@ -240,6 +248,7 @@ class View {
 
   goTo(step) {
     step?.focus();
+    this.choose(step); // also if it has the focus already, and the mouse points at another
     step?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
   }
 
