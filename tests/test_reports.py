@@ -100,6 +100,22 @@ def stumble(session: Session) -> None:
     raise LookupError("no such thing")
 
 
+def test_gradescope_gets_the_points_of_the_table_and_what_to_mend(mixed: Report) -> None:
+    """Without a table, each promise that counts is worth a point."""
+    each = json.loads(mixed.gradescope())["tests"]
+    assert [(test["name"].partition(":")[0], test["score"], test["max_score"]) for test in each] == [
+        ("delivery.answer", 1, 1),
+        ("isolation.silent", 0, 1),
+        ("departures.reset", 0, 1),
+    ]
+    assert [test["status"] for test in each] == ["passed", "failed", "failed"]
+    table = {"delivery": 4.0, "delivery+isolation": 6.0, "lifecycle": 5.0}
+    tests = json.loads(mixed.gradescope(table))["tests"]
+    assert [(test["score"], test["max_score"]) for test in tests] == [(4, 4), (0, 6), (0, 0)]
+    assert "alice heard nothing of it in time" in tests[1]["output"]
+    assert "could not be judged" in tests[2]["output"]
+
+
 def test_a_fault_of_the_checker_never_counts_as_the_servers() -> None:
     """It is an error, with what went wrong; a grader gives no points and takes none."""
     case = Case("checker.stumbles", "It stumbles", "A step fails.", (stumble(),), "None.", "00 Start here")
@@ -196,7 +212,7 @@ def test_a_mistake_in_the_call_is_one_line_and_exit_status_2(
     assert errors.startswith("chatlib") and errors.count("\n") == 1, errors
 
 
-def test_the_command_writes_json_junit_and_points(tmp_path: Path) -> None:
+def test_the_command_writes_what_machines_read_and_points(tmp_path: Path) -> None:
     """Each can be read by a machine; points stand in each of them."""
     path, table = script(tmp_path, RELAY), tmp_path / "points.csv"
     table.write_text("delivery.reach,2\nframing.split,3\n", "utf-8")
@@ -206,6 +222,8 @@ def test_the_command_writes_json_junit_and_points(tmp_path: Path) -> None:
     assert record["points"] == {"earned": 2.0, "possible": 5.0, "unjudged": 0.0}
     suite = ElementTree.fromstring(command("--format", "junit", *options, path)[1])
     assert suite.get("failures") == "1"
+    tests = json.loads(command("--format", "gradescope", *options, path)[1])["tests"]
+    assert [test["score"] for test in tests] == [2, 0]
     assert command(*options, path)[1].endswith("2 of 5 points; 0 could not be judged\n")
 
 

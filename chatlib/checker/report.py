@@ -1,17 +1,17 @@
-"""What came of all cases: for people as text and HTML, for machines as JSON and JUnit XML."""
+"""What came of all cases: for people as text and HTML, for machines as JSON, JUnit XML and for Gradescope."""
 
 import csv
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from chatlib.checker.case import Outcome, Verdict
+from chatlib.checker.case import Case, Outcome, Verdict
 from chatlib.checker.harness.dialect import Dialect
 
 SCHEMA = 1
@@ -78,7 +78,7 @@ class Report:
         total = {"earned": 0.0, "possible": 0.0, "unjudged": 0.0}
         for name, worth in table.items():
             parts = name.split("+")
-            group = [each for each in self.verdicts if each.case.id in parts or each.case.topic in parts]
+            group = [verdict for verdict in self.verdicts if _is_in(verdict.case, parts)]
             counted = [verdict for verdict in group if verdict.counts]
             if not counted:
                 total["unjudged"] += worth
@@ -135,6 +135,30 @@ class Report:
         ElementTree.indent(suite)
         return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suite, "unicode") + "\n"
 
+    def gradescope(self, table: Mapping[str, float] | None = None) -> str:
+        """Returns it as the `results.json` of an autograder of Gradescope.
+
+        Args:
+            table: A grader's points. Without one, each promise that counts is worth one.
+        """
+        table = table or {verdict.case.id: 1.0 for verdict in self.verdicts if verdict.counts}
+        tests = [self._gradescope_test(name, worth) for name, worth in table.items()]
+        whole = {"output": str(self), "execution_time": round(self.seconds, 1), "tests": tests}
+        return json.dumps(whole, indent=2, ensure_ascii=False)
+
+    def _gradescope_test(self, name: str, worth: float) -> dict[str, Any]:
+        points = self.points({name: worth})
+        group = [verdict for verdict in self.verdicts if _is_in(verdict.case, name.split("+"))]
+        said = ["\n".join(_told(verdict)) for verdict in group if verdict.failure]
+        said += ["This could not be judged, and takes no points."] if points["unjudged"] else []
+        return {
+            "name": name if len(group) != 1 else f"{name}: {group[0].case.title}",
+            "score": points["earned"],
+            "max_score": points["possible"],
+            "status": "passed" if points["earned"] == points["possible"] else "failed",
+            "output": "\n\n".join(said),
+        }
+
     def __str__(self) -> str:
         how = {"auto": "found: ", "": ""}.get(self.asked, "assumed: ")
         lines = [f"{self.target}, {how}{self.dialect}"]
@@ -161,6 +185,11 @@ class Report:
         head = f"<p><b>{escape(self.target)}</b>: {escape(self.summary)}</p>"
         to_mend_first = sorted(self.verdicts, key=lambda verdict: verdict.failure is None)
         return f"<div>{head}{''.join(map(_row, to_mend_first))}</div>"
+
+
+def _is_in(case: Case[Any], names: Sequence[str]) -> bool:
+    """Returns whether a case, or its topic, is among those that a grader names."""
+    return case.id in names or case.topic in names
 
 
 def _options(dialect: Dialect) -> str:

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("target", nargs="*", help="a script, HOST:PORT, or after -- a command with {port} in it")
     add("--dialect", choices=(*DIALECTS, "auto"), default="lines", help="what it speaks: %(choices)s")
-    add("--format", choices=("text", "json", "junit"), default="text", help="%(choices)s")
+    add("--format", choices=("text", "json", "junit", "gradescope"), default="text", help="%(choices)s")
     only = "only this case or topic (see --list); repeatable"
     add("--case", action="append", default=[], metavar="ID", help=only)
     add("--list", action="store_true", help="print all cases, and check nothing")
@@ -72,6 +72,8 @@ def _text_of(report: Report, form: str, table: dict[str, float] | None) -> str:
         return report.json(table)
     if form == "junit":
         return report.junit(table)
+    if form == "gradescope":
+        return report.gradescope(table)
     if table is None:
         return str(report)
     points = "{earned:g} of {possible:g} points; {unjudged:g} could not be judged"
