@@ -19,6 +19,9 @@ SOLUTIONS = LESSONS / "solutions"
 EXERCISES = LESSONS / "exercises"
 SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n.*?^ *### END SOLUTION$", re.MULTILINE | re.DOTALL)
 """What students do not get, between the marks that users of nbgrader know."""
+GRADED = "### BEGIN HIDDEN TESTS"
+"""The mark of a cell for nbgrader alone: it runs there, after the student's, and earns the points."""
+POINTS = 10
 UNCOMPARED = "nbval-ignore-output"
 """The tag of a cell whose output differs from run to run. There are very few."""
 PICTURED = "02_one_at_a_time"
@@ -34,6 +37,10 @@ METADATA = {
 
 class Runner(NotebookClient):
     """Keeps what a cell showed first, as nbval compares it: a live view is later replaced."""
+
+    async def async_execute_cell(self, cell: NotebookNode, *args: Any, **kwargs: Any) -> NotebookNode:
+        """Runs a cell, if it is not for nbgrader alone."""
+        return cell if GRADED in cell.source else await super().async_execute_cell(cell, *args, **kwargs)
 
     def process_message(
         self, msg: dict[str, Any], cell: NotebookNode, cell_index: int
@@ -79,6 +86,7 @@ def run(notebook: NotebookNode, folder: Path) -> None:
 def exercise_of(solution: NotebookNode) -> NotebookNode:
     """Returns the notebook that students get: nothing has been run, and the solution is theirs to find."""
     exercise = copy.deepcopy(solution)
+    exercise.cells = [cell for cell in exercise.cells if GRADED not in cell.source]
     for cell in exercise.cells:
         if cell.cell_type == "code":
             cell.source = SOLUTION.sub(_stub, cell.source)
@@ -106,11 +114,21 @@ def tidy(lesson: NotebookNode) -> NotebookNode:
     for number, cell in enumerate(lesson.cells):
         cell.id = f"cell-{number:02}"
         tags = [UNCOMPARED] if UNCOMPARED in cell.metadata.get("tags", ()) else []
-        cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
+        cell.metadata = nbformat.from_dict(({"tags": tags} if tags else {}) | grading(cell, number))
         cell.source = cell.source.strip()
         for output in cell.get("outputs", ()):
             output.get("data", {}).pop(WIDGET, None)
     return lesson
+
+
+def grading(cell: NotebookNode, number: int) -> dict[str, Any]:
+    """Returns what nbgrader has to know of a cell: that the answer stands there, or that it earns points."""
+    solution, graded = bool(SOLUTION.search(cell.source)), GRADED in cell.source
+    if not solution and not graded:
+        return {}
+    known = {"grade": graded, "solution": solution, "locked": graded, "task": False, "schema_version": 3}
+    points = {"points": POINTS} if graded else {}
+    return {"nbgrader": known | points | {"grade_id": f"cell-{number:02}"}}
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from refresh import EXERCISES, LESSONS, METADATA, SOLUTIONS, UNCOMPARED, tidy
+from refresh import EXERCISES, GRADED, LESSONS, METADATA, SOLUTIONS, UNCOMPARED, tidy
 
 PATHS = sorted(LESSONS.glob("[0-9]*.ipynb"))
 PLAYGROUND, GLOSSARY = LESSONS / "playground.ipynb", LESSONS / "glossary.ipynb"
@@ -51,7 +51,7 @@ def markdown(path: Path) -> str:
 @run
 def test_every_cell_has_been_run_once_and_in_order(path: Path) -> None:
     """Execution counts are 1 to n: nbval passes over a cell that has none."""
-    counts = [cell.execution_count for cell in cells(path, "code")]
+    counts = [cell.execution_count for cell in cells(path, "code") if GRADED not in cell.source]
     assert counts == list(range(1, len(counts) + 1))
 
 
@@ -145,6 +145,16 @@ def test_an_exercise_has_its_parts(path: Path) -> None:
         assert part in text, part
     assert re.findall(r"<summary>Hint (\d): .+</summary>", text) == ["1", "2", "3"]
     assert any(f'chatlib.exercise("{number}", ' in cell.source for cell in cells(path, "code"))
+
+
+@solution
+def test_an_exercise_can_be_graded_by_nbgrader(path: Path) -> None:
+    """One cell earns the points, by the same call that students see; one at least holds the answer."""
+    code = [cell for cell in cells(path, "code") if "nbgrader" in cell.metadata]
+    assert any(cell.metadata.nbgrader.solution for cell in code)
+    [graded] = [cell for cell in code if cell.metadata.nbgrader.grade]
+    [call] = re.findall(r"chatlib\.exercise\(.+?\)", graded.source)
+    assert call in [cell.source for cell in cells(path, "code")]
 
 
 ALLOWED = {"06_diagnose": 1, "12_measure_and_choose": 3, "12_which_one_should_it_be": 1}
