@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 import nbformat
 import psutil
-from faults import PORTS, SOON, environment, jupyter_of
+from faults import SOON, environment, jupyter_of
 from playwright.sync_api import Browser, Page, sync_playwright
+from ports import PORTS
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 ARGUMENTS = [
@@ -64,7 +65,7 @@ def lab(folder: Path) -> Iterator[Lab]:
     variables["PYTHONPATH"] = os.pathsep.join([*here, *filter(None, [variables.get("PYTHONPATH")])])
     options = ["--no-browser", "--ip=127.0.0.1", f"--port={random.choice(PORTS)}"]
     options += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder}", "--allow-root"]
-    _write_settings(folder / ".jupyter" / "CONFIG" / "labconfig")
+    _write_settings(folder / ".jupyter" / "CONFIG")
     command = [sys.executable, "-m", "jupyterlab", *options]
     with (folder / "lab.log").open("w") as log:
         process = subprocess.Popen(command, env=variables, cwd=folder, stdout=log, stderr=log)
@@ -109,9 +110,11 @@ def restart_kernel(page: Page) -> None:
     page.get_by_text("| Idle").wait_for()
 
 
-def _write_settings(folder: Path) -> None:
-    """No news, which JupyterLab would ask its user about; and all cells, not only those in sight."""
+def _write_settings(config: Path) -> None:
+    """No news, which JupyterLab asks its user about; all cells, not only those in sight; ports of ours."""
+    folder = config / "labconfig"
     folder.mkdir(parents=True)
+    (config / "jupyter_server_config.py").write_text("import ports\n\nports.choose_ours()\n")
     disabled = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
     (folder / "page_config.json").write_text(json.dumps(disabled))
     settings = {"@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"}}

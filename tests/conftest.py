@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import random
 import signal
 import socket
 import sys
@@ -12,10 +11,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import children
+import ports
 import pytest
 import refresh
-from faults import PORTS, SOON, dial, eventually, server_threads
-from jupyter_client.connect import LocalPortCache
+from faults import SOON, dial, eventually, server_threads
 
 import chatlib
 
@@ -77,21 +76,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     )
 
 
-def port_for_a_kernel(cache: LocalPortCache, ip: str) -> int:
-    """Returns one that a kernel will bind a second later: the system gives it to no test meanwhile."""
-    while True:
-        port = random.choice(PORTS)
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.bind((ip, port))
-            if port not in cache.currently_used_ports:
-                cache.currently_used_ports.add(port)
-                return port
-
-
 def pytest_configure(config: pytest.Config) -> None:
     """All that this run starts can be found; where it is shared out, each process inherits that."""
-    # Jupyter takes any that is free. A kernel that finds it taken then dies.
-    LocalPortCache.find_available_port = port_for_a_kernel  # type: ignore[method-assign, assignment]
+    ports.choose_ours()
     # A shell that starts the tests in the background has SIGINT ignored, and what is ignored is inherited: no
     # Ctrl-C would reach what a test starts.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

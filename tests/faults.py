@@ -20,9 +20,6 @@ import chatlib
 SOON = 30.0
 """Seconds within which anything must have happened. Only a failing test waits so long."""
 
-PORTS = range(10_000, 30_000)
-"""The system gives none of these to another: JupyterLab looks for a free one, and listens only later."""
-
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
 

@@ -19,7 +19,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from faults import PORTS, ended, jupyter_of
+from faults import ended, jupyter_of
+from ports import PORTS
 
 ROOT = Path(__file__).resolve().parent.parent
 LAUNCHER = getattr(sys, "_base_executable", None) or sys.executable
