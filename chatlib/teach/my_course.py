@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from chatlib.teach.notebook_file import Notebook, read, shown, source_of, title
+
 MADE = ".made.json"
 """In the copy: the form of each notebook as it was made. Who works in one changes its form."""
 
@@ -33,8 +35,6 @@ RENEWED = """
 There is a newer version of {}. Yours is kept, as you have worked in it.
 To get the new one, rename or delete yours.
 """
-
-Notebook = dict[str, Any]
 
 
 class Done(NamedTuple):
@@ -94,11 +94,11 @@ def update(source: Path, copy: Path, metadata: dict[str, Any]) -> list[str]:
     Raises:
         OSError: A file cannot be read or written.
     """
-    made, kept = _read(copy / MADE), []
+    made, kept = read(copy / MADE), []
     for path in notebooks(source):
         name = path.relative_to(source).as_posix()
-        fresh, own = _emptied(_read(path)) | {"metadata": metadata}, copy / name
-        form, there, known = _form(fresh), _read(own), made.get(name)
+        fresh, own = _emptied(read(path)) | {"metadata": metadata}, copy / name
+        form, there, known = _form(fresh), read(own), made.get(name)
         if own.exists() and _form(there) not in (known, form):
             kept += [name] if form != known else []
         elif (there, known) != (fresh, form):  # or a notebook that is open would seem to change on the disk
@@ -122,15 +122,15 @@ def notebooks(folder: Path) -> list[Path]:
 def done(notebook: Notebook) -> Done:
     """Reads what has been done in a notebook."""
     code = [cell for cell in notebook.get("cells", ()) if cell["cell_type"] == "code"]
-    asked = [_shown(cell) for cell in code if "chatlib.predict(" in _text(cell["source"])]
-    told = [_shown(cell) for cell in code if "chatlib.exercise(" in _text(cell["source"])]
+    asked = [shown(cell) for cell in code if "chatlib.predict(" in source_of(cell)]
+    told = [shown(cell) for cell in code if "chatlib.exercise(" in source_of(cell)]
     passed = re.compile(r"^(All \d+ passed|Level reached: (?!none))", re.MULTILINE)
     return Done(
         run=sum(cell.get("execution_count") is not None for cell in code),
         cells=len(code),
-        predicted=sum("(you said" in shown for shown in asked),
+        predicted=sum("(you said" in answer for answer in asked),
         predictions=len(asked),
-        passed=sum(bool(passed.search(shown)) for shown in told),
+        passed=sum(bool(passed.search(report)) for report in told),
         checks=len(told),
     )
 
@@ -139,8 +139,8 @@ def start_page(source: Path, copy: Path, kept: list[str]) -> str:
     """Returns the page from which the learner goes on, as Markdown."""
     rows, begun, following = [], False, ""
     for path in notebooks(copy):
-        notebook, name = _read(path), path.relative_to(copy).as_posix()
-        state, link = done(notebook), f"[{_title(notebook) or name}]({name})"
+        notebook, name = read(path), path.relative_to(copy).as_posix()
+        state, link = done(notebook), f"[{title(notebook) or name}]({name})"
         begun = begun or state.run > 0
         following = following or ("" if state.complete else link)
         saved = f"[with its pictures](../{source.name}/{name})" if name[0].isdigit() else ""
@@ -172,35 +172,10 @@ def _emptied(notebook: Notebook) -> Notebook:
 def _form(notebook: Notebook) -> str:
     """Returns what changes when somebody works in a notebook. To open and save it changes only metadata."""
     parts = [
-        (cell["cell_type"], _text(cell["source"]), cell.get("execution_count"), cell.get("outputs"))
+        (cell["cell_type"], source_of(cell), cell.get("execution_count"), cell.get("outputs"))
         for cell in notebook.get("cells", ())
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def _title(notebook: Notebook) -> str:
-    first = _text(notebook["cells"][0]["source"]) if notebook.get("cells") else ""
-    return first.partition("\n")[0].removeprefix("# ")
-
-
-def _shown(cell: dict[str, Any]) -> str:
-    """Returns what a cell has shown, as text."""
-    outputs = cell.get("outputs", ())
-    return "\n".join(_text(each.get("text", each.get("data", {}).get("text/plain", ""))) for each in outputs)
-
-
-def _text(lines: str | list[str]) -> str:
-    """Returns what a notebook keeps as one text, or as a list of its lines."""
-    return lines if isinstance(lines, str) else "".join(lines)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Returns what a JSON file says; nothing, if it is not there, or not whole."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
