@@ -56,7 +56,7 @@ LAYERS = {
         "program",
     ],
     "chatlib.stage": ["actor sentence", "stage"],
-    "chatlib.teach": ["predict my_course", "exercises"],
+    "chatlib.teach": ["predict notebook_file", "my_course deck exercises"],
     "chatlib.cli": ["arguments output", "serve chat check xray bench doctor"],
 }
 
