@@ -89,6 +89,29 @@ def test_no_cell_is_empty_or_longer_than_a_screen(path: Path) -> None:
 
 
 @lesson
+def test_a_lesson_can_be_read_by_a_beginner(path: Path) -> None:
+    """No cell is long: 15 lines of code, 200 words of text, 30 words in a sentence."""
+    assert all(len(cell.source.splitlines()) <= 15 for cell in cells(path, "code"))
+    for cell in cells(path, "markdown"):
+        assert len(cell.source.split()) <= 200, cell.source[:80]
+        for sentence in sentences(cell.source):
+            assert len(sentence.split()) <= 30, sentence
+
+
+def sentences(text: str) -> list[str]:
+    """Returns the sentences of a cell; so is a field of a table. What is code, or a heading, is none."""
+    text = re.sub(r"```.*?```|^#.*?$|^\|[-| ]+$", "", text, flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"`[^`]*`", "code", re.sub(r"\]\([^)]*\)|<[^>]*>", "", text))
+    return re.split(r"[.?!:;](?=\W*\s|\W*$)|\n\n|\n- |\n\d\. |\|", text)
+
+
+def test_what_a_lesson_prints_says_more_than_true_or_false() -> None:
+    """A number or a word says it, with very few exceptions."""
+    lines = "\n".join(output for path in PATHS for output in outputs(path)).splitlines()
+    assert len([line for line in lines if re.search(r"\b(True|False)\b", line)]) <= 10
+
+
+@lesson
 def test_a_lesson_has_its_parts(path: Path) -> None:
     """Title, question, minutes, goals, prediction, run, see, modify, make, what you know now: PRIMM."""
     text = markdown(path)
