@@ -23,6 +23,7 @@ def test_each_lesson_has_a_slide(path: Path) -> None:
     assert slide.title.startswith(path.stem[:2]) and slide.question.endswith("?")
     assert slide.asked.endswith("?") and len(slide.choices) >= 2
     assert slide.measured in slide.choices
+    assert not re.search(r"[`*]|\]\(", slide.question + slide.scene)
     assert ElementTree.fromstring(slide.picture).tag.endswith("svg")
 
 

@@ -23,8 +23,9 @@ class Slide(NamedTuple):
 
     title: str
     question: str
+    scene: str
+    """What is about to happen, where the lesson says so before it asks."""
     asked: str
-    """What is to be predicted, and the choices."""
     choices: list[str]
     measured: str
     picture: str
@@ -35,8 +36,8 @@ class Slide(NamedTuple):
         choices = "".join(f"<li>{escape(choice)}</li>" for choice in self.choices)
         answer = f"<details><summary>What was measured</summary><p>{escape(self.measured)}</p>"
         film = f'<div class="film">{self.picture}</div></details>'
-        head = f"<h1>{escape(self.title)}</h1><h2>{escape(self.question)}</h2>"
-        return f"<section>{head}<p>{escape(self.asked)}</p><ol>{choices}</ol>{answer}{film}</section>"
+        head = f"<h1>{escape(self.title)}</h1><h2>{escape(self.question)}</h2><p>{escape(self.scene)}</p>"
+        return f"<section>{head}<p><b>{escape(self.asked)}</b></p><ol>{choices}</ol>{answer}{film}</section>"
 
 
 def slide_of(lesson: Notebook) -> Slide:
@@ -45,11 +46,14 @@ def slide_of(lesson: Notebook) -> Slide:
     Raises:
         ValueError: It asks for no prediction, or shows no film: it is no lesson, or has not been run.
     """
-    question, asked, measured, first_film, seen, seeing = "", "", "", "", "", False
+    question, scene, asked, measured, first_film, seen, seeing = "", "", "", "", "", "", False
     for cell in lesson.get("cells", ()):
         text = source_of(cell)
         if cell["cell_type"] == "markdown":
             question = question or "".join(re.findall(r"^\*\*(.+\?)\*\*", text, re.MULTILINE)[:1])
+            scene = scene or "".join(
+                re.findall(r"^## Predict\n+(\w.+?)(?:\n\n|\Z)", text, re.DOTALL | re.MULTILINE)
+            )
             for heading in re.findall(r"^## (.+)", text, re.MULTILINE):
                 seeing = heading.startswith("See")
         if "chatlib.predict(" in text:
@@ -62,7 +66,9 @@ def slide_of(lesson: Notebook) -> Slide:
         raise ValueError(f"{title(lesson) or 'this'} is no lesson that has been run")
     first, *choices = asked.strip().splitlines()
     choices = [re.sub(r"^ *\d+\. ", "", choice) for choice in choices]
-    return Slide(title(lesson), question, first, choices, measured, seen or first_film)
+    # They are shown as text, without the marks of Markdown.
+    question, scene = (re.sub(r"\]\([^)]*\)|[*`\[\]]", "", text) for text in (question, scene))
+    return Slide(title(lesson), question, scene, first, choices, measured, seen or first_film)
 
 
 def deck(lessons: Iterable[Path]) -> str:
