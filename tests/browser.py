@@ -17,7 +17,7 @@ import nbformat
 import psutil
 from faults import SOON, environment, jupyter_of
 from playwright.sync_api import Browser, Page, sync_playwright
-from ports import PORTS
+from ports import OURS
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 ARGUMENTS = [
@@ -63,7 +63,7 @@ def lab(folder: Path) -> Iterator[Lab]:
     variables["IPYTHONDIR"] = str(folder / ".ipython")
     here = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
     variables["PYTHONPATH"] = os.pathsep.join([*here, *filter(None, [variables.get("PYTHONPATH")])])
-    options = ["--no-browser", "--ip=127.0.0.1", f"--port={random.choice(PORTS)}"]
+    options = ["--no-browser", "--ip=127.0.0.1", f"--port={random.choice(OURS)}"]
     options += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder}", "--allow-root"]
     _write_settings(folder / ".jupyter" / "CONFIG")
     command = [sys.executable, "-m", "jupyterlab", *options]

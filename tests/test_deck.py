@@ -21,7 +21,7 @@ def test_each_lesson_has_a_slide(path: Path) -> None:
     """A question, two choices at least, what was measured, and a picture; what was measured is a choice."""
     slide = slide_of(read(path))
     assert slide.title.startswith(path.stem[:2]) and slide.question.endswith("?")
-    assert slide.asked.endswith("?") and len(slide.choices) >= 2
+    assert slide.scene and slide.asked.endswith("?") and len(slide.choices) >= 2
     assert slide.measured in slide.choices
     assert not re.search(r"[`*]|\]\(", slide.question + slide.scene)
     assert ElementTree.fromstring(slide.picture).tag.endswith("svg")
@@ -35,6 +35,24 @@ def test_the_command_writes_a_page_that_is_complete_in_itself(tmp_path: Path) ->
     text = page.read_text(encoding="utf-8")
     assert re.findall(r"<section><h1>(\d\d) ", text) == [path.stem[:2] for path in PATHS]
     assert "<script" not in text and not re.findall(r"(?:src|href)=\"(?!data:)", text)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "usage: "),
+        (["nowhere", "deck.html"], "there are no lessons in nowhere"),
+        ([str(LESSONS), "nowhere/deck.html"], "No such file or directory"),
+    ],
+)
+def test_a_mistake_in_the_call_is_one_line(words: list[str], sentence: str, tmp_path: Path) -> None:
+    """And no page is written."""
+    command = [sys.executable, "-m", "chatlib.teach.deck", *words]
+    found = subprocess.run(
+        command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=SOON
+    )
+    assert found.returncode == 1 and sentence in found.stderr and found.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_exercise_is_no_lesson() -> None:

@@ -1,12 +1,16 @@
 """Lessons, solutions and exercises as files: nbval compares what they print, this looks at all the rest."""
 
+import ast
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nbformat
 import pytest
-from refresh import EXERCISES, GRADED, LESSONS, METADATA, SOLUTIONS, UNCOMPARED, tidy
+from refresh import EXERCISES, GRADED, LESSONS, METADATA, POINTS, SOLUTIONS, UNCOMPARED, tidy
+
+from chatlib.teach.exercises.ex14_capstone import LEVELS
 
 PATHS = sorted(LESSONS.glob("[0-9]*.ipynb"))
 PLAYGROUND, GLOSSARY = LESSONS / "playground.ipynb", LESSONS / "glossary.ipynb"
@@ -178,6 +182,21 @@ def test_an_exercise_can_be_graded_by_nbgrader(path: Path) -> None:
     [graded] = [cell for cell in code if cell.metadata.nbgrader.grade]
     [call] = re.findall(r"chatlib\.exercise\(.+?\)", graded.source)
     assert call in [cell.source for cell in cells(path, "code")]
+    run_graded(graded.source, passed=True, level="distinction")
+    if "report.level" in graded.source:
+        worth = ast.literal_eval(re.findall(r"{.+}", graded.source)[0])
+        assert list(worth) == ["none", *LEVELS] and list(worth.values()) == sorted(
+            {0, *worth.values(), POINTS}
+        )
+    else:
+        with pytest.raises(AssertionError):
+            run_graded(graded.source, passed=False)
+
+
+def run_graded(source: str, **found: Any) -> None:
+    """Runs a cell that earns points, after a check that has found this of an answer."""
+    [answer] = re.findall(r"chatlib\.exercise\(.+?, (\w+)\)", source)
+    exec(source, {"chatlib": SimpleNamespace(exercise=lambda *_: SimpleNamespace(**found)), answer: None})
 
 
 ALLOWED = {"06_diagnose": 1, "12_measure_and_choose": 3, "12_which_one_should_it_be": 1}

@@ -109,11 +109,21 @@ def test_gradescope_gets_the_points_of_the_table_and_what_to_mend(mixed: Report)
         ("departures.reset", 0, 1),
     ]
     assert [test["status"] for test in each] == ["passed", "failed", "failed"]
+    assert each[2]["output"].startswith("before that, bob heard nothing")
     table = {"delivery": 4.0, "delivery+isolation": 6.0, "lifecycle": 5.0}
     tests = json.loads(mixed.gradescope(table))["tests"]
     assert [(test["score"], test["max_score"]) for test in tests] == [(4, 4), (0, 6), (0, 0)]
     assert "alice heard nothing of it in time" in tests[1]["output"]
     assert "could not be judged" in tests[2]["output"]
+    assert json.loads(mixed.gradescope({}))["tests"] == []
+
+
+def test_gradescope_is_told_why_a_server_does_not_start(tmp_path: Path) -> None:
+    """Its students see what stands in the JSON, and nothing else."""
+    status, output, errors = command("--format", "gradescope", script(tmp_path, "import no_such_module"))
+    assert status == 2 and "no_such_module" in errors
+    found = json.loads(output)
+    assert found["score"] == 0 and "No module named 'no_such_module'" in found["output"]
 
 
 def test_a_fault_of_the_checker_never_counts_as_the_servers() -> None:

@@ -20,7 +20,7 @@ from types import ModuleType
 
 import pytest
 from faults import ended, jupyter_of
-from ports import PORTS
+from ports import OURS
 
 ROOT = Path(__file__).resolve().parent.parent
 LAUNCHER = getattr(sys, "_base_executable", None) or sys.executable
@@ -54,12 +54,15 @@ def environment(**changes: str) -> dict[str, str]:
     return {**kept, **changes}
 
 
-def begin(folder: Path, *arguments: str, launcher: str = LAUNCHER, **changes: str) -> subprocess.Popen[str]:
+def begin(
+    folder: Path, *arguments: str, launcher: str = LAUNCHER, stdin: int | None = None, **changes: str
+) -> subprocess.Popen[str]:
     """Start run.py from a folder that is not its own."""
     return subprocess.Popen(
         [launcher, str(folder / "run.py"), *arguments],
         cwd=folder.anchor,
         env=environment(**changes),
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -68,7 +71,8 @@ def begin(folder: Path, *arguments: str, launcher: str = LAUNCHER, **changes: st
 
 def run(folder: Path, *arguments: str, launcher: str = LAUNCHER, **changes: str) -> tuple[int, str, str]:
     """Run run.py to its end: exit code, standard output, standard error."""
-    with ended(begin(folder, *arguments, launcher=launcher, **changes), within=DEADLINE) as process:
+    process = begin(folder, *arguments, launcher=launcher, stdin=None, **changes)
+    with ended(process, within=DEADLINE):
         output, errors = process.communicate()
         return process.returncode, output, errors
 
@@ -354,9 +358,12 @@ def test_lab_serves_the_lessons_until_ctrl_c(ready: Path, tmp_path: Path) -> Non
     Its input is a terminal, as a learner's is: without one, JupyterLab leaves SIGINT to Python, whose
     KeyboardInterrupt is lost if it comes within a callback of the garbage collector.
     """
-    options = ["--no-browser", f"--port={random.choice(PORTS)}", "--IdentityProvider.token=secret"]
+    options = ["--no-browser", f"--port={random.choice(OURS)}", "--IdentityProvider.token=secret"]
     folders = {f"JUPYTER_{name}_DIR": str(tmp_path) for name in ("CONFIG", "DATA", "RUNTIME")}
-    with ended(begin(ready, "lab", *options, **folders), within=DEADLINE) as lab:
+    with (
+        terminal() as line,
+        ended(begin(ready, "lab", *options, stdin=line, **folders), within=DEADLINE) as lab,
+    ):
         address = jupyter_of(lab, tmp_path)["url"]
         listed = json.loads(fetch(f"{address}api/contents/notebooks?token=secret"))
         page = fetch(f"{address}lab?token=secret")

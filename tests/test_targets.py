@@ -246,19 +246,25 @@ def test_a_program_that_becomes_too_many_is_stopped(tmp_path: Path, monkeypatch:
     assert "it became more than 0 processes" in str(report)
 
 
+LEAVES = """
+import subprocess, sys
+apart = {"start_new_session": True, "env": ENV, "stdout": subprocess.DEVNULL}
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], **apart)
+print(child.pid, file=open(PIDS, "a"))
+subprocess.Popen(["true"], **apart)
+"""
+"""Ends, and leaves two behind, in sessions of their own: one that stays, and one that ends at once."""
+
+
 @POSIX
 @pytest.mark.parametrize("surroundings", ["None", "{}"], ids=["inherits", "empties"])
 def test_what_a_program_leaves_behind_is_ended(tmp_path: Path, surroundings: str) -> None:
-    """Also a child in a session of its own, which outlives its parent's group; on Linux, whatever it does."""
+    """Also an orphan in a session of its own, which is no child of the program; on Linux always."""
     if surroundings == "{}" and sys.platform != "linux":
         pytest.skip("this system does not say whose descendant it was")
     pids = tmp_path / "pids"
-    child = "import time; time.sleep(600)"
-    text = f"""
-import subprocess, sys
-child = subprocess.Popen([sys.executable, "-c", {child!r}], start_new_session=True, env={surroundings})
-open({str(pids)!r}, "a").write(f"{{child.pid}}\\n")
-{RELAY}"""
+    leaves = LEAVES.replace("ENV", surroundings).replace("PIDS", repr(str(pids)))
+    text = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {leaves!r}])\n{RELAY}"
     assert chatlib.check(script(tmp_path, text), "raw", cases=["delivery.reach"]).passed
     left = [int(pid) for pid in pids.read_text().split()]
     assert left and eventually(lambda: not any(map(_runs, left)))

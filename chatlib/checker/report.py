@@ -141,7 +141,8 @@ class Report:
         Args:
             table: A grader's points. Without one, each promise that counts is worth one.
         """
-        table = table or {verdict.case.id: 1.0 for verdict in self.verdicts if verdict.counts}
+        if table is None:
+            table = {verdict.case.id: 1.0 for verdict in self.verdicts if verdict.counts}
         tests = [self._gradescope_test(name, worth) for name, worth in table.items()]
         whole = {"output": str(self), "execution_time": round(self.seconds, 1), "tests": tests}
         return json.dumps(whole, indent=2, ensure_ascii=False)
@@ -150,12 +151,13 @@ class Report:
         points = self.points({name: worth})
         group = [verdict for verdict in self.verdicts if _is_in(verdict.case, name.split("+"))]
         said = ["\n".join(_told(verdict)) for verdict in group if verdict.failure]
+        said += sorted({verdict.reason for verdict in group if verdict.blocked})
         said += ["This could not be judged, and takes no points."] if points["unjudged"] else []
         return {
             "name": name if len(group) != 1 else f"{name}: {group[0].case.title}",
             "score": points["earned"],
             "max_score": points["possible"],
-            "status": "passed" if points["earned"] == points["possible"] else "failed",
+            "status": "failed" if points["earned"] < points["possible"] else "passed",
             "output": "\n\n".join(said),
         }
 

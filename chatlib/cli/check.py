@@ -1,11 +1,13 @@
 """`python -m chatlib check`: which promises a server keeps."""
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
 from chatlib.checker.case import Verdict
 from chatlib.checker.check import check, chosen_cases
+from chatlib.checker.errors import TargetError
 from chatlib.checker.harness.dialect import DIALECTS
 from chatlib.checker.report import Report, points_of
 from chatlib.cli.arguments import port
@@ -54,15 +56,20 @@ def run(options: argparse.Namespace) -> int:
     target = options.target[0] if len(options.target) == 1 else options.target
     names = [name.replace("-", "_") for name in OPTIONS]
     given = {name: value == "yes" for name in names if (value := getattr(options, name))}
-    report = check(
-        target,
-        options.dialect,
-        cases=options.case,
-        port=options.port,
-        lan=options.lan,
-        progress=_show_progress,
-        **given,
-    )
+    try:
+        report = check(
+            target,
+            options.dialect,
+            cases=options.case,
+            port=options.port,
+            lan=options.lan,
+            progress=_show_progress,
+            **given,
+        )
+    except TargetError as error:
+        if options.format == "gradescope":  # which shows students nothing else
+            write(json.dumps({"score": 0, "output": str(error)}, ensure_ascii=False))
+        raise
     write(_text_of(report, options.format, table))
     return 0 if report.passed else 1
 

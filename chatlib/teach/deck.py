@@ -46,42 +46,62 @@ def slide_of(lesson: Notebook) -> Slide:
     Raises:
         ValueError: It asks for no prediction, or shows no film: it is no lesson, or has not been run.
     """
-    question, scene, asked, measured, first_film, seen, seeing = "", "", "", "", "", "", False
-    for cell in lesson.get("cells", ()):
-        text = source_of(cell)
-        if cell["cell_type"] == "markdown":
-            question = question or "".join(re.findall(r"^\*\*(.+\?)\*\*", text, re.MULTILINE)[:1])
-            scene = scene or "".join(
-                re.findall(r"^## Predict\n+(\w.+?)(?:\n\n|\Z)", text, re.DOTALL | re.MULTILINE)
-            )
-            for heading in re.findall(r"^## (.+)", text, re.MULTILINE):
-                seeing = heading.startswith("See")
-        if "chatlib.predict(" in text:
-            asked = asked or shown(cell)
-        found = re.search(r"^Measured: (.+)", shown(cell), re.MULTILINE)
-        measured = measured or (found[1] if found else "")
-        film = shown(cell, "image/svg+xml").strip()
-        first_film, seen = first_film or film, seen or (film if seeing else "")
-    if not (asked and measured and first_film):
+    cells = lesson.get("cells", [])
+    words = "\n\n".join(source_of(cell) for cell in cells if cell["cell_type"] == "markdown")
+    asked = next((shown(cell) for cell in cells if "chatlib.predict(" in source_of(cell)), "")
+    measured = _first(r"^Measured: (.+)", "\n".join(map(shown, cells)))
+    picture = picture_of(lesson)
+    if not (asked and measured and picture):
         raise ValueError(f"{title(lesson) or 'this'} is no lesson that has been run")
-    first, *choices = asked.strip().splitlines()
+    question, *choices = asked.strip().splitlines()
     choices = [re.sub(r"^ *\d+\. ", "", choice) for choice in choices]
-    # They are shown as text, without the marks of Markdown.
-    question, scene = (re.sub(r"\]\([^)]*\)|[*`\[\]]", "", text) for text in (question, scene))
-    return Slide(title(lesson), question, scene, first, choices, measured, seen or first_film)
+    of_lesson, scene = _first(r"^\*\*(.+\?)\*\*", words), _first(r"^## Predict\n+(\w(?:.|\n.)+)", words)
+    return Slide(title(lesson), _plain(of_lesson), _plain(scene), question, choices, measured, picture)
+
+
+def picture_of(lesson: Notebook) -> str:
+    """Returns the first film that a lesson shows under *See*, or else its first, as SVG; empty if none."""
+    seeing, films = False, dict[bool, str]()
+    for cell in lesson.get("cells", ()):
+        for heading in re.findall(r"^## (.+)", source_of(cell), re.MULTILINE):
+            seeing = heading.startswith("See")
+        if film := shown(cell, "image/svg+xml").strip():
+            films.setdefault(seeing, film)
+    return films.get(True) or films.get(False, "")
+
+
+def _first(pattern: str, text: str) -> str:
+    found = re.search(pattern, text, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def _plain(text: str) -> str:
+    """Returns a text without the marks of Markdown."""
+    return re.sub(r"\]\([^)]*\)|[*`\[\]]", "", text)
 
 
 def deck(lessons: Iterable[Path]) -> str:
     """Returns the page. Nothing is fetched, and no script is in it: page by page it is scrolled, or printed.
 
     Raises:
-        OSError: A file cannot be read.
-        ValueError: One of them is no lesson that has been run.
+        ValueError: One of them is no lesson that has been run, or cannot be read.
     """
     slides = "\n".join(slide_of(read(path)).html() for path in lessons)
     return _PAGE.substitute(title=escape(TITLE), slides=slides)
 
 
+def main(folder: str, page: str) -> None:
+    """Writes the page of all lessons in a folder; ends with a sentence if that cannot be done."""
+    lessons = sorted(Path(folder).glob("[0-9]*.ipynb"))
+    if not lessons:
+        sys.exit(f"there are no lessons in {folder}")
+    try:
+        Path(page).write_text(deck(lessons), encoding="utf-8")
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))
+
+
 if __name__ == "__main__":
-    _folder, _page = map(Path, sys.argv[1:])
-    _page.write_text(deck(sorted(_folder.glob("[0-9]*.ipynb"))), encoding="utf-8")
+    if len(sys.argv) != 3:
+        sys.exit("usage: python -m chatlib.teach.deck NOTEBOOKS PAGE.html")
+    main(*sys.argv[1:])

@@ -18,7 +18,7 @@ REST, SHARE = 0.3, 0.1
 thread gets so many seconds of processor time. On a busy machine that takes longer."""
 
 WATCHED = 1.5
-"""Seconds of processor time. When the server, or that thread, has had so much, it is said to rest never."""
+"""Seconds of processor time. A server that has taken so much, and has not rested meanwhile, never rests."""
 
 
 @step(
@@ -143,7 +143,7 @@ def _comes_to_rest(session: Session, usage: Usage) -> bool:
     """
     with Spinner() as spinner:
         looks = [(usage.cpu(), spinner.used)]
-        while max(looks[-1][0] - looks[0][0], looks[-1][1]) < WATCHED:
+        while looks[-1][0] - looks[0][0] < WATCHED:
             session.pause(LOOK)
             used, spun = usage.cpu(), spinner.used
             before = next((look for look in reversed(looks) if spun - look[1] >= REST), None)

@@ -111,7 +111,7 @@ class ProgramInstance:
                 cure = f"from its command line (in Python: int(sys.argv[1])), or say --port {min(ports)}"
                 raise TargetError(f"{why} {cure}", runs=True)
             # The system's table may be long: most of the time is the program's, not ours.
-            time.sleep(max(0.005, 3 * (time.monotonic() - begun)))
+            time.sleep(min(max(0.005, 3 * (time.monotonic() - begun)), 0.2))
         why = f"it runs, but after {within:.0f} s it listens on no port (does it ask for input?)"
         raise TargetError(why + self._quoted(), runs=True)
 

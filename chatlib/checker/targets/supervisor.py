@@ -47,14 +47,14 @@ def adopt() -> None:
     Elsewhere the checker looks for what is left, by psutil, which this interpreter (`-I -S`) cannot import.
     """
     if sys.platform == "linux":
-        import ctypes  # it costs 2 ms
+        with contextlib.suppress(ImportError, OSError, AttributeError):  # not every Python has it
+            import ctypes  # it costs 2 ms
 
-        with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def status_of(child: int) -> int | None:
-    """Takes note of all children that have ended; returns the exit code of this one, if it is among them."""
+    """Reaps all children that have ended; returns the exit code of this one, if it is among them."""
     found = None
     with contextlib.suppress(ChildProcessError):
         while (ended := os.waitpid(-1, os.WNOHANG))[0]:
@@ -65,14 +65,14 @@ def status_of(child: int) -> int | None:
 
 def end_all() -> None:
     """Kills the children, and those that become children by that, until there are none."""
-    while True:
-        for child in children():
-            with contextlib.suppress(OSError):
-                os.kill(child, signal.SIGKILL)
-        try:
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            while os.waitpid(-1, os.WNOHANG)[0]:  # first, as a look into /proc takes milliseconds
+                pass
+            for child in children():
+                with contextlib.suppress(OSError):
+                    os.kill(child, signal.SIGKILL)
             os.waitpid(-1, 0)
-        except ChildProcessError:
-            return
 
 
 def children() -> list[int]:
@@ -102,16 +102,19 @@ def main() -> None:
         ready, _, _ = select.select([*leash, woken], [], [])
         if woken in ready:
             os.read(woken, 64)
-            continue
-        leash = []
-        for kill in os.killpg, os.kill:  # it has no group yet if it is killed before `setsid`
-            with contextlib.suppress(ProcessLookupError):
-                kill(child, signal.SIGKILL)
+        if 0 in ready:
+            leash = []
+            for kill in os.killpg, os.kill:  # it has no group yet if it is killed before `setsid`
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    kill(child, signal.SIGKILL)
     with contextlib.suppress(ProcessLookupError, PermissionError):  # what it has left behind in its group
         os.killpg(child, signal.SIGKILL)
+    code = status if status >= 0 else 128 - status
     if sys.platform == "linux":
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(code))
+        signal.alarm(3)  # what may not be killed, or forks faster than it is found, is not waited for
         end_all()
-    os._exit(status if status >= 0 else 128 - status)
+    os._exit(code)
 
 
 if __name__ == "__main__":

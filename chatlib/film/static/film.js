@@ -43,6 +43,7 @@ class View {
     this.chosen = null; // the key of the bar that has the focus: bars come and go with every picture
     this.told = null; // and of the one that is told of: chosen or pointed at, whichever came last
     this.mouse = null; // where it was last
+    this.keyed = false; // whether a key has chosen since it moved
     this.label = make("div");
     this.source = make("code");
     this.state = make("span", { className: "state" });
@@ -81,7 +82,7 @@ class View {
   }
 
   draw() {
-    const { reel } = this;
+    const { reel, told } = this;
     const focused = reel.contains(document.activeElement) && document.activeElement !== reel;
     try {
       this.svg = parse(this.model.get("picture"));
@@ -93,8 +94,9 @@ class View {
     for (const step of this.steps) this.prepare(step);
     reel.replaceChildren(this.svg);
     this.follow();
-    this.say();
     if (focused) (this.step(this.chosen) ?? reel).focus({ preventScroll: true });
+    this.told = told; // to give the focus back is no choice
+    this.say();
     this.text.textContent = this.model.get("story");
     this.tell();
     this.keepNames();
@@ -174,8 +176,9 @@ class View {
   // A browser tells of a mouse that rests, too, when a bar that a key has chosen is scrolled into sight beneath it.
   moved({ screenX, screenY, target }) {
     const mouse = `${screenX} ${screenY}`;
-    if (mouse !== this.mouse) this.point(this.keyAt(target));
-    this.mouse = mouse;
+    if (this.keyed && mouse === this.mouse) return;
+    [this.mouse, this.keyed] = [mouse, false];
+    this.point(this.keyAt(target));
   }
 
   point(key) {
@@ -247,6 +250,7 @@ class View {
   }
 
   goTo(step) {
+    this.keyed = true;
     step?.focus();
     this.choose(step); // also if it has the focus already, and the mouse points at another
     step?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
