@@ -52,7 +52,7 @@ def spinning(self: Any, client: socket.socket) -> None:
     [
         ({"broadcast": to_nobody}, "delivery.reach", "alice, bob and carol join and greet each other"),
         ({"broadcast": to_all}, "delivery.sender", ""),
-        ({"broadcast": to_the_list}, "departures.broadcast", ""),
+        ({"broadcast": to_the_list}, "departures.reset or departures.broadcast", ""),
         ({"remove": forgetting}, "departures.fin", "alice sees the end of the connection"),
         ({"handle_client": spinning}, "departures.idle", ""),
     ],

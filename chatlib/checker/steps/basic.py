@@ -1,6 +1,7 @@
 """The steps of which cases are made. Each says in words what it does; several names stand in one text."""
 
 import re
+import time
 
 from chatlib.checker.case import listed, step
 from chatlib.checker.errors import Broken, Unjudged
@@ -17,8 +18,13 @@ REST, SHARE = 0.3, 0.1
 """A server rests if it takes no more than this share of what a thread gets that spins beside it, while that
 thread gets so many seconds of processor time. On a busy machine that takes longer."""
 
+ASLEEP, NOTHING = 3.0, 0.03
+"""It rests as well if in so many seconds it takes no more than so many: one that spins always gets more.
+(That thread may get less than a server: Linux shares processors out between sessions, then within each.)"""
+
 WATCHED = 1.5
-"""Seconds of processor time. A server that has taken so much, and has not rested meanwhile, never rests."""
+"""Seconds of processor time. A server that has taken so much without a rest never rests, if that thread has
+had twice what it takes to see one."""
 
 
 @step(
@@ -142,14 +148,15 @@ def _comes_to_rest(session: Session, usage: Usage) -> bool:
         Unjudged: The time is over, and there was too little processor time to be had.
     """
     with Spinner() as spinner:
-        looks = [(usage.cpu(), spinner.used)]
-        while looks[-1][0] - looks[0][0] < WATCHED:
+        looks = [(time.monotonic(), usage.cpu(), spinner.used)]
+        while looks[-1][1] - looks[0][1] < WATCHED or looks[-1][2] < 2 * REST:
             session.pause(LOOK)
-            used, spun = usage.cpu(), spinner.used
-            before = next((look for look in reversed(looks) if spun - look[1] >= REST), None)
-            if before and used - before[0] <= SHARE * (spun - before[1]):
-                return True
-            looks.append((used, spun))
+            now, used, spun = time.monotonic(), usage.cpu(), spinner.used
+            for then, used_then, spun_then in looks:
+                taken, had = used - used_then, spun - spun_then
+                if (had >= REST and taken <= SHARE * had) or (now - then >= ASLEEP and taken <= NOTHING):
+                    return True
+            looks.append((now, used, spun))
     return False
 
 
