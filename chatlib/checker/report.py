@@ -4,14 +4,14 @@ import csv
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from chatlib.checker.case import Case, Outcome, Verdict
+from chatlib.checker.case import Outcome, Verdict
 from chatlib.checker.harness.dialect import Dialect
 
 SCHEMA = 1
@@ -77,15 +77,13 @@ class Report:
         """
         total = {"earned": 0.0, "possible": 0.0, "unjudged": 0.0}
         for name, worth in table.items():
-            parts = name.split("+")
-            group = [verdict for verdict in self.verdicts if _is_in(verdict.case, parts)]
-            counted = [verdict for verdict in group if verdict.counts]
+            counted = [verdict for verdict in self._named(name) if verdict.counts]
             if not counted:
                 total["unjudged"] += worth
                 continue
             total["possible"] += worth
             passed = sum(verdict.outcome is Outcome.PASS for verdict in counted)
-            if len(parts) == 1 or passed == len(counted):
+            if "+" not in name or passed == len(counted):
                 total["earned"] += worth * passed / len(counted)
         return {key: round(value, 2) for key, value in total.items()}
 
@@ -147,9 +145,13 @@ class Report:
         whole = {"output": str(self), "execution_time": round(self.seconds, 1), "tests": tests}
         return json.dumps(whole, indent=2, ensure_ascii=False)
 
+    def _named(self, name: str) -> list[Verdict]:
+        """Returns the verdicts of a case, of a topic, or of several of them with a plus between."""
+        parts = name.split("+")
+        return [each for each in self.verdicts if each.case.id in parts or each.case.topic in parts]
+
     def _gradescope_test(self, name: str, worth: float) -> dict[str, Any]:
-        points = self.points({name: worth})
-        group = [verdict for verdict in self.verdicts if _is_in(verdict.case, name.split("+"))]
+        points, group = self.points({name: worth}), self._named(name)
         said = ["\n".join(_told(verdict)) for verdict in group if verdict.failure]
         said += sorted({verdict.reason for verdict in group if verdict.blocked})
         said += ["This could not be judged, and takes no points."] if points["unjudged"] else []
@@ -187,11 +189,6 @@ class Report:
         head = f"<p><b>{escape(self.target)}</b>: {escape(self.summary)}</p>"
         to_mend_first = sorted(self.verdicts, key=lambda verdict: verdict.failure is None)
         return f"<div>{head}{''.join(map(_row, to_mend_first))}</div>"
-
-
-def _is_in(case: Case[Any], names: Sequence[str]) -> bool:
-    """Returns whether a case, or its topic, is among those that a grader names."""
-    return case.id in names or case.topic in names
 
 
 def _options(dialect: Dialect) -> str:
