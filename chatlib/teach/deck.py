@@ -49,12 +49,13 @@ def slide_of(lesson: Notebook) -> Slide:
     cells = lesson.get("cells", [])
     words = "\n\n".join(source_of(cell) for cell in cells if cell["cell_type"] == "markdown")
     asked = next((shown(cell) for cell in cells if "chatlib.predict(" in source_of(cell)), "")
-    measured = _first(r"^Measured: (.+)", "\n".join(map(shown, cells)))
+    question, _, numbered = asked.strip().partition("\n")
+    choices = re.sub(r"^ *\d+\. ", "", numbered, flags=re.MULTILINE).splitlines()
+    answers = re.findall(r"^Measured: (.+)", "\n".join(map(shown, cells)), re.MULTILINE)
+    measured = next((each for each in answers if each in choices), "")  # others are of other questions
     picture = picture_of(lesson)
     if not (asked and measured and picture):
         raise ValueError(f"{title(lesson) or 'this'} is no lesson that has been run")
-    question, *choices = asked.strip().splitlines()
-    choices = [re.sub(r"^ *\d+\. ", "", choice) for choice in choices]
     of_lesson, scene = _first(r"^\*\*(.+\?)\*\*", words), _first(r"^## Predict\n+(\w(?:.|\n.)+)", words)
     return Slide(title(lesson), _plain(of_lesson), _plain(scene), question, choices, measured, picture)
 
