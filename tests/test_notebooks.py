@@ -133,6 +133,15 @@ def test_each_prediction_is_measured(path: Path) -> None:
     assert sum(output.startswith("Measured: ") for output in outputs(path)) == asked
 
 
+@lesson
+def test_a_lesson_asks_for_a_reason(path: Path) -> None:
+    """Not only what comes, but also why: in a prediction, or in the text that leads to one."""
+    asked = [cell.source for cell in cells(path, "code") if "chatlib.predict(" in cell.source]
+    questions = re.findall(r'chatlib\.predict\(\s*"(.+)"', "\n".join(asked))
+    leading = re.findall(r"^## Predict\n\n(.+)", markdown(path), re.MULTILINE)
+    assert any(re.search(r"\bwhy\b", each, re.IGNORECASE) for each in (*questions, *leading))
+
+
 @notebook
 def test_links_lead_somewhere(path: Path) -> None:
     """Every link to a file leads to one that is there."""
