@@ -71,10 +71,10 @@ def address_of(server: chatlib.Server) -> str:
 
 
 @contextmanager
-def serving(*arguments: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+def serving(*arguments: str, stderr: int = subprocess.PIPE) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     """Runs `serve` as a process; gives it and the address that it printed, and ends it."""
     command = [sys.executable, "-m", "chatlib", "serve", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as process:
         assert process.stdout
         too_late = threading.Timer(DEADLINE, process.kill)  # ends every wait below
         too_late.start()
@@ -97,6 +97,18 @@ def test_serve_prints_where_it_listens_and_serves(model: str) -> None:
 
 
 @POSIX
+def test_serve_says_in_a_terminal_how_to_talk_to_it() -> None:
+    """On standard error: programs that read its output find the one line with the address."""
+    screen, line = os.openpty()
+    with open(screen, "rb") as shown, serving("threading", stderr=line) as (process, address):
+        os.close(line)
+        told = f"from another terminal: python -m chatlib chat {address} --name alice\r\n"
+        assert shown.readline() == told.encode()
+        process.terminate()
+        assert process.communicate(timeout=DEADLINE)[0] == ""
+
+
+@POSIX
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serve_ends_on_a_signal_with_clients_connected(number: signal.Signals) -> None:
     """Ctrl-C and SIGTERM end it with status 0 and no further word, and its clients see the end."""
@@ -106,8 +118,7 @@ def test_serve_ends_on_a_signal_with_clients_connected(number: signal.Signals) -
         process.send_signal(number)
         with pytest.raises(chatlib.Disconnected):
             client.receive(DEADLINE)
-        hint = f"from another terminal: python -m chatlib chat {address}\n"
-        assert process.communicate(timeout=DEADLINE) == ("", hint)
+        assert process.communicate(timeout=DEADLINE) == ("", "")
         assert process.returncode == 0
 
 
@@ -194,7 +205,7 @@ def test_chat_ends_when_the_server_does_while_it_waits_for_a_key() -> None:
         chatlib.stop(server)
         assert process.wait(DEADLINE) == 0
         assert process.stderr
-        said = ["connected; Ctrl-C leaves", "the server has ended the connection of client 1"]
+        said = ["connected; Ctrl-C leaves", "the server has ended the connection of this terminal"]
         assert process.stderr.read().splitlines() == said
 
 

@@ -19,7 +19,7 @@ PACKAGE = Path(chatlib.__file__).parent
 # package itself, `__init__`, stands on top, and `__main__` above it.
 LAYERS = {
     "chatlib": [
-        "wire sockets descriptors own_code notebook_cells diagnosis resources lazy kill_thread",
+        "wire sockets descriptors own_code notebook_cells diagnosis resources lazy kill_thread prompt",
         "journal",
         "services outbox",
         "servers",

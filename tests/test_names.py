@@ -82,7 +82,7 @@ def test_a_name_loads_what_it_needs_and_no_more(used: str, needed: str, not_need
     ("command", "not_needed"),
     [
         (["serve", "threading"], "asyncio chatlib.film chatlib.checker chatlib.bench chatlib.terminal"),
-        (["chat", "127.0.0.1:1"], "asyncio chatlib.film chatlib.checker chatlib.bench chatlib.servers"),
+        (["chat", "127.0.0.1:1"], "prompt_toolkit asyncio chatlib.film chatlib.checker chatlib.servers"),
         (["xray", "a.py"], "chatlib.checker chatlib.bench chatlib.views"),
         (["doctor"], "chatlib.servers chatlib.film chatlib.checker chatlib.bench"),
     ],

@@ -3,11 +3,10 @@
 import argparse
 import contextlib
 import sys
-from typing import cast
 
 from chatlib.cli.output import allow_any_letter
 from chatlib.client import connect
-from chatlib.terminal import Keyboard, chat
+from chatlib.terminal import chat, here
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,8 +20,10 @@ def run(options: argparse.Namespace) -> int:
     if sys.stdin is None or sys.stdout is None:
         raise ValueError("there is no terminal to chat in")
     allow_any_letter()
-    keyboard = cast(Keyboard, sys.stdin.buffer.raw)  # type: ignore[union-attr] # typeshed forgets `raw`
-    with connect(options.address, options.name) as client, contextlib.suppress(KeyboardInterrupt):
-        print("connected; Ctrl-C leaves", file=sys.stderr)
-        print(chat(client, keyboard, options.name), file=sys.stderr)
+    with connect(options.address, options.name or "this terminal") as client:
+        why = ""
+        with contextlib.suppress(KeyboardInterrupt):
+            print("connected; Ctrl-C leaves", file=sys.stderr)
+            why = chat(client, here(options.name), options.name)
+        print(why or f"{client.name} has left", file=sys.stderr)
     return 0

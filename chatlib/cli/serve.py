@@ -35,9 +35,9 @@ def run(options: argparse.Namespace) -> int:
     address, service = (options.host, options.port), SERVICES[options.service]()
     with background.running(MODELS[options.model], address, service) as server:
         print("listening on {}:{}".format(*server.server_address[:2]), flush=True)
-        where = "{}:{}".format(*address_of(server))
-        # Not for programs that read what is printed: those have the line above.
-        print(f"from another terminal: python -m chatlib chat {where}", file=sys.stderr)
+        if sys.stderr and sys.stderr.isatty():  # a person reads it
+            where = "{}:{}".format(*address_of(server))
+            print(f"from another terminal: python -m chatlib chat {where} --name alice", file=sys.stderr)
         while asked_to_stop.empty():
             with contextlib.suppress(queue.Empty):  # the limit: on Windows, Ctrl-C is only noticed in between
                 asked_to_stop.get(timeout=0.5)
