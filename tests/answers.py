@@ -14,7 +14,7 @@ import refresh
 from faults import SOON
 
 import chatlib
-from chatlib.checker.case import Case, Failure, Outcome, Step
+from chatlib.checker.case import Case, Failure, Outcome, Step, Verdict
 from chatlib.checker.harness import timeouts
 from chatlib.checker.harness.session import Session
 from chatlib.teach.exercises.catalogue import EXERCISES
@@ -36,7 +36,14 @@ def passes(number: str, answer: Any) -> None:
 
 
 def failure(number: str, answer: Any, failed: str, silent: str = "", silence: float = SILENCE) -> Failure:
-    """Tries out a wrong answer; returns how the case failed that was to fail, and no other did.
+    """Tries out a wrong answer; returns how the one case failed that was to fail: see `wrong`."""
+    found = wrong(number, answer, failed, silent, silence).failure
+    assert found
+    return found
+
+
+def wrong(number: str, answer: Any, failed: str, silent: str = "", silence: float = SILENCE) -> Verdict:
+    """Tries out a wrong answer; returns the verdict of the case that was to fail, and no other did.
 
     Args:
         number: Of the exercise.
@@ -58,7 +65,7 @@ def failure(number: str, answer: Any, failed: str, silent: str = "", silence: fl
     [verdict] = report.of(Outcome.FAIL)
     assert verdict.failure
     assert silent in ("", verdict.failure.step), str(report)
-    return verdict.failure
+    return verdict
 
 
 def solved(number: str) -> dict[str, Any]:

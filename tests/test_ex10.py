@@ -1,11 +1,18 @@
 """Exercise 10: a chat of coroutines, in which one call blocks."""
 
 import asyncio
+import logging
+import re
+import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from answers import failure, passes, solved, variant
+from answers import failure, passes, solved, variant, wrong
+
+import chatlib
+from chatlib.checker.case import Outcome
 
 ASKED = "alice asks ?something, and is answered; bob hears nothing of it"
 """The step in which a question is asked."""
@@ -86,16 +93,63 @@ def test_the_x_ray_shows_which_line_blocks_the_loop() -> None:
     assert waiting.endswith("in the line: sender.write(self.look_up(line))")
 
 
-def test_a_coroutine_that_is_not_awaited_is_told() -> None:
-    """Also at the second look: by itself, Python says it once."""
+@pytest.fixture
+def printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Warnings are printed, as by Python itself: pytest keeps them, and with what is logged a coroutine."""
 
-    async def talk(self: Any, reader: Any, writer: Any) -> None:
-        while line := await reader.readline():
-            self.heard(line, writer)
-        writer.close()
+    def show(message: Warning, kind: type[Warning], file: str, line: int, *_: Any) -> None:
+        print(warnings.formatwarning(message, kind, file, line), file=sys.stderr)
 
-    with pytest.warns(RuntimeWarning, match="heard' was never awaited") as warned:
-        failure(
-            "10", variant("10", talk=talk), "delivery.reach", "alice, bob and carol join and greet each other"
-        )
-    assert len(warned) > 1
+    monkeypatch.setattr(warnings, "showwarning", show)
+    monkeypatch.setattr(logging.getLogger("asyncio"), "disabled", True)
+
+
+async def talk_without_await(self: Any, reader: Any, writer: Any) -> None:
+    """Calls heard like a function."""
+    while line := await reader.readline():
+        self.heard(line, writer)
+    writer.close()
+
+
+async def listen_without_await(self: Any, reader: Any, writer: Any) -> None:
+    """Takes the coroutine for the line."""
+    while line := reader.readline():
+        await self.heard(line, writer)
+
+
+async def look_up_without_await(self: Any, line: bytes, sender: Any) -> None:
+    """Takes the coroutine for the answer."""
+    answer = asyncio.to_thread(self.look_up, line)
+    sender.write(answer)
+
+
+GREET = "alice, bob and carol join and greet each other"
+
+
+@pytest.mark.parametrize(
+    ("answer", "failed", "silent", "code"),
+    [
+        (variant("10", talk=talk_without_await), "delivery.reach", GREET, "self.heard(line, writer)"),
+        (variant("10", talk=listen_without_await), "delivery.reach", "", "while line := reader.readline():"),
+        (
+            questions(look_up_without_await),
+            "questions.answer",
+            "",
+            "answer = asyncio.to_thread(self.look_up, line)",
+        ),
+    ],
+)
+def test_a_forgotten_await_is_told_with_its_line(
+    answer: Any, failed: str, silent: str, code: str, printed: None
+) -> None:
+    """Python says which coroutine was never awaited; the hint says so, instead of what else may be wrong."""
+    hint = wrong("10", answer, failed, silent).case.hint
+    assert re.fullmatch(rf"`await` is missing in line \d+: {re.escape(code)}", hint)
+
+
+def test_a_forgotten_await_is_told_each_time(printed: None) -> None:
+    """By itself, Python says it once of each line; a class that is checked again has it still."""
+    answer = variant("10", talk=talk_without_await)
+    for report in chatlib.exercise("10", answer), chatlib.check(answer, cases=["delivery.reach"]):
+        [failed] = report.of(Outcome.FAIL)
+        assert failed.case.hint.endswith(": self.heard(line, writer)")

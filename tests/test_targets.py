@@ -26,7 +26,7 @@ from chatlib.checker.harness.dialect import DIALECTS
 from chatlib.checker.harness.session import Session
 from chatlib.checker.harness.timeouts import measured
 from chatlib.checker.targets import program, program_run
-from chatlib.checker.targets.capture import overheard
+from chatlib.checker.targets.capture import forgotten_await, overheard
 from chatlib.checker.targets.remote import Remote
 from chatlib.checker.targets.resolve import target_of
 
@@ -76,6 +76,28 @@ def test_what_other_threads_write_is_kept_in_whatever_form(capsys: pytest.Captur
         together(speak)
     assert "".join(kept) == "café and tea\n"
     assert capsys.readouterr().out == "mine\n"
+
+
+LOST = "{}:{}: RuntimeWarning: coroutine '{}' was never awaited\n  {}\n"
+"""As Python prints it: where a coroutine was lost."""
+
+
+@pytest.mark.parametrize(
+    ("printed", "told"),
+    [
+        (LOST.format("server.py", 7, "Chat.heard", "self.heard(line)"), "in line 7: self.heard(line)"),
+        (
+            LOST.format("events.py", 9, "to_thread", "handle = None"),
+            ": the coroutine to_thread was never awaited.",
+        ),
+        (LOST.format("server.py", 7, "talk", "talk('\x1b[2J')"), "in line 7: talk('\\x1b[2J')"),
+    ],
+    ids=["in its own line", "in a line of Python's", "beside a control character"],
+)
+def test_a_lost_coroutine_says_where_await_is_missing(printed: str, told: str) -> None:
+    """Only if the line is the one in which it was made: it may be lost anywhere."""
+    assert forgotten_await(f"hello\n{printed}bye\n").removeprefix("`await` is missing").lstrip() == told
+    assert forgotten_await("hello\nbye\n") == ""
 
 
 def test_a_stream_that_was_closed_meanwhile_is_left_alone_by_what_stands_in_for_it(
@@ -390,7 +412,7 @@ if os.name == "posix":
         program_text = held + RELAY
         process = program.ProgramTarget([sys.executable, "-c", program_text, "{port}"]).start(descriptors=64)
         try:
-            assert eventually(lambda: process.said() == ("64",))
+            assert eventually(lambda: process.printed() == "64\n")
         finally:
             process.discard()
 

@@ -80,7 +80,8 @@ def check(
 
 def _doubting(verdict: Verdict) -> Verdict:
     """Adds to a hint, where no line arrives at all, that the server may speak another dialect."""
-    if verdict.case.id not in GATES or verdict.outcome is not Outcome.FAIL:
+    # A case that is not among ours has got a hint from the server's own words.
+    if verdict.case not in CASES or verdict.case.id not in GATES or verdict.outcome is not Outcome.FAIL:
         return verdict
     hint = f"{verdict.case.hint} (Another dialect? Try auto.)"
     return replace(verdict, case=replace(verdict.case, hint=hint))

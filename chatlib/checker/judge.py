@@ -10,6 +10,7 @@ from chatlib.checker.harness.dialect import Dialect
 from chatlib.checker.harness.launcher import Launcher
 from chatlib.checker.harness.session import Session
 from chatlib.checker.harness.timeouts import Timeouts
+from chatlib.checker.targets.capture import forgotten_await, last_lines
 from chatlib.checker.targets.target import Need
 
 
@@ -25,6 +26,8 @@ class Ruling(NamedTuple):
     """False if it is only that nothing came in time."""
     joined: bool = True
     """False if not even its clients were served."""
+    hint: str = ""
+    """What to look at, where the server's own words say it better than the case."""
 
 
 LEFT_OVER = " (is a list outside the class left over from an earlier case?)"
@@ -67,14 +70,16 @@ def _steps_taken(case: Case[Session], session: Session, is_first: bool) -> Rulin
                 left_over = "" if is_first or not session.target.in_process else LEFT_OVER
                 reason = f"before that, {broken.actual}{left_over}"
                 return Ruling(Outcome.SKIPPED, None, reason, True, broken.certain, joined=bool(done))
-            return Ruling(Outcome.FAIL, _failure(session, done, str(step), broken), certain=broken.certain)
+            failure = _failure(session, done, str(step), broken)
+            hint = forgotten_await(session.instance.printed())
+            return Ruling(Outcome.FAIL, failure, certain=broken.certain, hint=hint)
         done.append(str(step))
     # A client that sees the end of its connection may have seen the end of the server.
     within = session.timeouts.quiet if any(peer.end for peer in session.clients.peers) else 0.0
     if case.ends or not (ended := session.instance.ended(within)):
         return Ruling(Outcome.PASS)
     *done, last = done
-    failure = Failure(tuple(done), last, "the server still runs", ended, (), session.instance.said())
+    failure = Failure(tuple(done), last, "the server still runs", ended, (), _said(session))
     return Ruling(Outcome.FAIL, failure)
 
 
@@ -86,4 +91,8 @@ def _failure(session: Session, done: list[str], step: str, broken: Broken) -> Fa
         with contextlib.suppress(Broken, Unjudged):  # what this wait finds is no news
             session.pause(session.timeouts.quiet)
         waiting = session.instance.waiting()
-    return Failure(tuple(done), step, broken.expected, actual, waiting, session.instance.said())
+    return Failure(tuple(done), step, broken.expected, actual, waiting, _said(session))
+
+
+def _said(session: Session) -> tuple[str, ...]:
+    return last_lines(session.instance.printed())

@@ -4,6 +4,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import replace
 
 from chatlib.checker.case import Case, Outcome, Verdict
 from chatlib.checker.errors import Halted
@@ -105,6 +106,7 @@ class Runner:
         except Exception:
             ruling = Ruling(Outcome.ERROR, reason=traceback.format_exc(limit=-4))
         seconds = time.monotonic() - start
+        case = replace(case, hint=ruling.hint or case.hint)
         verdict = Verdict(case, ruling.outcome, ruling.failure, ruling.reason, ruling.blocked, seconds)
         return verdict, ruling.certain
 

@@ -166,7 +166,7 @@ def _asyncio_tries_again(session: Session) -> bool:
     It tries again a hundred times for each failure, a second later: on a slow computer, all the time (CPython
     issue 151615, mended in 2026). The server's author cannot help it.
     """
-    return any("socket.accept() out of system resource" in line for line in session.instance.said(30))
+    return "socket.accept() out of system resource" in session.instance.printed()
 
 
 @step("nobody does anything, and the server takes no processor time")

@@ -2,9 +2,11 @@
 
 import contextlib
 import io
+import re
 import sys
 import threading
 import traceback
+import warnings
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +15,12 @@ from chatlib.wire import printable
 
 KEPT = 4000
 """Characters of what was printed."""
+
+NEVER_AWAITED = re.compile(
+    r":(?P<lost>\d+): RuntimeWarning: coroutine '(?P<name>.+)' was never awaited\n"
+    r"(Coroutine created at .*\n  File .*, line (?P<made>\d+), in .*\n)? +(?P<code>.+)"
+)
+"""What Python prints when a coroutine is lost: where that was, or where it was made, if that was noted."""
 
 _lasting: list["Overheard"] = []
 """Every stand-in that ever was: a few hundred bytes for each check.
@@ -89,7 +97,10 @@ def overheard() -> Iterator[deque[str]]:
 
     threading.excepthook = note
     try:
-        yield kept
+        with warnings.catch_warnings():
+            # "was never awaited" is said each time, and not only at the first.
+            warnings.simplefilter("always", RuntimeWarning)
+            yield kept
     finally:
         sys.stdout, sys.stderr, threading.excepthook = before
         for each in stand_ins:
@@ -103,3 +114,14 @@ def last_lines(text: str, count: int = 6) -> tuple[str, ...]:
     lines = [printable(line.rstrip())[:100] for line in text.splitlines() if line.strip()]
     different = [line for line, before in zip(lines, ["", *lines], strict=False) if line != before]
     return tuple(different[-count:])
+
+
+def forgotten_await(printed: str) -> str:
+    """Returns what is to be mended, if Python has printed that a coroutine was never awaited."""
+    found = NEVER_AWAITED.search(printed)
+    if not found:
+        return ""
+    name, line, code = found["name"], found["made"] or found["lost"], printable(found["code"])
+    if name.rpartition(".")[2] in code:
+        return f"`await` is missing in line {line}: {code}"
+    return f"`await` is missing: the coroutine {name} was never awaited."  # it was lost in some other line

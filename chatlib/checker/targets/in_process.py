@@ -5,6 +5,7 @@ import gc
 import inspect
 import socket
 import socketserver
+import sys
 import threading
 import time
 from collections import deque
@@ -14,7 +15,7 @@ from typing import Any
 
 from chatlib.background import POLL_INTERVAL
 from chatlib.checker.errors import TargetError
-from chatlib.checker.targets.capture import last_lines, overheard
+from chatlib.checker.targets.capture import overheard
 from chatlib.checker.targets.target import Instance, Need, Usage
 from chatlib.film.film import Film
 from chatlib.kill_thread import end_by_force
@@ -133,8 +134,8 @@ class InProcessInstance:
             return f"the server has ended: {self._error}"
         return "" if self._thread.is_alive() else "the server's serve_forever has returned"
 
-    def said(self, count: int = 6) -> tuple[str, ...]:
-        return last_lines("".join(list(self._printed)), count)
+    def printed(self) -> str:
+        return "".join(list(self._printed))
 
     def waiting(self) -> tuple[str, ...]:
         threads = {thread.name for thread in self._threads()}
@@ -193,6 +194,9 @@ class InProcessInstance:
 
     def _serve(self) -> None:
         stock = isinstance(self.server, socketserver.BaseServer)
+        sys.set_coroutine_origin_tracking_depth(
+            1
+        )  # in this thread: a forgotten `await` is told with its line
         try:
             self.server.serve_forever(*([POLL_INTERVAL] if stock else []))
         except Exception as error:

@@ -97,7 +97,7 @@ class ProgramInstance:
         elsewhere_since = 0.0
         while time.monotonic() < deadline:
             if ended := self.ended():
-                silent = self._process.poll() == 0 and not self.said()
+                silent = self._process.poll() == 0 and not self.printed().strip()
                 cure = ". It ran to its end: a script has to start the server, and keep it running" * silent
                 why = f"{ended}, before it listened on a port{self._quoted()}{cure}"
                 raise TargetError(why, silent=silent)
@@ -128,8 +128,8 @@ class ProgramInstance:
                 return f"the server has ended: killed by {signal.Signals(code - 128).name}"
         return f"the server has ended, with exit code {code}"
 
-    def said(self, count: int = 6) -> tuple[str, ...]:
-        return last_lines(b"".join(list(self._printed)).decode("utf-8", "replace"), count)
+    def printed(self) -> str:
+        return b"".join(list(self._printed)).decode("utf-8", "replace")
 
     def waiting(self) -> tuple[str, ...]:
         return ()
@@ -181,7 +181,7 @@ class ProgramInstance:
 
     def _quoted(self) -> str:
         self._drain.join(0.2)
-        said = "\n".join(f"  {line}" for line in self.said())
+        said = "\n".join(f"  {line}" for line in last_lines(self.printed()))
         return f". Its last lines:\n{said}" if said else ", and printed nothing"
 
 

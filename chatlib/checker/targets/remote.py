@@ -37,8 +37,8 @@ class Remote:
     def ended(self, within: float = 0.0) -> str:
         return ""
 
-    def said(self, count: int = 6) -> tuple[str, ...]:
-        return ()
+    def printed(self) -> str:
+        return ""
 
     def waiting(self) -> tuple[str, ...]:
         return ()

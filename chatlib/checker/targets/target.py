@@ -57,8 +57,8 @@ class Instance(Protocol):
             within: Seconds to wait for that at most: its connections end a moment before it does.
         """
 
-    def said(self, count: int = 6) -> tuple[str, ...]:
-        """Returns the last lines that it printed, at most so many."""
+    def printed(self) -> str:
+        """Returns what it printed last, not without end."""
 
     def waiting(self) -> tuple[str, ...]:
         """Returns which thread waits for what, if it runs in this process."""

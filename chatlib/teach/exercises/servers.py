@@ -1,6 +1,5 @@
 """For the exercises in which a server is written: 02, 03, 05, 09, 10, 11 and 14. The checker judges them."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
@@ -83,9 +82,7 @@ def served(make: Make, name: str, cases: Sequence[Case[Session]], dialect: Diale
         except TargetError as error:
             return unmade(case, name, error)
 
-    with target, warnings.catch_warnings():
-        # "was never awaited" is said at each look at a case, and not only at the first.
-        warnings.simplefilter("always", RuntimeWarning)
+    with target:
         return in_turn(cases, taken)
 
 
