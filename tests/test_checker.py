@@ -201,15 +201,6 @@ def test_every_case_says_what_it_wants() -> None:
         assert all(str(step) and "object at" not in str(step) for step in (*case.given, *case.steps)), case.id
 
 
-def test_a_lesson_that_is_not_there_yet_is_said_to_be_written() -> None:
-    """Just those that have no notebook; the others go by its title."""
-    lessons = Path(__file__).parent.parent / "notebooks"
-    for case in checking.CASES:
-        for lesson in case.reading.split(", "):
-            slug = lesson.removesuffix(" (being written)").lower().replace(" ", "_")
-            assert (lessons / f"{slug}.ipynb").exists() != lesson.endswith(" (being written)"), lesson
-
-
 def test_a_server_that_has_died_passes_nothing(tmp_path: Path) -> None:
     """The end of a connection is no answer if it is the end of the server."""
     dying = RELAY.replace("    finally:\n", "    finally:\n        import os; os._exit(3)\n")

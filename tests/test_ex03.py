@@ -48,6 +48,18 @@ class ClosedTooSoon(socketserver.TCPServer):
         threading.Thread(target=self.finish_request, args=(request, client_address), daemon=True).start()
 
 
+class ClosedIfAllIsWell(socketserver.TCPServer):
+    """Closes the connection, but not if the handler raises an exception."""
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        threading.Thread(target=self.serve, args=(request, client_address), daemon=True).start()
+
+    def serve(self, request: Any, client_address: Any) -> None:
+        kept.append(request)
+        self.finish_request(request, client_address)
+        self.shutdown_request(request)
+
+
 @pytest.mark.parametrize(
     ("answer", "failed", "silent"),
     [
@@ -55,6 +67,11 @@ class ClosedTooSoon(socketserver.TCPServer):
         (NeverClosed, "departures.fin", "alice sees the end of the connection"),
         (LeftToPython, "departures.fin", "alice sees the end of the connection"),
         (ClosedTooSoon, "delivery.answer", ""),
+        (
+            ClosedIfAllIsWell,
+            "departures.socket",
+            "bob vanishes (RST), and the server closes its end of the connection",
+        ),
     ],
 )
 def test_wrong_threads_are_told_apart(answer: type, failed: str, silent: str) -> None:

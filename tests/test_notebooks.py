@@ -173,13 +173,14 @@ def test_a_lesson_frees_what_it_has_started(path: Path) -> None:
 
 @solution
 def test_an_exercise_has_its_parts(path: Path) -> None:
-    """Title, minutes, lesson, goal, three hints, a check, what to read again."""
+    """Title, minutes, lesson, goal, three hints, a check, what to read again, what comes next."""
     text, number = markdown(path), path.stem.partition("_")[0]
     assert text.startswith(f"# Exercise {number} · ")
     assert re.search(r"^\d\d minutes\. You need: \[", text, re.MULTILINE)
     for part in ("**Goal.**", "## Check", "## Read again"):
         assert part in text, part
     assert re.findall(r"<summary>Hint (\d): .+</summary>", text) == ["1", "2", "3"]
+    assert re.search(r"^Next: \[", text, re.MULTILINE) or path == SOLVED[-1]
     assert any(f'chatlib.exercise("{number}", ' in cell.source for cell in cells(path, "code"))
 
 

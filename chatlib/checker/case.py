@@ -15,9 +15,6 @@ GROUP = ("raw", "lines", "budget-chat")
 FRAMED = ("lines", "shout", "budget-chat")
 """Dialects that promise lines, whatever pieces the bytes come in."""
 
-WRITTEN = frozenset({"00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12", "14"})
-"""The lessons that have been written. (An installed chatlib has no lessons beside it to look at.)"""
-
 Context = TypeVar("Context")
 """What a step is taken on: the `Session` of a server and its clients, or what an exercise tries out."""
 Params = ParamSpec("Params")
@@ -118,12 +115,6 @@ class Case(Generic[Context]):
         return max((step.seats for step in self.given), default=0)
 
     @property
-    def reading(self) -> str:
-        """Which lessons to read, and which of them are not there yet."""
-        lessons = self.lesson.split(", ")
-        return ", ".join(one if one[:2] in WRITTEN else f"{one} (being written)" for one in lessons)
-
-    @property
     def topic(self) -> str:
         """What the case is about."""
         return self.id.partition(".")[0]
@@ -189,5 +180,5 @@ class Verdict:
                 name: list(value) if isinstance(value, tuple) else value
                 for name, value in self.failure._asdict().items()
             }
-            record |= {"failure": failure, "hint": case.hint, "lesson": case.reading}
+            record |= {"failure": failure, "hint": case.hint, "lesson": case.lesson}
         return record

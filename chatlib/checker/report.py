@@ -247,7 +247,7 @@ def _fields(verdict: Verdict) -> Iterator[tuple[str, list[str]]]:
     if failure.said:
         yield "it printed", list(failure.said)
     yield "hint", [verdict.case.hint]
-    yield "lesson", [verdict.case.reading]
+    yield "lesson", [verdict.case.lesson]
 
 
 def _told(verdict: Verdict) -> Iterator[str]:

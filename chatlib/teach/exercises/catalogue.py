@@ -66,7 +66,8 @@ class Trying(Report):
         if NOT_BEGUN in self.failed:
             return "Nothing was tried yet."
         if all(verdict.outcome is Outcome.PASS for verdict in self.verdicts):
-            return f"All {len(self.verdicts)} passed. Well done!"
+            which = f"All {len(self.verdicts)}" if len(self.verdicts) > 1 else "It"
+            return f"{which} passed. Well done! What comes next stands below."
         return super().summary
 
 
@@ -100,7 +101,8 @@ def _begun(task: Exercise, answer: Any) -> Verdict:
         expected, actual = f"{task.name}: {task.takes}", f"it was given {shown(answer)}"
     elif left := unwritten(answer):
         expected, where = "your code, where it says YOUR CODE HERE", ", ".join(left)
-        actual = f"nothing has been written yet in {where}: raise NotImplementedError is still there"
+        actual = f"nothing has been written yet in {where}"
+        actual += ": raise NotImplementedError is still there" if callable(answer) else ""
     else:
         return Verdict(case, Outcome.PASS)
     return Verdict(case, Outcome.FAIL, Failure((), "your answer is looked at", expected, actual))

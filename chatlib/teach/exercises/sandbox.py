@@ -179,7 +179,10 @@ def place_of(frame: FrameType | None) -> str:
 
 
 def unwritten(answer: Any) -> list[str]:
-    """Returns which functions of an answer still have `raise NotImplementedError` in them."""
+    """Returns which functions of an answer still have `raise NotImplementedError` in them; or which entries
+    of a dictionary are empty, if all are."""
+    if isinstance(answer, dict):
+        return [] if any(answer.values()) else list(answer)
     inside = vars(answer).items() if isinstance(answer, type) else [(getattr(answer, "__name__", ""), answer)]
     functions = {name: inspect.unwrap(value) for name, value in inside if callable(value)}
     return [
