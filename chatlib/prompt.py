@@ -12,7 +12,7 @@ class Prompt:
     """Asks for line after line. What is shown meanwhile appears above, and a half-typed line stays whole.
 
     Args:
-        name: Who types.
+        name: The name of the client, shown before each line.
     """
 
     def __init__(self, name: str) -> None:

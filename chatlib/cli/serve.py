@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     address, service = (options.host, options.port), SERVICES[options.service]()
     with background.running(MODELS[options.model], address, service) as server:
         print("listening on {}:{}".format(*server.server_address[:2]), flush=True)
-        if sys.stderr and sys.stderr.isatty():  # a person reads it
+        if sys.stderr and sys.stderr.isatty():  # for a person, not for a program
             where = "{}:{}".format(*address_of(server))
             print(f"from another terminal: python -m chatlib chat {where} --name alice", file=sys.stderr)
         while asked_to_stop.empty():
