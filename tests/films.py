@@ -91,6 +91,16 @@ def three_into_one() -> Recording:
     return script.recording(0.36)
 
 
+def side_by_side() -> Recording:
+    """Calls of 20 µs, so close that their labels stand one above the other, and an arrow."""
+    script = Script()
+    for number, call in enumerate(("connect", "sendall", "recv", "send")):
+        begin, client = 0.001 * number, cell(number, "...")
+        script.add("MainThread", call, begin, begin + 2e-5, A, SERVER, 6, place=client)
+    script.add("the server", "recv", 0.0, 0.002, SERVER, A, 6, place=LOOP)
+    return script.recording(0.3)
+
+
 def broken_off() -> Recording:
     """The client resets the connection."""
     script = Script()

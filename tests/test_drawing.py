@@ -18,13 +18,14 @@ from films import (
     cell,
     crowd,
     one_at_a_time,
+    side_by_side,
     three_into_one,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatlib.film.render.arrows import arrows_of
-from chatlib.film.render.labels import width_of
+from chatlib.film.render.labels import ABOVE, INSIDE, width_of
 from chatlib.film.render.layout import Scale, plan, steps_of
 from chatlib.film.render.svg import page, svg
 from chatlib.film.render.text import story
@@ -126,6 +127,25 @@ def test_time_runs_to_the_right(times: list[float]) -> None:
     assert all(later - earlier >= 10 for earlier, later in pairwise(places))
     between = sorted([*times, *(a + (b - a) / 3 for a, b in pairwise(sorted(times)))])
     assert [scale(moment) for moment in between] == sorted(scale(moment) for moment in between)
+
+
+def test_lines_are_drawn_beneath_all_texts() -> None:
+    """A tick or an arrow that passes a label does not strike it out: the label's halo covers it."""
+    kinds = [element.get("class", "").split()[:1] for element in parsed(svg(side_by_side()))]
+    lines = [number for number, kind in enumerate(kinds) if kind in (["cf-lead"], ["cf-arrow"])]
+    texts = [number for number, kind in enumerate(kinds) if kind == ["cf-label"]]
+    assert len(lines) >= 3
+    assert max(lines) < min(texts)
+
+
+def test_ticks_run_through_no_text_if_a_row_is_free() -> None:
+    """Of short calls side by side, the first label stands highest, and the others below and to its right."""
+    labels = [label for bar, label in plan(side_by_side()).labels if bar.step.span.thread == "MainThread"]
+    assert max(label.row for label in labels) > ABOVE
+    for label in labels:
+        for other in labels:
+            if INSIDE < other.row < label.row:
+                assert not other.x < label.tick < other.x + other.width
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=8), st.data())

@@ -8,7 +8,7 @@ from html import escape
 from itertools import zip_longest
 from math import floor, hypot, log10
 
-from chatlib.film.render.labels import ABOVE, FONT, INSIDE, SMALL, Row, width_of
+from chatlib.film.render.labels import ABOVE, FONT, INSIDE, SMALL, Label, Row, width_of
 from chatlib.film.render.layout import BAR, NAME, ROW, Bar, Line, Plan
 from chatlib.film.render.wording import NOTHING_YET
 
@@ -163,15 +163,26 @@ def dot(x: float, y: float) -> str:
     return f'<circle class="cf-dot" cx="{length(x)}" cy="{length(y)}" r="6"/>'
 
 
-def labels(picture: Plan) -> Iterator[str]:
-    """Writes what stands at bars: on them, or above them with a line that leads there."""
+def ticks(picture: Plan) -> Iterator[str]:
+    """Draws the lines that lead from labels above bars to these: beneath all texts, as arrows are."""
     for bar, label in picture.labels:
-        top, kind = picture.lanes[bar.step.span.ident].bar, f"cf-on-{bar.step.span.kind}"
-        y, lead, loud = top + 18, "", " cf-strong" if bar.open else ""
         if label.row != INSIDE:
-            y, kind = top - 7 - ROW * (label.row - ABOVE), "cf-off"
-            lead = path("cf-lead", "M", bar.begin + 1, top, "V", y - 4)
-        yield lead + text(f"cf-label {kind}{loud}", label.x, y, label.text, of=bar.key)
+            top = picture.lanes[bar.step.span.ident].bar
+            yield path("cf-lead", "M", label.tick, top, "V", _baseline(label, top) - 4)
+
+
+def labels(picture: Plan) -> Iterator[str]:
+    """Writes what stands at bars: on them, or above them."""
+    for bar, label in picture.labels:
+        where = "off" if label.row != INSIDE else f"on-{bar.step.span.kind}"
+        kind = f"cf-label cf-{where}" + " cf-strong" * bar.open
+        y = _baseline(label, picture.lanes[bar.step.span.ident].bar)
+        yield text(kind, label.x, y, label.text, of=bar.key)
+
+
+def _baseline(label: Label, top: float) -> float:
+    """Returns on which line a label stands, by where the bars of its lane begin."""
+    return top + 18 if label.row == INSIDE else top - 7 - ROW * (label.row - ABOVE)
 
 
 def trails(picture: Plan) -> Iterator[str]:

@@ -33,6 +33,8 @@ class Label(NamedTuple):
     x: float
     row: int
     width: float
+    tick: float
+    """Where a line leads down to its bar, if it stands above that."""
 
 
 class Row:
@@ -84,8 +86,8 @@ def width_of(text: str, size: float = FONT, bold: bool = False) -> float:
 
 
 def place(
-    wishes: Sequence[Wish], flags: Iterable[float], rows: int, edges: tuple[float, float]
-) -> list[Label | None]:
+    wishes: Sequence[Wish], flags: Sequence[float], rows: int, edges: tuple[float, float]
+) -> Sequence[Label | None]:
     """First gives each bar of a lane a short label, then lets them grow, in the order of the list.
 
     Args:
@@ -94,10 +96,7 @@ def place(
         rows: How many rows above the bars there may be.
         edges: Where the picture begins and ends.
     """
-    shelves = [Row() for _ in range(rows + 1)]
-    for flag in flags:
-        if shelves[ABOVE].is_free(flag - 12, flag + 4):
-            shelves[ABOVE].take(flag - 12, flag + 4)
+    shelves = _shelves(flags, rows)
     found: list[Label | None] = [None] * len(wishes)
     reached = [-1] * len(wishes)
     for level in [*range(5), *range(5)]:  # twice: a label that moved has perhaps left room behind
@@ -106,7 +105,16 @@ def place(
                 better = _grown(wish, level, shelves, found[number], edges)
                 if better:
                     found[number], reached[number] = better, level
-    return found
+    return _untangled(found, _shelves(flags, rows))
+
+
+def _shelves(flags: Iterable[float], rows: int) -> list[Row]:
+    """Returns the rows of a lane: on its bars, and above them, where there may be flags."""
+    shelves = [Row() for _ in range(rows + 1)]
+    for flag in flags:
+        if shelves[ABOVE].is_free(flag - 12, flag + 4):
+            shelves[ABOVE].take(flag - 12, flag + 4)
+    return shelves
 
 
 def _grown(
@@ -122,7 +130,25 @@ def _grown(
         x = wish.begin + 9 if row == INSIDE else max(edges[0], min(wish.begin, edges[1] - width))
         if x + width <= (wish.end - 8 if row == INSIDE else edges[1]) and shelf.is_free(x, x + width):
             shelf.take(x, x + width)
-            return Label(wish.texts[level], x, row, width)
+            return Label(wish.texts[level], x, row, width, wish.begin + 1)
     if now:
         shelves[now.row].take(now.x, now.x + now.width)
     return None
+
+
+def _untangled(labels: Sequence[Label | None], shelves: Sequence[Row]) -> Sequence[Label | None]:
+    """Moves labels above bars to other rows, so that fewer ticks run through texts.
+
+    From right to left, each to the lowest row that is free: a tick stands at the left end of its text, so of
+    two labels the left one belongs above. If there are too few rows for that, all stay where they are.
+    """
+    above = [(label, number) for number, label in enumerate(labels) if label and label.row != INSIDE]
+    moved = list(labels)
+    for label, number in sorted(above, key=lambda each: -each[0].tick):
+        begin, end = label.x, label.x + label.width
+        row = next((row for row in range(ABOVE, len(shelves)) if shelves[row].is_free(begin, end)), None)
+        if row is None:
+            return labels
+        shelves[row].take(begin, end)
+        moved[number] = label._replace(row=row)
+    return moved

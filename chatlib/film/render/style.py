@@ -36,7 +36,7 @@ _RULES = {
     " .cf-fold": "stroke:var(--cf-soft);fill:none;stroke-width:1.5",
     " .cf-lead": "stroke:var(--cf-soft);fill:none",
     " .cf-label": "paint-order:stroke;stroke:var(--cf-bg);stroke-width:4px;stroke-linejoin:round",
-    " .cf-on-send": "fill:#fff;stroke:none",
+    " .cf-on-send": f"fill:#fff;stroke:{_BLUE}",
     " .cf-on-leave": "fill:var(--cf-bg);stroke:none",
     " .cf-strong": "font-weight:700",
     " .cf-bar": "fill:var(--cf-kind);fill-opacity:.3;stroke:var(--cf-kind);stroke-width:2",
@@ -48,9 +48,10 @@ _RULES = {
     " .cf-send .cf-bar": "fill-opacity:1",
     " .cf-leave .cf-bar": "fill-opacity:.8",
     " .cf-open .cf-bar": "fill-opacity:1;stroke:var(--cf-ink);stroke-width:3.5",
-    " .cf-strong.cf-label.cf-on-recv": "fill:#000;stroke:none",
-    " .cf-strong.cf-label.cf-on-door": "fill:#000;stroke:none",
-    " .cf-strong.cf-label.cf-on-inside": "fill:#000;stroke:none",
+    # a halo hides arrows that pass beneath
+    " .cf-strong.cf-on-recv": f"fill:#000;stroke:{_ORANGE}",
+    " .cf-strong.cf-on-door": f"fill:#000;stroke:{_SKY}",
+    " .cf-strong.cf-on-inside": f"fill:#000;stroke:{_PURPLE}",
     # stripes: one thick line, dashed. Patterns would need ids
     " .cf-stripes": f"stroke:var(--cf-kind);fill:none;stroke-width:{26 - 4};stroke-dasharray:2 8;opacity:.75",
     " .cf-inside .cf-stripes": "stroke-width:14;stroke-dasharray:3 3",

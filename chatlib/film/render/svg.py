@@ -46,6 +46,7 @@ def svg(recording: Recording, most: int = MOST, room: float = ROOM) -> str:
         yield from drawing.ground(picture)
         for bar in picture.bars:
             yield drawing.step(bar, picture.lanes[bar.step.span.ident].bar)
+        yield from drawing.ticks(picture)
         yield from map(drawing.arrow, picture.lines)
         yield from drawing.labels(picture)
         yield from drawing.trails(picture)
