@@ -148,6 +148,22 @@ def test_ticks_run_through_no_text_if_a_row_is_free() -> None:
                 assert not other.x < label.tick < other.x + other.width
 
 
+def test_what_rests_by_design_is_not_as_loud_as_what_is_held_up() -> None:
+    """A sleep, an event loop's wait for clients, a task that awaits an event; but not a lock or a peer."""
+    script = Script()
+    waits = [("sleep", "9 s"), ("select", "a connection"), ("await", "Event.wait"), ("accept", "")]
+    for number, (call, subject) in enumerate(waits):
+        script.add(f"rests {number}", call, 0, None, subject=subject)
+    script.add("held up 1", "acquire", 0, None, subject="the lock that somebody holds")
+    script.add("held up 2", "recv", 0, None, SERVER, A)
+    root = parsed(svg(script.recording(1)))
+    loud = [mark for mark in of_class(root, "cf-open") if mark.get("data-step")]
+    quiet = [mark for mark in loud if mark in of_class(root, "cf-idle")]
+    assert (len(loud), len(quiet)) == (6, 4)
+    assert not [mark for mark in quiet if (mark.get("data-text") or "").startswith(("acquire", "recv"))]
+    assert {"still waiting", "still at rest"} <= {words(label) for label in of_class(root, "cf-small")}
+
+
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=8), st.data())
 @settings(max_examples=30, deadline=None)
 def test_every_byte_has_one_arrow(sends: list[int], data: st.DataObject) -> None:

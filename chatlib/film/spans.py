@@ -22,6 +22,8 @@ _KINDS = (
     | dict.fromkeys(("accept", "connect", "connect_ex", "select", "poll"), "door")
 )
 
+_IDLE = ("a connection", "an event", "sleep", "Event.wait")  # the last two are those of asyncio
+
 POLL_PAUSE = 0.05
 """Seconds. A thread that waited in vain, and waits again within them, has waited all the time."""
 
@@ -92,6 +94,11 @@ class Span(NamedTuple):
         if self.call == "await" and self.peer:
             return "send" if "drain" in self.subject else "recv"
         return _KINDS.get(self.call, "inside")
+
+    @property
+    def idle(self) -> bool:
+        """Whether it rests by design: until a time has passed, a client comes, or an event is set."""
+        return self.call in ("sleep", "accept") or self.subject.startswith(_IDLE)
 
 
 class Message(NamedTuple):

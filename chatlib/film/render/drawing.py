@@ -28,6 +28,7 @@ _LEGEND = {
     "end": "FIN: the peer has left",
     "reset": "RST: broken off",
     "open": "still waiting",
+    "idle": "still at rest",
 }
 
 
@@ -95,7 +96,7 @@ def step(bar: Bar, top: float) -> str:
     """Draws a step, with all that the view shows of it when the reader points there."""
     words, source, span, ends = bar.words.full, bar.words.source, bar.step.span, (bar.begin, bar.end)
     if bar.open:
-        kind, drawn = f"{span.kind} cf-open", torn(*ends, top)
+        kind, drawn = f"{span.kind} cf-open" + " cf-idle" * bar.idle, torn(*ends, top)
     else:
         kind, drawn = span.kind, shape(span.kind, *ends, top)
         if kind == "recv" and span.size:  # a wedge: bytes that arrived
@@ -174,7 +175,7 @@ def ticks(picture: Plan) -> Iterator[str]:
 def labels(picture: Plan) -> Iterator[str]:
     """Writes what stands at bars: on them, or above them."""
     for bar, label in picture.labels:
-        where = "off" if label.row != INSIDE else f"on-{bar.step.span.kind}"
+        where = "off" if label.row != INSIDE else "on-idle" if bar.idle else f"on-{bar.step.span.kind}"
         kind = f"cf-label cf-{where}" + " cf-strong" * bar.open
         y = _baseline(label, picture.lanes[bar.step.span.ident].bar)
         yield text(kind, label.x, y, label.text, of=bar.key)
@@ -213,7 +214,7 @@ def names(picture: Plan) -> Iterator[str]:
 def legend(picture: Plan) -> tuple[str, float]:
     """Explains the signs that occur, and what is not in the picture. Returns where it ends, too."""
     there = {bar.step.span.kind for bar in picture.bars} | {line.kind for line in picture.lines}
-    there |= {"open" if bar.open else bar.step.span.outcome for bar in picture.bars}
+    there |= {"idle" if bar.idle else "open" if bar.open else bar.step.span.outcome for bar in picture.bars}
     parts, x, y = list[str](), 12.0, picture.bottom + 8
     for kind, words in _LEGEND.items():
         if kind in there:
@@ -233,8 +234,8 @@ def legend(picture: Plan) -> tuple[str, float]:
 def sign(kind: str, x: float, y: float) -> str:
     """Draws the sign of one kind of step or arrow, 28 wide and 20 high."""
     if kind not in ("unread", "bytes", "away", "end", "reset"):
-        drawn = torn(0, 40, 0) if kind == "open" else shape(kind, 0, 40, 0)
-        classes = "cf-recv cf-open" if kind == "open" else f"cf-{kind}"
+        classes = {"open": "cf-recv cf-open", "idle": "cf-door cf-open cf-idle"}.get(kind, f"cf-{kind}")
+        drawn = torn(0, 40, 0) if "cf-open" in classes else shape(kind, 0, 40, 0)
         at = f"translate({length(x)} {length(y + 3)})"
         return f'<g class="{classes}" transform="{at} scale(.72)">{drawn}</g>'
     y += 13

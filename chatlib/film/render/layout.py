@@ -86,6 +86,11 @@ class Bar(NamedTuple):
         """Whether the call has not returned."""
         return self.step.span.end is None
 
+    @property
+    def idle(self) -> bool:
+        """Whether it has not returned, and need not."""
+        return self.open and self.step.span.idle
+
 
 class Line(NamedTuple):
     """An arrow, and where it is drawn."""

@@ -48,12 +48,14 @@ _RULES = {
     " .cf-send .cf-bar": "fill-opacity:1",
     " .cf-leave .cf-bar": "fill-opacity:.8",
     " .cf-open .cf-bar": "fill-opacity:1;stroke:var(--cf-ink);stroke-width:3.5",
+    # what rests by design is not as loud as what is held up
+    " .cf-idle .cf-bar": "fill-opacity:.3;stroke:var(--cf-kind);stroke-width:2",
     # a halo hides arrows that pass beneath
     " .cf-strong.cf-on-recv": f"fill:#000;stroke:{_ORANGE}",
     " .cf-strong.cf-on-door": f"fill:#000;stroke:{_SKY}",
     " .cf-strong.cf-on-inside": f"fill:#000;stroke:{_PURPLE}",
     # stripes: one thick line, dashed. Patterns would need ids
-    " .cf-stripes": f"stroke:var(--cf-kind);fill:none;stroke-width:{26 - 4};stroke-dasharray:2 8;opacity:.75",
+    " .cf-stripes": f"stroke:var(--cf-kind);fill:none;stroke-width:{26 - 4};stroke-dasharray:2 8;opacity:.5",
     " .cf-inside .cf-stripes": "stroke-width:14;stroke-dasharray:3 3",
     " .cf-cap": f"fill:{_GREEN};stroke:var(--cf-bg)",
     " .cf-way": f"stroke:{_GREEN};fill:none;stroke-width:2.2",
