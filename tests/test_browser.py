@@ -23,8 +23,9 @@ pytest.importorskip("playwright.sync_api", reason="playwright, which drives a br
 
 import browser  # noqa: E402
 import refresh  # noqa: E402
-from films import HOSTILE  # noqa: E402
+from films import HOSTILE, one_at_a_time  # noqa: E402
 
+from chatlib.film.render import svg  # noqa: E402
 from chatlib.teach import my_course  # noqa: E402
 
 PROGRAM = browser.executable()
@@ -60,6 +61,11 @@ KEYS = [
     "chatlib.orders(list, lambda names: names.append(1), lambda names: names.append(2))",
     "film",
 ]
+SCALES = [
+    "import chatlib, time\n\nfilm = chatlib.xray().start()\nfilm",
+    "time.sleep(0.8)\ntime.sleep(0.01)",
+    "film",
+]
 EVERY_DAY = ("02_one_at_a_time", "08_shared_state")  # films, and the view of a scheduler
 PATIENCE = 180_000.0  # milliseconds; only a failing test waits so long
 
@@ -71,6 +77,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Lab"]:
     browser.write_notebook(folder / "film.ipynb", CELLS)
     browser.write_notebook(folder / "prediction.ipynb", PREDICTIONS)
     browser.write_notebook(folder / "keys.ipynb", KEYS)
+    browser.write_notebook(folder / "scales.ipynb", [*SCALES, "'another cell'"])
     for lesson in refresh.LESSONS.glob("*.ipynb"):
         shutil.copy(lesson, folder)
     my_course.main(refresh.LESSONS, folder / "my-course")
@@ -220,6 +227,61 @@ def assert_it_is_left_without_its_kernel(page: "Page", view: "Locator", lab: "La
     page.keyboard.press("ArrowRight")
     assert view.locator(".detail").inner_text().strip() != ""
     assert "model not found" not in page.locator(".jp-Notebook").inner_text()
+
+
+def test_the_key_l_draws_a_film_to_scale(lab: "Lab", page: "Page", tmp_path: Path) -> None:
+    """While it runs, as it was then, and in a page of its own; and L once more draws it as before."""
+    browser.open_notebook(page, lab, "scales.ipynb")
+    view = page.locator(".chatfilm-view")
+    for cells, state in ((0, 1), "live"), ((2, 3), "as it was then"):
+        run_cells(page, *cells)
+        view.last.get_by_text(state, exact=True).wait_for()
+        view.last.locator(".cf-step").nth(1).wait_for()
+        assert_key_l_changes_the_scale(page, view.last)
+        view.last.screenshot(path=pictures(tmp_path) / f"to_scale_{state.replace(' ', '_')}.png")
+    page.set_content(svg.page(one_at_a_time(), "by itself"))
+    assert_key_l_changes_the_scale(page, view)
+
+
+def assert_key_l_changes_the_scale(page: "Page", view: "Locator") -> None:
+    """Of the two longest waits that are over, one is as many times as long as the other as it really was."""
+    button = view.get_by_role("button", name="To scale (L)")
+    before = proportion(view)
+    assert button.get_attribute("aria-pressed") == "false"
+    view.locator(".reel").focus()
+    page.keyboard.press("ArrowRight")
+    chosen = view.locator(".detail").inner_text()
+    page.keyboard.press("l")
+    assert button.get_attribute("aria-pressed") == "true"
+    assert "To scale" in (view.locator("svg").text_content() or "")
+    assert proportion(view) > 1.5 * before
+    assert view.locator(".detail").inner_text() == chosen
+    assert view.locator(".cf-step:focus").count() == 1
+    button.click()
+    assert "Not to scale" in (view.locator("svg").text_content() or "")
+    page.keyboard.press("End")  # from a button, too
+    assert view.locator(".cf-step:focus").count() == 1
+
+
+def proportion(view: "Locator") -> float:
+    """How many times as wide as the second of the bars that are over the widest is."""
+    widths = "bars => bars.map(bar => bar.getBBox().width).sort((a, b) => b - a)"
+    first, second, *_ = view.locator(".cf-step:not(.cf-open) .cf-bar").evaluate_all(widths)
+    return float(first / second)
+
+
+@pytest.mark.parametrize("width", [900, 1366])
+def test_a_film_can_be_read_in_a_narrow_window(page: "Page", width: int) -> None:
+    """It is shown whole where it can be read so; to fit it all makes it no smaller than can be read."""
+    page.set_viewport_size({"width": width, "height": 900})
+    page.set_content(svg.page(one_at_a_time(), "narrow"))
+    reel = page.locator(".reel")
+    assert reel.evaluate("reel => reel.scrollWidth <= reel.clientWidth")
+    page.set_viewport_size({"width": width // 2, "height": 900})
+    reel.focus()
+    page.keyboard.press("f")
+    drawn = page.locator(".cf-label").first.evaluate("label => label.getScreenCTM().a")
+    assert drawn > 0.59
 
 
 # Predictions

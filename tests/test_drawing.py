@@ -3,6 +3,7 @@
 import re
 import time
 from itertools import pairwise
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import pytest
@@ -26,8 +27,8 @@ from hypothesis import strategies as st
 
 from chatlib.film.render.arrows import arrows_of
 from chatlib.film.render.labels import ABOVE, INSIDE, width_of
-from chatlib.film.render.layout import Scale, plan, steps_of
-from chatlib.film.render.svg import page, svg
+from chatlib.film.render.layout import THIN, Scale, plan, steps_of
+from chatlib.film.render.svg import both, page, svg
 from chatlib.film.render.text import story
 from chatlib.film.spans import Place, Recording, Span
 
@@ -94,11 +95,11 @@ def test_any_film_gives_one_line_of_well_formed_svg(recording: Recording) -> Non
         ]
 
 
-@given(recordings())
+@given(recordings(), st.booleans())
 @settings(max_examples=30, deadline=None)
-def test_labels_never_overlap(recording: Recording) -> None:
+def test_labels_never_overlap(recording: Recording, to_scale: bool) -> None:
     """No two labels of a row of a lane share any room, and none begins left of the lanes."""
-    picture = plan(recording)
+    picture = plan(recording, to_scale=to_scale)
     rows: dict[tuple[int, int], list[tuple[float, float]]] = {}
     for bar, label in picture.labels:
         width = width_of(label.text, bold=bar.open)
@@ -129,9 +130,52 @@ def test_time_runs_to_the_right(times: list[float]) -> None:
     assert [scale(moment) for moment in between] == sorted(scale(moment) for moment in between)
 
 
-def test_lines_are_drawn_beneath_all_texts() -> None:
+@given(recordings())
+@settings(max_examples=30, deadline=None)
+def test_to_scale_equal_times_are_equally_wide(recording: Recording) -> None:
+    """Wherever they lie; but each step is wide enough to be seen."""
+    picture = plan(recording, to_scale=True)
+    whole = picture.now - picture.began
+    unit = (picture.at(picture.now) - picture.left) / whole if whole > 1e-6 else 0.0
+    for bar in picture.bars:
+        assert bar.begin == pytest.approx(picture.left + unit * (bar.step.start - picture.began), abs=0.1)
+        if not bar.open:
+            assert bar.end - bar.begin == pytest.approx(max(unit * bar.lasted, THIN), abs=0.1)
+
+
+def test_many_short_steps_make_a_picture_to_scale_no_wider() -> None:
+    """Otherwise each takes room, and a wait of 0.5 s is hardly longer than one of 5 ms."""
+    script = Script()
+    for number in range(100):
+        script.add("MainThread", "sleep", number * 0.01, number * 0.01 + 0.005)
+    script.add("MainThread", "sleep", 1.0, 1.5)
+    recording = script.recording(1.5)
+    for to_scale, wide in (False, 2000), (True, 1400):
+        picture = plan(recording, to_scale=to_scale)
+        first, last = picture.bars[0], picture.bars[-1]
+        proportion = (last.end - last.begin) / (first.end - first.begin)
+        assert ((picture.right < wide), proportion > 20) == (to_scale, to_scale)
+
+
+def test_a_picture_says_whether_it_is_to_scale() -> None:
+    """In its legend; both have the same steps, and to scale no long one hides a short one."""
+    pictures = [parsed(each) for each in both(three_into_one(), to_scale=True)]
+    notes = [words(of_class(picture, "cf-stays")[0]) for picture in pictures]
+    assert ["Not to scale" in note for note in notes] == [False, True]
+    assert ["To scale" in note for note in notes] == [True, False]
+    scaled, usual = ([step.get("data-step") for step in of_class(each, "cf-step")] for each in pictures)
+    assert sorted(map(str, scaled)) == sorted(map(str, usual))
+    widths = {bar.key: bar.end - bar.begin for bar in plan(three_into_one(), to_scale=True).bars}
+    drawn = [widths[str(key)] for key in scaled]
+    assert drawn == sorted(drawn, reverse=True)
+
+
+@pytest.mark.parametrize("to_scale", [False, True])
+def test_lines_are_drawn_beneath_all_texts(to_scale: bool) -> None:
     """A tick or an arrow that passes a label does not strike it out: the label's halo covers it."""
-    kinds = [element.get("class", "").split()[:1] for element in parsed(svg(side_by_side()))]
+    kinds = [
+        element.get("class", "").split()[:1] for element in parsed(svg(side_by_side(), to_scale=to_scale))
+    ]
     lines = [number for number, kind in enumerate(kinds) if kind in (["cf-lead"], ["cf-arrow"])]
     texts = [number for number, kind in enumerate(kinds) if kind == ["cf-label"]]
     assert len(lines) >= 3
@@ -395,7 +439,10 @@ def test_a_long_story_can_be_told_from_its_end() -> None:
 @pytest.mark.parametrize("recording", SAMPLES)
 def test_a_page_is_complete_in_itself(recording: Recording) -> None:
     """It names no other file and no other host; the SVG's namespace is a name, not an address."""
-    text = page(recording, "A film")
+    whole = page(recording, "A film")
+    [other] = re.findall(r' data-other="data:image/svg\+xml,(.*?)"', whole)
+    assert unquote(other) == svg(recording, to_scale=True)
+    text = whole.replace(other, "")
     assert "http" not in text.replace('xmlns="http://www.w3.org/2000/svg"', "").replace("http-equiv", "")
     assert not re.search(r"(src|href)\s*=|url\(|@import", text)
     assert svg(recording) in text

@@ -28,6 +28,7 @@ import unittest.mock
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from faults import POSIX, SOON, eventually
@@ -390,6 +391,19 @@ def test_a_film_that_has_ended_is_a_picture_and_a_story(pair: tuple[socket.socke
     assert shown["text/plain"] == film.story() == repr(film)
     assert "sends 5 bytes" in film.story()
     assert "receives 5 bytes" in film.story()
+
+
+def test_a_film_can_be_shown_to_scale(pair: tuple[socket.socket, socket.socket]) -> None:
+    """While it runs, and when it has ended; the usual picture is there, too, and it is told the same."""
+    with xray() as film:
+        pair[0].sendall(b"hello")
+        shown = [film.to_scale()]
+    shown.append(film.to_scale())
+    for still in shown:
+        data = still._repr_mimebundle_()
+        assert data["text/plain"] == film.story() == repr(still)
+        assert ">To scale" in data["image/svg+xml"]
+        assert quote(">Not to scale") in data["text/html"]
 
 
 # Nothing remains

@@ -12,7 +12,7 @@ import pytest
 from faults import SOON
 from films import A, Program, one_at_a_time, three_into_one
 
-from chatlib.film.render.svg import bundle, svg
+from chatlib.film.render.svg import both, bundle
 from chatlib.film.render.text import story
 from chatlib.film.spans import Recording
 
@@ -65,7 +65,7 @@ def sent(view: live.LiveFilm) -> list[str]:
 def test_the_picture_is_there_at_once(views: list[live.LiveFilm]) -> None:
     """A view that is shown has what has happened so far, before its thread has done anything."""
     views.append(view := live.LiveFilm(Projector(one_at_a_time()).take))
-    assert view.picture == svg(one_at_a_time(), live.LATEST)
+    assert (view.picture, view.other) == both(one_at_a_time(), live.LATEST)
     assert view.story == story(one_at_a_time())
 
 
@@ -108,7 +108,7 @@ def test_the_end_of_the_film_ends_the_thread(views: list[live.LiveFilm]) -> None
     views.append(view := live.LiveFilm(projector.take, projector.finished))
     projector.recording, projector.ended = three_into_one(), True
     assert view.wait(SOON)
-    assert (view.finished, view.picture) == (True, svg(three_into_one()))
+    assert (view.finished, view.picture, view.other) == (True, *both(three_into_one()))
 
 
 def test_what_is_left_takes_the_place_of_the_view(views: list[live.LiveFilm]) -> None:
@@ -150,10 +150,10 @@ def test_a_view_reads_as_its_story(views: list[live.LiveFilm]) -> None:
 
 
 def test_a_page_that_is_loaded_again_finds_everything(views: list[live.LiveFilm]) -> None:
-    """The state that a browser asks for has the whole picture and the story."""
+    """The state that a browser asks for has the whole picture, in both scales, and the story."""
     views.append(view := live.LiveFilm(Projector(one_at_a_time()).take))
     state = view.get_state()
-    assert {"picture", "story", "finished", "_esm", "_css"} <= set(state)
+    assert {"picture", "other", "story", "finished", "_esm", "_css"} <= set(state)
 
 
 def test_the_state_is_bounded(views: list[live.LiveFilm]) -> None:

@@ -3,6 +3,7 @@
 import time
 import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self
 
 from chatlib import notebook_cells
@@ -15,6 +16,23 @@ from chatlib.film.spans import Message, Recording, Span, Waiting
 
 RING = 20_000
 """Spans that a film keeps, if it is not told otherwise."""
+
+
+_THEN = "as it was then"
+
+
+@dataclass(frozen=True)
+class Still:
+    """A picture that stays as it is, and in which equal times are equally wide."""
+
+    recording: Recording
+
+    def __repr__(self) -> str:
+        return story(self.recording)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """What a notebook shows."""
+        return bundle(self.recording, _THEN, to_scale=True)
 
 
 class Live(Protocol):
@@ -115,6 +133,15 @@ class Film:
         """Tells the same as text: what each thread did, and what it still waits for. No times, no ports."""
         return story(self.recording())
 
+    def to_scale(self) -> Still:
+        """Returns the picture of now, to scale: for lengths that are to be compared.
+
+        In the picture that a notebook shows otherwise, the key L changes the scale.
+        """
+        if self._running:
+            settle(self._recorder)
+        return Still(self.recording())
+
     def __enter__(self) -> Self:
         return self.start()
 
@@ -142,7 +169,7 @@ class Film:
     def _freeze(self) -> None:
         """Where it was last shown, the picture stays as it is now."""
         if self._view and self._running:  # what has ended has been left already
-            self._view.leave(bundle(self.recording(), "as it was then"))
+            self._view.leave(bundle(self.recording(), _THEN))
         self._view = None
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:

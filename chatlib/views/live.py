@@ -13,7 +13,7 @@ from IPython.display import display
 
 from chatlib import notebook_cells
 from chatlib.film.render.html import SCRIPT, STYLE
-from chatlib.film.render.svg import bundle, svg
+from chatlib.film.render.svg import both, bundle
 from chatlib.film.render.text import story
 from chatlib.film.spans import Recording
 
@@ -39,11 +39,13 @@ class LiveFilm(anywidget.AnyWidget):
     Args:
         take: Returns what has been seen so far. Called in a thread of its own, at most `RATE` times a second.
         finished: Returns whether the film has ended: then `take` is called once more, and never again.
-        draw: Draws the moving picture.
+        draw: Draws the moving picture, in both scales.
     """
 
     _esm, _css = SCRIPT, STYLE
     picture = traitlets.Unicode().tag(sync=True)
+    other = traitlets.Unicode().tag(sync=True)
+    """The same in the other scale: a kernel that is busy could not draw it when the reader asks for it."""
     story = traitlets.Unicode().tag(sync=True)
     finished = traitlets.Bool(False).tag(sync=True)
 
@@ -51,12 +53,13 @@ class LiveFilm(anywidget.AnyWidget):
         self,
         take: Callable[[], Recording],
         finished: Callable[[], bool] = lambda: False,
-        draw: Callable[[Recording], str] = lambda recording: svg(recording, LATEST),
+        draw: Callable[[Recording], tuple[str, str]] = lambda recording: both(recording, LATEST),
     ) -> None:
         self._ended = threading.Event()
         self._shown: list[Any] = []
         first = take()
-        super().__init__(picture=draw(first), story=story(first, LINES))
+        picture, other = draw(first)
+        super().__init__(picture=picture, other=other, story=story(first, LINES))
         pump = _Pump(weakref.ref(self), take, finished, draw, self._ended, first)
         self._pump = threading.Thread(target=pump.run, name="draws the film", daemon=True)
         self._pump.start()
@@ -103,7 +106,7 @@ class _Pump:
         view: "weakref.ref[LiveFilm]",
         take: Callable[[], Recording],
         finished: Callable[[], bool],
-        draw: Callable[[Recording], str],
+        draw: Callable[[Recording], tuple[str, str]],
         ended: threading.Event,
         shown: Recording,
     ) -> None:
@@ -134,18 +137,17 @@ class _Pump:
         recording = self._take()
         if not last and not _moves(self._shown, recording):
             return 0
-        still = bundle(recording) if last else {}
-        picture = still.get("image/svg+xml") or self._draw(recording)
-        told = still.get("text/plain") or story(recording, LINES)
+        pictures = both(recording) if last else self._draw(recording)
+        told = story(recording, 0 if last else LINES)
         self._shown = recording
         view = self._view()
         if view is None or view.comm is None:
             return -1
-        with view.hold_sync():  # one message, not three
-            view.picture, view.story, view.finished = picture, told, last
+        with view.hold_sync():  # one message, not four
+            (view.picture, view.other), view.story, view.finished = pictures, told, last
         if last:
-            view.leave(still)
-        return len(picture) + len(told)
+            view.leave(bundle(recording))
+        return sum(map(len, (*pictures, told)))
 
 
 def _moves(before: Recording, now: Recording) -> bool:

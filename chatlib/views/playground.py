@@ -9,7 +9,7 @@ from typing import Any
 import ipywidgets  # type: ignore[import-untyped]
 
 from chatlib import notebook_cells
-from chatlib.film.render.svg import svg
+from chatlib.film.render.svg import both
 from chatlib.film.spans import Recording
 from chatlib.stage.actor import Actor
 from chatlib.stage.stage import NAMES, SERVICES, WAYS, Stage
@@ -130,7 +130,7 @@ class _View(ipywidgets.VBox):  # type: ignore[misc]
 
         self.leave()
         self._title.value = f'<h3 style="margin: 0.5em 0 0">{escape(title)}</h3>'
-        self._film = LiveFilm(take, draw=lambda recording: svg(recording, STEPS, ROOM))
+        self._film = LiveFilm(take, draw=lambda recording: both(recording, STEPS, ROOM))
         self.children = [self._title, self._sentence, self._film]
 
     def leave(self) -> None:

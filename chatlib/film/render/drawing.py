@@ -30,6 +30,10 @@ _LEGEND = {
     "open": "still waiting",
     "idle": "still at rest",
 }
+_SCALES = {
+    False: "Not to scale: short steps are drawn much wider than they were.",
+    True: "To scale: only what is too short to be seen is drawn wider.",
+}
 
 
 def length(number: float) -> str:
@@ -222,7 +226,7 @@ def legend(picture: Plan) -> tuple[str, float]:
                 x, y = 12.0, y + 26
             parts.append(sign(kind, x, y) + text("cf-small", x + 36, y + 17, words))
             x += 54 + width_of(words, SMALL)
-    notes = ["Not to scale: short steps are drawn much wider than they were."] if picture.bars else []
+    notes = [_SCALES[picture.to_scale]] if picture.bars else []
     if picture.folded:
         notes.append(f"{picture.folded:,} older steps are folded away at the left.")
     if picture.dropped:

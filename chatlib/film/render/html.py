@@ -18,31 +18,33 @@ _PAGE = Template((_STATIC / "page.html").read_text("utf-8"))
 _FILM = Template((_STATIC / "film.html").read_text("utf-8").rstrip())
 
 
-def page_of(picture: str, story: str, title: str) -> str:
+def page_of(pictures: tuple[str, str], story: str, title: str) -> str:
     """Returns an HTML file that is complete in itself: nothing is fetched.
 
     Args:
-        picture: The SVG.
+        pictures: Two SVGs: the one that is shown first, and the one in the other scale.
         story: The same as text.
         title: What the page is called.
     """
-    return _PAGE.substitute(title=escape(clean(title)), film=_film(picture, story, " open"))
+    film = _film(pictures[0], pictures[1], story, " open")
+    return _PAGE.substitute(title=escape(clean(title)), film=film)
 
 
-def fragment_of(picture: str, story: str, ended: str = ENDED) -> str:
+def fragment_of(pictures: tuple[str, str], story: str, ended: str = ENDED) -> str:
     """Returns a part of an HTML page, for a notebook. Where no scripts are run, it is an image and a text.
 
     Args:
-        picture: The SVG. It becomes an image, which notebooks also show if they do not trust their author.
+        pictures: Two SVGs: the one that is shown first, and the one in the other scale. The first becomes an
+            image, which notebooks also show if they do not trust their author.
         story: The same as text.
         ended: Why it does not move.
     """
-    image = f'<img src="data:image/svg+xml,{quote(picture)}" alt="The picture; below, the same in words">'
-    return _film(image, story, ended=ended)
+    image = f'<img src="data:image/svg+xml,{quote(pictures[0])}" alt="The picture; below, the same in words">'
+    return _film(image, pictures[1], story, ended=ended)
 
 
-def _film(still: str, story: str, attribute: str = "", ended: str = ENDED) -> str:
+def _film(still: str, other: str, story: str, attribute: str = "", ended: str = ENDED) -> str:
     """Returns still picture and story, and the script that puts the view in their place, where it is run."""
     script = SCRIPT.replace("export default", "const view =")
-    parts = {"style": STYLE, "still": still, "story": escape(story), "script": script}
+    parts = {"style": STYLE, "still": still, "other": quote(other), "story": escape(story), "script": script}
     return _FILM.substitute(parts, attribute=attribute, ended=ended)

@@ -3,6 +3,7 @@
 Time runs to the right, but not evenly: a wait of 0.5 s stands beside calls of 20 µs. Each event gets the same
 small step to the right of the one before. What room is left is spread over the times between them, by their
 logarithm: so a wait is drawn the longer the longer it was, and one of 30 s leaves room for one of 0.5 s.
+Only where lengths are to be compared, time runs evenly: to scale.
 """
 
 from bisect import bisect_right
@@ -30,6 +31,9 @@ NAME = 260.0
 
 ROOM = 1080.0
 """How wide the part with the bars should be."""
+
+THIN = 4.0
+"""How wide a bar is at least: to scale, a call of 20 µs could not be seen."""
 
 _LEAST = 15.0  # between one event and the next
 _SHORT = 0.002  # seconds; what takes less is hardly drawn longer
@@ -128,6 +132,8 @@ class Plan:
     labels: Sequence[tuple[Bar, Label]]
     at: Callable[[float], float]
     """Where a moment lies."""
+    to_scale: bool
+    """Whether equal times are equally wide."""
     began: float
     now: float
     names: float
@@ -142,6 +148,8 @@ class Plan:
 
 class Scale:
     """Maps moments to places: in order, with a gap between any two events that can be seen.
+
+    From one event to the next, time runs evenly. So a scale of the first and the last alone is linear.
 
     Args:
         moments: When something happened.
@@ -183,13 +191,14 @@ def steps_of(recording: Recording) -> list[Step]:
     )
 
 
-def plan(recording: Recording, most: int = MOST, room: float = ROOM) -> Plan:
+def plan(recording: Recording, most: int = MOST, room: float = ROOM, to_scale: bool = False) -> Plan:
     """Measures the picture.
 
     Args:
         recording: What has been seen.
         most: Steps that are drawn at most, the latest, those that are open not counted.
         room: How wide the part with the bars should be.
+        to_scale: Whether equal times are equally wide.
     """
     every = steps_of(recording)
     cut = max(0, sum(step.span.end is not None for step in every) - most)
@@ -204,11 +213,12 @@ def plan(recording: Recording, most: int = MOST, room: float = ROOM) -> Plan:
     notes = {ident: f"{hidden[ident]:,} older" for ident in names if old}
     column = min(NAME, max((width_of(name, FONT + 1) for name in names.values()), default=0.0)) + 20
     left = column + 20 + max((width_of(note, SMALL) for note in notes.values()), default=0.0)
-    at = Scale([*_moments(steps, arrows), now], left, room)
+    moments = [*_moments(steps, arrows), now]
+    at = Scale((min(moments), now) if to_scale else moments, left, room)
     right = max(at(now) + _EDGE, left + min(room, 500))
     bars = list[Bar]()
     for step, said in zip(steps, words, strict=True):
-        end = right if step.span.end is None else at(step.span.end)
+        end = right if step.span.end is None else max(at(step.span.end), at(step.start) + THIN)
         bars.append(Bar(step, said, at(step.start), end, step.lasted(now)))
     labels = _labels(bars, left, right)
     lanes = _lanes(names, labels, arrows, {ident: notes[ident] for ident in notes if hidden[ident]})
@@ -216,7 +226,8 @@ def plan(recording: Recording, most: int = MOST, room: float = ROOM) -> Plan:
     drawn = [line for line in lines if line]
     bottom = max((lane.below for lane in lanes.values()), default=40.0) + 12
     folded, dropped = sum(step.repeats for step in old), recording.dropped
-    return Plan(bars, drawn, lanes, labels, at, began, now, column, left, right, bottom, folded, dropped)
+    sizes = column, left, right, bottom
+    return Plan(bars, drawn, lanes, labels, at, to_scale, began, now, *sizes, folded, dropped)
 
 
 def _moments(steps: Sequence[Step], arrows: Iterable[Arrow]) -> Iterator[float]:

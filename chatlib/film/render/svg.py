@@ -21,19 +21,20 @@ from chatlib.film.spans import Recording
 _SHORT_STORY = 12  # lines
 
 
-def svg(recording: Recording, most: int = MOST, room: float = ROOM) -> str:
+def svg(recording: Recording, most: int = MOST, room: float = ROOM, to_scale: bool = False) -> str:
     """Draws a film: what is known is worded and measured first, then drawn.
 
     Args:
         recording: What has been seen.
         most: Steps that are drawn at most, those that are open not counted; older ones are folded.
         room: How wide the part with the bars should be, in pixels. Many steps make it wider.
+        to_scale: Whether equal times are equally wide, and many steps make it no wider.
 
     Returns:
         An SVG element on one line, the same for equal recordings.
     """
     short = "; ".join(islice(told(recording), _SHORT_STORY)) or NOTHING_YET
-    picture = plan(recording, most, room)
+    picture = plan(recording, most, room, to_scale)
     legend, bottom = drawing.legend(picture)
 
     def parts() -> Iterator[str]:
@@ -44,7 +45,7 @@ def svg(recording: Recording, most: int = MOST, room: float = ROOM) -> str:
         yield '<rect class="cf-bg" width="100%" height="100%"/>'
         yield from drawing.axis(picture)
         yield from drawing.ground(picture)
-        for bar in picture.bars:
+        for bar in sorted(picture.bars, key=lambda bar: bar.begin - bar.end):  # short ones over long ones
             yield drawing.step(bar, picture.lanes[bar.step.span.ident].bar)
         yield from drawing.ticks(picture)
         yield from map(drawing.arrow, picture.lines)
@@ -52,19 +53,27 @@ def svg(recording: Recording, most: int = MOST, room: float = ROOM) -> str:
         yield from drawing.trails(picture)
         yield f'<g class="cf-stays">{"".join(drawing.names(picture))}{legend}</g>'
 
+    kind = "chatfilm cf-to-scale" if to_scale else "chatfilm"
     wide, high = length(picture.right + 14), length(bottom + 12)
     limits = f"min-width:{length(picture.right * 0.8)}px;max-width:{length(picture.right * 1.5)}px"
     size = f'viewBox="0 0 {wide} {high}" width="{wide}" height="{high}" style="{limits}" font-size="{FONT}"'
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" class="chatfilm" role="img" {size}>'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" class="{kind}" role="img" {size}>'
     return head + "".join(parts()) + "</svg>"
+
+
+def both(
+    recording: Recording, most: int = MOST, room: float = ROOM, to_scale: bool = False
+) -> tuple[str, str]:
+    """Draws a film twice, as `svg` does: in the scale that is asked for, and in the other."""
+    return svg(recording, most, room, to_scale), svg(recording, most, room, not to_scale)
 
 
 def page(recording: Recording, title: str) -> str:
     """Returns an HTML file with the picture and the story, complete in itself: nothing is fetched."""
-    return page_of(svg(recording), story(recording), title)
+    return page_of(both(recording), story(recording), title)
 
 
-def bundle(recording: Recording, ended: str = ENDED) -> dict[str, str]:
+def bundle(recording: Recording, ended: str = ENDED, to_scale: bool = False) -> dict[str, str]:
     """Returns what a notebook shows of a film that moves no more: HTML to explore, a picture, and text."""
-    picture, told = svg(recording), story(recording)
-    return {"text/html": fragment_of(picture, told, ended), "image/svg+xml": picture, "text/plain": told}
+    pictures, told = both(recording, to_scale=to_scale), story(recording)
+    return {"text/html": fragment_of(pictures, told, ended), "image/svg+xml": pictures[0], "text/plain": told}

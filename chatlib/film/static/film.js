@@ -1,7 +1,9 @@
 // The live view of a film. Python draws the picture; this shows it, and what belongs to the bar one points at.
 
+const NEAREST = { block: "nearest", inline: "nearest" };
 const ELEMENTS = new Set(["svg", "style", "title", "desc", "g", "path", "rect", "circle", "text"]);
 const NEWS = ["change:picture", "change:finished", "comm_live_update"];
+const LEGIBLE = 0.6; // of its actual size: smaller than that, a picture cannot be read
 const HINT = "Point at a bar, or press the arrow keys, to see its line of the program.";
 
 // The picture was made from what came over a network. Python has escaped it; this trusts nobody, either.
@@ -39,7 +41,9 @@ class View {
   constructor(model, el) {
     this.model = model;
     this.paused = false;
-    this.following = true; // whether the present, at the right, is to stay in sight
+    this.turned = false; // whether the other scale of time is shown than the one it began with
+    this.sized = false; // whether the reader has chosen a size
+    this.following = !model.get("finished"); // whether the present, at the right, is to stay in sight
     this.chosen = null; // the key of the bar that has the focus: bars come and go with every picture
     this.told = null; // and of the one that is told of: chosen or pointed at, whichever came last
     this.mouse = null; // where it was last
@@ -54,10 +58,12 @@ class View {
     this.pause = this.button("Pause (P)", () => this.togglePause());
     this.fit = this.button("Fit all (F)", () => this.zoom(true));
     this.actual = this.button("Actual size (A)", () => this.zoom(false));
+    this.scale = this.button("To scale (L)", () => this.turn());
     const detail = make("div", { className: "detail" }, this.label, this.source);
-    const tools = make("div", { className: "tools" }, this.pause, this.fit, this.actual, this.state);
-    const story = make("details", {}, make("summary", { textContent: "What each thread did, in words" }), this.text);
-    this.frame = make("div", { className: "chatfilm-view" }, tools, this.reel, detail, story);
+    const tools = make("div", { className: "tools" }, this.pause, this.fit, this.actual, this.scale, this.state);
+    const summary = make("summary", { textContent: "What each thread did, in words" });
+    this.story = make("details", {}, summary, this.text);
+    this.frame = make("div", { className: "chatfilm-view" }, tools, this.reel, detail, this.story);
     keepKeys(this.frame, (event) => Boolean(this.actionOf(event)));
     this.frame.addEventListener("keydown", (event) => this.key(event));
     this.reel.addEventListener("scroll", () => this.scrolled());
@@ -68,9 +74,8 @@ class View {
     this.observer = new ResizeObserver(() => this.resized());
     this.observer.observe(this.reel); // it has no size before it is in the page
     el.append(this.frame);
-    this.zoom(false);
-    this.draw();
-    this.update = () => this.paused || this.draw();
+    this.take();
+    this.update = () => this.paused || this.take();
     for (const name of NEWS) model.on(name, this.update);
   }
 
@@ -81,11 +86,18 @@ class View {
     return button;
   }
 
+  // What is paused stays as it was, in both scales.
+  take() {
+    this.pictures = [this.model.get("picture"), this.model.get("other")];
+    this.text.textContent = this.model.get("story");
+    this.draw();
+  }
+
   draw() {
     const { reel, told } = this;
     const focused = reel.contains(document.activeElement) && document.activeElement !== reel;
     try {
-      this.svg = parse(this.model.get("picture"));
+      this.svg = parse(this.pictures[Number(this.turned)]);
     } catch (error) {
       this.svg = make("p", { textContent: `This picture is not shown: ${error.message}` });
     }
@@ -93,13 +105,11 @@ class View {
     this.steps = [...this.svg.querySelectorAll(".cf-step")];
     for (const step of this.steps) this.prepare(step);
     reel.replaceChildren(this.svg);
-    this.follow();
+    this.resized();
     if (focused) (this.step(this.chosen) ?? reel).focus({ preventScroll: true });
     this.told = told; // to give the focus back is no choice
     this.say();
-    this.text.textContent = this.model.get("story");
     this.tell();
-    this.keepNames();
   }
 
   prepare(step) {
@@ -111,6 +121,7 @@ class View {
   tell() {
     const finished = this.model.get("finished");
     this.frame.dataset.finished = finished;
+    this.scale.setAttribute("aria-pressed", String(this.svg.classList.contains("cf-to-scale")));
     this.pause.hidden = finished && !this.paused;
     const state = this.model.comm_live === false ? "its kernel has ended" : "live";
     const ended = this.model.get("ended") ?? "the film has ended";
@@ -122,27 +133,37 @@ class View {
     this.pause.textContent = this.paused ? "Continue (P)" : "Pause (P)";
     this.pause.setAttribute("aria-pressed", String(this.paused));
     if (this.paused) this.tell();
-    else this.draw();
+    else this.take();
+  }
+
+  // To the other scale of time, and back: the same bars, in other places.
+  turn() {
+    this.turned = !this.turned;
+    this.draw();
+    this.step(this.chosen)?.scrollIntoView?.(NEAREST);
   }
 
   zoom(fit) {
+    this.sized = true;
+    this.following = !this.model.get("finished"); // a film that has ended is looked at from its beginning
+    this.show(fit);
+  }
+
+  show(fit) {
     this.reel.classList.toggle("fit", fit);
     this.fit.setAttribute("aria-pressed", String(fit));
     this.actual.setAttribute("aria-pressed", String(!fit));
-    this.following = !this.model.get("finished"); // a film that has ended is looked at from its beginning
-    this.follow();
+    if (this.following) this.reel.scrollLeft = this.reel.scrollWidth;
     this.keepNames();
   }
 
-  follow() {
-    if (this.following) this.reel.scrollLeft = this.reel.scrollWidth;
-  }
-
-  // What has ended, and is hardly wider than the page, is shown whole.
+  // Until the reader chooses, a picture is shown whole if it can then be read.
   resized() {
-    const { clientWidth, scrollWidth } = this.reel;
-    if (this.model.get("finished") && scrollWidth > clientWidth && scrollWidth < 1.35 * clientWidth) this.zoom(true);
-    this.follow();
+    const { width = 0, height = 0 } = this.svg.viewBox?.baseVal ?? {};
+    this.reel.style.setProperty("--least-width", `${LEGIBLE * width}px`);
+    this.reel.style.setProperty("--least-height", `${LEGIBLE * height}px`);
+    const fit = this.reel.classList.contains("fit");
+    this.show(this.sized ? fit : LEGIBLE * width <= this.reel.clientWidth);
   }
 
   scrolled() {
@@ -201,12 +222,12 @@ class View {
   // What a key means here, if anything.
   actionOf(event) {
     if (event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return null;
-    const inside = this.reel.contains(event.target);
-    if (/^(Arrow|Home$|End$)/.test(event.key) && !inside) return null; // they scroll the story, say
+    if (/^(Arrow|Home$|End$)/.test(event.key) && this.story.contains(event.target)) return null; // they scroll it
     const actions = {
       p: () => this.togglePause(),
       f: () => this.zoom(true),
       a: () => this.zoom(false),
+      l: () => this.turn(),
       arrowleft: () => this.move(-1),
       arrowright: () => this.move(1),
       arrowup: () => this.change(-1),
@@ -226,8 +247,10 @@ class View {
     action();
   }
 
+  // By when they began, which their keys say: to scale, many lie at the same place.
   ordered() {
-    return [...this.steps].sort((a, b) => box(a).x - box(b).x);
+    const start = (step) => parseInt(step.dataset.step.split("-").at(-1), 16);
+    return [...this.steps].sort((a, b) => start(a) - start(b));
   }
 
   // Left and right: the bar before or after this one, in whatever lane.
@@ -253,7 +276,7 @@ class View {
     this.keyed = true;
     step?.focus();
     this.choose(step); // also if it has the focus already, and the mouse points at another
-    step?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
+    step?.scrollIntoView?.(NEAREST);
   }
 
   // Gives the keyboard back to the notebook: to the cell that shows this.
