@@ -19,8 +19,8 @@ REST, SHARE = 0.3, 0.1
 thread gets so many seconds of processor time. On a busy machine that takes longer."""
 
 ASLEEP, NOTHING = 3.0, 0.03
-"""It rests as well if in so many seconds it takes no more than so many: one that spins always gets more.
-(That thread may get less than a server: Linux shares processors out between sessions, then within each.)"""
+"""It rests as well if in so many seconds it takes no more than so many, and that thread at least twice that.
+(It may get less than a server that spins: Linux shares processors out between sessions, then within each.)"""
 
 WATCHED = 1.5
 """Seconds of processor time. A server that has taken so much without a rest never rests, if that thread has
@@ -154,7 +154,8 @@ def _comes_to_rest(session: Session, usage: Usage) -> bool:
             now, used, spun = time.monotonic(), usage.cpu(), spinner.used
             for then, used_then, spun_then in looks:
                 taken, had = used - used_then, spun - spun_then
-                if (had >= REST and taken <= SHARE * had) or (now - then >= ASLEEP and taken <= NOTHING):
+                little = taken <= NOTHING <= had / 2 and now - then >= ASLEEP
+                if little or (had >= REST and taken <= SHARE * had):
                     return True
             looks.append((now, used, spun))
     return False
