@@ -236,7 +236,7 @@ def test_the_key_l_draws_a_film_to_scale(lab: "Lab", page: "Page", tmp_path: Pat
     for cells, state in ((0, 1), "live"), ((2, 3), "as it was then"):
         run_cells(page, *cells)
         view.last.get_by_text(state, exact=True).wait_for()
-        view.last.locator(".cf-step").nth(1).wait_for()
+        view.last.locator(".cf-step:not(.cf-open)").nth(1).wait_for()
         assert_key_l_changes_the_scale(page, view.last)
         view.last.screenshot(path=pictures(tmp_path) / f"to_scale_{state.replace(' ', '_')}.png")
     page.set_content(svg.page(one_at_a_time(), "by itself"))
