@@ -7,6 +7,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from nbformat.sign import NotebookNotary
 from refresh import GRADED, LESSONS, SOLUTIONS
 
 from chatlib.teach import my_course
@@ -16,8 +17,9 @@ EXERCISE = "exercises/02_answer_in_upper_case.ipynb"
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
-    """Some of the course: lessons 02 and 03, each with its exercise."""
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Some of the course: lessons 02 and 03, each with its exercise. The account has signed nothing yet."""
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "account"))
     for path in my_course.notebooks(LESSONS):
         if path.name[:2] in ("02", "03"):
             there = tmp_path / "notebooks" / path.relative_to(LESSONS)
@@ -50,6 +52,14 @@ def row(copy: Path, name: str) -> str:
     """Returns what the first page says of a notebook."""
     [found] = re.findall(rf"^\|.*\({re.escape(name)}\) \| (.*?) \|", page(copy), re.MULTILINE)
     return str(found)
+
+
+def test_saved_lessons_show_their_pictures_until_they_are_changed(source: Path, copy: Path) -> None:
+    """JupyterLab shows the pictures of a notebook if the learner's account has signed its very content."""
+    with NotebookNotary() as notary:
+        assert notary.check_signature(nbformat.read(source / TWO, as_version=4))
+        changed(source / TWO, source="print('not ours')")
+        assert not notary.check_signature(nbformat.read(source / TWO, as_version=4))
 
 
 def test_each_notebook_is_there_and_gives_nothing_away(source: Path, copy: Path) -> None:

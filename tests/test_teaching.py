@@ -7,10 +7,13 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
 
 import nbformat
 import pytest
 from faults import SOON, environment
+from jupyter_server.services.kernels.kernelmanager import MappingKernelManager
 from refresh import LESSONS
 
 from chatlib.checker.check import CASES
@@ -22,7 +25,7 @@ from chatlib.cli.check import OPTIONS
 ROOT = Path(__file__).parent.parent
 GUIDE = (ROOT / "docs" / "teaching.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.+?)```", GUIDE, re.DOTALL)
-[LOOP] = [text for language, text in BLOCKS if language == "python"]
+HUB, LOOP = (text for language, text in BLOCKS if language == "python")
 POINTS, LEVELS = (text for language, text in BLOCKS if language == "csv")
 COMMANDS = [
     shlex.split(call.split(" > ")[0])
@@ -159,6 +162,46 @@ def test_it_counts_the_cases_of_each_dialect() -> None:
     """As they are now."""
     counts = dict(re.findall(r"^\| `([a-z-]+)` \|.+\| (\d+) \|$", GUIDE, re.MULTILINE))
     assert counts == {name: str(sum(name in case.dialects for case in CASES)) for name in DIALECTS}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="JupyterHub starts each server with a shell")
+def test_its_hub_opens_a_copy_of_the_students_own(tmp_path: Path) -> None:
+    """The start command makes in an empty home what the hub then opens, and starts the student's server."""
+    programs, home = tmp_path / "hub" / "bin", tmp_path / "home"
+    programs.mkdir(parents=True)
+    home.mkdir()
+    for name, program in {"python": shlex.quote(sys.executable), "jupyterhub-singleuser": "echo"}.items():
+        (programs / name).write_text(f'#!/bin/sh\nexec {program} "$@"\n', encoding="utf-8")
+        (programs / name).chmod(0o755)
+    hub = configured(programs.parent)
+    command = [*hub.Spawner.cmd, "--port=1", *hub.Spawner.args]
+    account = environment() | {"HOME": str(home)}
+    told = subprocess.check_output(command, cwd=home, env=account, text=True, timeout=6 * SOON)
+    assert told.split() == ["--port=1", *hub.Spawner.args]
+    page = home / hub.Spawner.default_url.removeprefix("/lab/tree/")
+    linked = re.findall(r"\]\(([^)]+)\)", first_cell(page))
+    assert "../notebooks/00_start_here.ipynb" in linked
+    assert [link for link in linked if not (page.parent / link).exists()] == []
+    assert (home / ".venv" / "bin" / "python").exists()
+
+
+def configured(programs: Path) -> Any:
+    """Returns the hub's configuration, with its programs in a folder, and no limits for the tester."""
+    text = re.sub("^ulimit .+\n", "", HUB, flags=re.MULTILINE)
+    for place, path in {"/opt/hub": programs, "/srv/chatlib": ROOT}.items():
+        text = text.replace(place, shlex.quote(str(path)))
+    hub = MagicMock()
+    exec(text, {"get_config": lambda: hub})
+    return hub
+
+
+def test_what_its_hub_names_is_there() -> None:
+    """The files of the project in its commands, and the option of the students' servers."""
+    named = re.findall(r"/srv/chatlib/(\S+)", GUIDE)
+    assert {"requirements.lock", "notebooks/solutions"} <= set(named)
+    assert [name for name in named if not (ROOT / name).exists()] == []
+    [option] = re.findall(r"--MappingKernelManager\.(\w+)=", HUB)
+    assert MappingKernelManager.class_traits()[option]
 
 
 def test_its_loop_grades_a_folder(tmp_path: Path) -> None:
