@@ -15,8 +15,13 @@ import ports
 import pytest
 import refresh
 from faults import SOON, dial, eventually, server_threads
+from hypothesis import HealthCheck, settings
 
 import chatlib
+
+# No test asks how fast the machine is, and nor does what makes examples for it.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 Serve = Callable[..., chatlib.Server]
 Connect = Callable[..., chatlib.Client]

@@ -81,7 +81,7 @@ def recordings(draw: st.DrawFn) -> Recording:
 
 
 @given(recordings())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_any_film_gives_one_line_of_well_formed_svg(recording: Recording) -> None:
     """Whatever is in the records: the picture is XML on one line, without scripts, references and ids."""
     picture = svg(recording)
@@ -96,7 +96,7 @@ def test_any_film_gives_one_line_of_well_formed_svg(recording: Recording) -> Non
 
 
 @given(recordings(), st.booleans())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_labels_never_overlap(recording: Recording, to_scale: bool) -> None:
     """No two labels of a row of a lane share any room, and none begins left of the lanes."""
     picture = plan(recording, to_scale=to_scale)
@@ -112,7 +112,7 @@ def test_labels_never_overlap(recording: Recording, to_scale: bool) -> None:
 
 
 @given(recordings())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_equal_recordings_give_equal_pictures(recording: Recording) -> None:
     """Nothing but the records decides what is drawn and told."""
     again = Recording(tuple(recording.spans), dict(recording.names), recording.now, recording.dropped)
@@ -131,7 +131,7 @@ def test_time_runs_to_the_right(times: list[float]) -> None:
 
 
 @given(recordings())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_to_scale_equal_times_are_equally_wide(recording: Recording) -> None:
     """Wherever they lie; but each step is wide enough to be seen."""
     picture = plan(recording, to_scale=True)
@@ -209,7 +209,7 @@ def test_what_rests_by_design_is_not_as_loud_as_what_is_held_up() -> None:
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=8), st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_every_byte_has_one_arrow(sends: list[int], data: st.DataObject) -> None:
     """However the stream is cut up: an arrow for each message, and their bytes are all that was sent."""
     script, clock = Script(), 0.0

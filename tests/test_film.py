@@ -712,7 +712,7 @@ steps = st.tuples(st.booleans(), st.booleans(), st.integers(0, 5), st.integers(1
 
 
 @given(st.lists(steps, max_size=30), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_byte_that_was_sent_is_drawn_once(talk: list[tuple[bool, bool, int, int]], named: bool) -> None:
     """However a conversation is cut up, by whatever calls: each message has the bytes of both its calls."""
     counter, contents = itertools.cycle(range(251)), dict[tuple[str, int], bytes]()

@@ -1,7 +1,7 @@
 """Bytes into lines: however the stream is cut, the lines are the same."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatlib.wire import LINE_LIMIT, LineReader, encode
@@ -26,7 +26,6 @@ def lines_of(pieces: list[bytes], limit: int = LINE_LIMIT) -> tuple[list[str], b
     return [line for piece in pieces for line in reader.feed(piece)], reader.overlong
 
 
-@settings(deadline=None)
 @given(streams, st.lists(st.integers(0, 10_000)))
 def test_any_segmentation_gives_the_same_lines(stream: bytes, places: list[int]) -> None:
     """Where a stream is cut makes no difference, and its lines are what stands between the newlines."""
@@ -35,14 +34,12 @@ def test_any_segmentation_gives_the_same_lines(stream: bytes, places: list[int])
     assert lines_of(cut(stream, places)) == (expected, False)
 
 
-@settings(deadline=None)
 @given(streams)
 def test_one_byte_at_a_time_gives_the_same_lines(stream: bytes) -> None:
     """The smallest segments are no exception."""
     assert lines_of([bytes([byte]) for byte in stream]) == lines_of([stream])
 
 
-@settings(deadline=None)
 @given(streams, st.lists(st.integers(0, 10_000)), st.integers(0, 8))
 def test_a_limit_gives_the_same_lines_too(stream: bytes, places: list[int], limit: int) -> None:
     """Up to a line that is too long all are delivered, none after it, wherever the stream was cut."""
@@ -55,7 +52,6 @@ def test_a_limit_gives_the_same_lines_too(stream: bytes, places: list[int], limi
     assert lines_of(cut(stream, places), limit) == (expected, overlong)
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"))))
 def test_what_is_encoded_is_read_back(lines: list[str]) -> None:
     """Text that holds no newline survives the way there, but for one CR at its end."""
