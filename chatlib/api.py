@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from chatlib import notebook_cells
 from chatlib.film.film import RING, Film
 from chatlib.schedules.orders import Orders
-from chatlib.teach.predict import Prediction
+from chatlib.teach.predict import Prediction, ask
 
 if TYPE_CHECKING:
     from chatlib.checker.report import Report
@@ -138,7 +138,8 @@ def predict(question: str, choices: Sequence[str]) -> Prediction:
         guess  # the question, with buttons
         guess.measured("nothing" if bob.waits(0.5) else "an answer")  # beside what the reader said
 
-    Each is the last expression of a cell. A cell that is run again asks afresh.
+    Each is the last expression of a cell. A cell that is run again keeps the answer until it is measured;
+    then it asks afresh.
 
     Args:
         question: What is asked.
@@ -148,7 +149,7 @@ def predict(question: str, choices: Sequence[str]) -> Prediction:
         ValueError: There are fewer than two choices, or two are the same.
     """
     notebook_cells.close_earlier()
-    return Prediction(question, choices, _buttons)
+    return ask(question, choices, _buttons)
 
 
 def _buttons(prediction: Prediction) -> "Choices":

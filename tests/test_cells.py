@@ -348,15 +348,28 @@ def test_a_click_is_set_beside_what_was_measured(notebook: Notebook) -> None:
     assert set(left["data"]) == {"text/html", "text/plain"}
 
 
-def test_a_prediction_is_asked_afresh_when_its_cell_runs_again(notebook: Notebook) -> None:
+def test_an_answer_that_is_not_measured_yet_outlives_another_run_of_its_cell(notebook: Notebook) -> None:
+    """After a click on a choice, Shift + Enter runs the cell of the question before it goes on."""
+    pytest.importorskip("anywidget")
+    notebook.run(ASK, "a")
+    click(notebook, "nothing")
+    notebook.run(ASK, "a")
+    assert notebook.run("guess._view.answer", "b") == "'nothing'"
+    click(notebook, "an answer")  # one may still change one's mind
+    assert notebook.run("guess.measured('nothing')", "b").startswith("You said: an answer\n")
+
+
+def test_a_prediction_is_asked_afresh_once_it_is_measured_or_changed(notebook: Notebook) -> None:
     """The one before is closed, also in the browser; the new one has no answer."""
     pytest.importorskip("anywidget")
     notebook.run(ASK, "a")
     click(notebook, "nothing")
     notebook.run("earlier = guess", "b")
-    notebook.run(ASK, "a")
+    notebook.run(ASK.replace("What comes?", "And now?"), "a")
     assert notebook.run("earlier.answer, earlier._view.comm, guess.answer", "b") == "('nothing', None, None)"
     assert notebook.run("guess.measured('nothing')", "b") == "Measured: nothing"
+    notebook.run(ASK.replace("What comes?", "And now?"), "a")
+    assert notebook.run("guess.answer, guess.outcome", "b") == "(None, None)"
 
 
 def test_a_prediction_that_was_closed_can_be_shown_again(notebook: Notebook) -> None:

@@ -136,3 +136,22 @@ class Prediction:
             if not self._view or self._view.comm is None:  # it was closed, as its cell runs again
                 self._view = self._buttons(self)
             self._view.show()
+
+
+_asked: dict[str, Prediction] = {}
+"""The latest of each notebook cell."""
+
+
+def ask(question: str, choices: Sequence[str], buttons: Callable[[Prediction], Buttons]) -> Prediction:
+    """Returns a prediction: the one that this notebook cell has asked before, if that is still open.
+
+    A click on a choice makes its cell the active one. So Shift + Enter, which the reader then presses to go
+    on, runs this cell once more: the answer must outlive that.
+    """
+    asked, run = Prediction(question, choices, buttons), notebook_cells.running_cell()
+    before = _asked.get(run.cell) if run else None
+    if before and before.outcome is None and (before.question, before.choices) == (question, asked.choices):
+        return before
+    if run:
+        _asked[run.cell] = asked
+    return asked
