@@ -24,6 +24,7 @@ pytest.importorskip("playwright.sync_api", reason="playwright, which drives a br
 import browser  # noqa: E402
 import refresh  # noqa: E402
 from films import HOSTILE, one_at_a_time  # noqa: E402
+from learner import Keyboard, Learner, Mouse  # noqa: E402
 
 from chatlib.film.render import svg  # noqa: E402
 from chatlib.teach import my_course  # noqa: E402
@@ -67,6 +68,7 @@ SCALES = [
     "film",
 ]
 EVERY_DAY = ("02_one_at_a_time", "08_shared_state")  # films, and the view of a scheduler
+TWO, EXERCISE = "02_one_at_a_time.ipynb", "exercises/02_answer_in_upper_case.ipynb"
 PATIENCE = 180_000.0  # milliseconds; only a failing test waits so long
 RELOADS = 5  # ipywidgets waits four seconds for the widgets of a kernel: on a busy computer, in vain
 
@@ -80,9 +82,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Lab"]:
     browser.write_notebook(folder / "keys.ipynb", KEYS)
     browser.write_notebook(folder / "scales.ipynb", [*SCALES, "'another cell'"])
     shutil.copytree(refresh.LESSONS, folder / "notebooks")
-    with pytest.MonkeyPatch.context() as account:
-        account.setenv("JUPYTER_DATA_DIR", str(folder / ".jupyter" / "DATA"))
-        my_course.main(folder / "notebooks", folder / "my-course")
+    renew_copy(folder, folder)
     with browser.lab(folder) as running:
         yield running
 
@@ -112,6 +112,13 @@ def pictures(folder: Path) -> Path:
     kept = Path(os.environ.get("CHATLIB_PICTURES", folder / "pictures"))
     kept.mkdir(parents=True, exist_ok=True)
     return kept
+
+
+def renew_copy(lab_folder: Path, course: Path) -> None:
+    """Makes the learner's copy of a course, or brings it up to date, as `run.py lab` does."""
+    with pytest.MonkeyPatch.context() as account:
+        account.setenv("JUPYTER_DATA_DIR", str(lab_folder / ".jupyter" / "DATA"))
+        my_course.main(course / "notebooks", course / "my-course")
 
 
 def wait_until_run(page: "Page", cells: int) -> None:
@@ -427,6 +434,97 @@ def test_the_first_page_leads_to_the_pictures_of_a_lesson(lab: "Lab", page: "Pag
     page.locator(".jp-RenderedMarkdown tr", has_text="02 · One at a time").get_by_text("pictures").click()
     page.locator(".jp-mod-current", has_text="02_one_at_a_time.ipynb").wait_for()
     page.locator(".jp-Notebook:visible .jp-RenderedSVG img").first.wait_for()
+
+
+@pytest.mark.parametrize("means", [Keyboard, Mouse], ids=["keyboard", "mouse"])
+def test_a_learner_goes_the_whole_way(
+    lab: "Lab", page: "Page", tmp_path: Path, means: "type[Keyboard | Mouse]"
+) -> None:
+    """From the first page to a lesson, its prediction, its film and its exercise; and back another day.
+
+    Everything is reached with keys alone, and with clicks alone. JupyterLab itself offers what that takes:
+    Tab and Shift + Tab go to the links and buttons of a notebook, arrow keys from cell to cell, and
+    Ctrl + Shift + C opens the palette, in which each command has a name.
+    """
+    course = lab.folder / means.__name__
+    unused = shutil.ignore_patterns("0[!23]*", "1*", "solutions")
+    shutil.copytree(refresh.LESSONS, course / "notebooks", ignore=unused)
+    renew_copy(lab.folder, course)
+    learner: Learner = means(page)
+    browser.open_notebook(page, lab, f"{course.name}/my-course/{my_course.START}")
+    take_the_lesson(page, learner)
+    page.screenshot(path=pictures(tmp_path) / f"way_{means.__name__}_lesson.png")
+    solve_the_exercise(page, learner)
+    page.screenshot(path=pictures(tmp_path) / f"way_{means.__name__}_exercise.png")
+    for name in (EXERCISE, TWO):
+        learner.leave()
+        page.locator(".lm-TabBar-tab", has_text=Path(name).name).wait_for(state="detached")
+    assert_nothing_is_lost_when_the_course_changes(page, learner, lab, course)
+
+
+def follow(page: "Page", learner: Learner, link: str, name: str) -> None:
+    """Follows a link to a notebook, and waits until its first cell has the focus and its kernel is ready."""
+    learner.use(page.get_by_role("link", name=link).first)
+    page.locator(".jp-mod-current", has_text=name).wait_for()
+    page.locator(".jp-Notebook:visible .jp-Cell:focus").wait_for()
+    page.get_by_text("| Idle").wait_for()
+
+
+def save(page: "Page", learner: Learner) -> None:
+    """Saves the open notebook, and waits until that is done."""
+    learner.save()
+    page.wait_for_selector(".jp-mod-current:not(.jp-mod-dirty)")
+
+
+def take_the_lesson(page: "Page", learner: Learner) -> None:
+    """Chooses an answer, runs all cells, reads what was measured, looks at a bar of the film, and saves."""
+    cells = nbformat.read(refresh.LESSONS / TWO, as_version=4).cells
+    asked = next(number for number, cell in enumerate(cells) if "chatlib.predict(" in cell.source)
+    follow(page, learner, "02 · One at a time", TWO)
+    learner.run(asked + 1)
+    learner.use(page.get_by_role("button", name="only when A has left"))
+    page.locator("b", has_text="you said").wait_for()
+    learner.run(len(cells) - 1 - asked)  # the cell of the question once more, and all others but the last
+    wait_until_run(page, sum(cell.cell_type == "code" for cell in cells))
+    verdict = page.locator(".chatlib-choices .told", has_text="As you said.").inner_text()
+    assert verdict.split("\n")[:2] == ["You said: only when A has left", "Measured: only when A has left"]
+    film = page.locator(".chatfilm-view").last
+    learner.look_at_a_bar(film)
+    assert film.locator(".detail code").inner_text() != ""
+    save(page, learner)
+
+
+def solve_the_exercise(page: "Page", learner: Learner) -> None:
+    """First an answer that is wrong, then the right one; after each, the check says so."""
+    follow(page, learner, "Exercise 02", Path(EXERCISE).name)
+    for line, told in (
+        ("self.wfile.writelines(self.rfile)", "Answer with the line in upper case, and a newline."),
+        ("self.wfile.writelines(line.upper() for line in self.rfile)", "Well done!"),
+    ):
+        learner.write(line)
+        learner.run(2)
+        page.locator(".jp-Notebook:visible .jp-OutputArea").get_by_text(told).wait_for()
+    save(page, learner)
+
+
+def assert_nothing_is_lost_when_the_course_changes(
+    page: "Page", learner: Learner, lab: "Lab", course: Path
+) -> None:
+    """The first page notes what was done; what was not begun is renewed, and what was worked in is kept."""
+    for name in (EXERCISE, "03_a_thread_for_each.ipynb"):
+        path = course / "notebooks" / name
+        path.write_text(path.read_text("utf-8").replace("You need:", "NEW. You need:"), "utf-8")
+    mine = (course / "my-course" / EXERCISE).read_bytes()
+    renew_copy(lab.folder, course)
+    assert (course / "my-course" / EXERCISE).read_bytes() == mine
+    browser.open_notebook(page, lab, f"{course.name}/my-course/{my_course.START}")
+    first = page.locator(".jp-RenderedMarkdown")
+    first.get_by_text(f"There is a newer version of {EXERCISE}. Yours is kept").wait_for()
+    first.get_by_text("Go on with 03 · A thread for each.").wait_for()
+    for row, told in ("02 · One at a time", "✓ 1 of 2 predicted"), ("Exercise 02", "✓ 1 of 1 checks passed"):
+        first.get_by_role("row", name=row).get_by_text(told).wait_for()
+    follow(page, learner, "03 · A thread for each", "03_a_thread_for_each.ipynb")
+    page.locator(".jp-RenderedMarkdown:visible").get_by_text("NEW. You need:").wait_for()
 
 
 # The playground
