@@ -70,14 +70,20 @@ class ProcessTree:
         """Returns the threads of all these processes."""
         return int(self._sum(lambda process: process.num_threads()))
 
-    def ports(self) -> set[int]:
-        """Returns the TCP ports on which they listen."""
-        found: set[int] = set()
+    def listeners(self) -> set[tuple[str, int]]:
+        """Returns the IP addresses and TCP ports on which they listen."""
+        tcp = self._sockets("tcp")
+        return {(one.laddr.ip, one.laddr.port) for one in tcp if one.status == psutil.CONN_LISTEN}
+
+    def other_sockets(self) -> list[str]:
+        """Returns, in words, the sockets by which they can be reached, and not by TCP."""
+        datagrams = [f"a UDP socket on port {one.laddr.port}" for one in self._sockets("udp") if one.laddr]
+        return datagrams + [f"the Unix socket {one.laddr}" for one in self._sockets("unix") if one.laddr]
+
+    def _sockets(self, kind: str) -> Iterator[Any]:
         for process in self.processes():
             with contextlib.suppress(psutil.Error):
-                connections = process.net_connections("tcp")
-                found |= {entry.laddr.port for entry in connections if entry.status == psutil.CONN_LISTEN}
-        return found
+                yield from process.net_connections(kind)
 
     def processes(self) -> list[Any]:
         """Returns those that still run, the root first; none if the root has ended."""

@@ -26,7 +26,7 @@ from chatlib.checker.harness.dialect import DIALECTS
 from chatlib.checker.harness.session import Session
 from chatlib.checker.harness.timeouts import measured
 from chatlib.checker.targets import program, program_run
-from chatlib.checker.targets.capture import forgotten_await, overheard
+from chatlib.checker.targets.capture import forgotten_await, last_lines, overheard
 from chatlib.checker.targets.remote import Remote
 from chatlib.checker.targets.resolve import target_of
 
@@ -184,6 +184,22 @@ def test_a_server_that_does_not_say_where_it_listens_is_ended(monkeypatch: pytes
     assert eventually(lambda: set(threading.enumerate()) <= before)
 
 
+UDP = """
+import socket, sys
+listener = socket.socket(type=socket.SOCK_DGRAM)
+listener.bind(("127.0.0.1", int(sys.argv[1])))
+listener.recv(1)
+"""
+
+UNIX = """
+import socket
+listener = socket.socket(socket.AF_UNIX)
+listener.bind("chat.sock")
+listener.listen()
+listener.accept()
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "sentence", "within"),
     [
@@ -195,8 +211,10 @@ def test_a_server_that_does_not_say_where_it_listens_is_ended(monkeypatch: pytes
             0.5,
         ),
         (RELAY.replace("int(sys.argv[1])", "0"), "it listens on port .*, not on .*, which it was told", SOON),
+        (UDP, "it has a UDP socket on port .*: only TCP is checked", SOON),
+        pytest.param(UNIX, "it has the Unix socket chat.sock: only TCP is checked", SOON, marks=POSIX),
     ],
-    ids=["crashes", "ends", "never listens", "another port"],
+    ids=["crashes", "ends", "never listens", "another port", "UDP", "Unix"],
 )
 def test_a_program_that_does_not_start_is_told_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, sentence: str, within: float
@@ -206,6 +224,105 @@ def test_a_program_that_does_not_start_is_told_why(
     monkeypatch.setattr(program_run, "ELSEWHERE", 0.2)
     with pytest.raises(chatlib.TargetError, match=sentence.replace(".*", r"\d+")):
         chatlib.check(script(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("hosts", "reached"),
+    [
+        ("0.0.0.0", "127.0.0.1"),
+        ("::", "::1"),
+        ("0.0.0.0 ::", "127.0.0.1"),
+        ("127.0.1.1", "127.0.1.1"),
+        ("192.168.1.7 ::1", "::1"),
+    ],
+)
+def test_a_program_is_reached_where_it_listens(hosts: str, reached: str) -> None:
+    """By an address of this computer alone, whatever it binds."""
+    assert program_run.reachable(set(hosts.split()), 80) == reached
+
+
+def test_a_program_that_listens_to_a_network_only_is_not_attacked() -> None:
+    """The message has the address, and what to bind instead."""
+    with pytest.raises(chatlib.TargetError, match=r"it listens on 192\.168\.1\.7:80, .* bind 127\.0\.0\.1"):
+        program_run.reachable({"192.168.1.7"}, 80)
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="this Python knows no IPv6")
+def test_a_program_that_listens_by_ipv6_only_is_checked(tmp_path: Path) -> None:
+    """Its clients connect to ::1."""
+    text = RELAY.replace(
+        'create_server(("127.0.0.1", int(sys.argv[1])))',
+        'create_server(("::1", int(sys.argv[1])), family=socket.AF_INET6)',
+    )
+    report = chatlib.check(script(tmp_path, text), "raw", cases=["delivery.reach", "lifecycle.busy"])
+    assert report.passed and not report.of(Outcome.FAIL), str(report)
+
+
+@pytest.mark.parametrize(
+    ("server", "kind"),
+    [
+        (socketserver.UDPServer, "UDP"),
+        pytest.param(getattr(socketserver, "UnixStreamServer", None), "Unix", marks=POSIX),
+    ],
+)
+def test_a_class_with_another_kind_of_socket_is_told_so(tmp_path: Path, server: Any, kind: str) -> None:
+    """At once, and no client waits for it."""
+    address = ("127.0.0.1", 0) if kind == "UDP" else str(tmp_path / "chat.sock")
+    with pytest.raises(chatlib.TargetError, match=f"has a {kind} socket: only TCP is checked"):
+        chatlib.check(lambda: server(address, socketserver.BaseRequestHandler))
+
+
+class OnlyClosesItsListener:
+    """On Linux, its thread goes on waiting in `accept`."""
+
+    def __init__(self, address: Any) -> None:
+        self.listener = socket.create_server(address)
+        self.server_address = self.listener.getsockname()
+
+    def serve_forever(self) -> None:
+        """Serves nobody."""
+        with contextlib.suppress(OSError):
+            while True:
+                self.listener.accept()[0].close()
+
+    def shutdown(self) -> None:
+        """As a student may write it."""
+        self.listener.close()
+
+    server_close = shutdown
+
+
+def test_a_thread_that_waits_in_accept_for_a_closed_listener_is_woken() -> None:
+    """None of them is left, to be seen in the X-ray of the next case."""
+    before = set(threading.enumerate())
+    report = chatlib.check(OnlyClosesItsListener, "raw", cases=["delivery.reach"])
+    assert eventually(lambda: set(threading.enumerate()) <= before)
+    [failure] = [verdict.failure for verdict in report.of(Outcome.FAIL)]
+    assert failure is not None
+    assert sum("accept" in line for line in failure.waiting) <= 1, failure.waiting
+
+
+def test_the_last_exception_is_quoted_before_what_was_printed_after_it() -> None:
+    """Where it was raised, and what it says: a crowd of greetings must not push it out."""
+    raised = 'Traceback (most recent call last):\n  File "s.py", line 3, in <module>\n    f()\n    ~^^\n'
+    raised += '  File "s.py", line 1, in f\n    1 / 0\n    ~~^~~\nZeroDivisionError: division by zero\n'
+    place = ('  File "s.py", line 1, in f', "    1 / 0", "ZeroDivisionError: division by zero")
+    greetings = "".join(f"guest {number} has come\n" for number in range(200))
+    assert last_lines(raised)[-3:] == place
+    assert last_lines(raised + greetings) == (*place, "...", "guest 198 has come", "guest 199 has come")
+    assert last_lines(greetings)[-1] == "guest 199 has come"
+
+
+@POSIX
+def test_that_the_checker_ended_a_program_is_not_told_as_its_fate(tmp_path: Path) -> None:
+    """`lifecycle.again` kills one that takes no Ctrl-C: only why the next one does not start is news."""
+    stubborn = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + RELAY.replace(
+        'create_server(("127.0.0.1", int(sys.argv[1])))',
+        'socket(); listener.bind(("127.0.0.1", int(sys.argv[1]))); listener.listen()',
+    )
+    report = chatlib.check(script(tmp_path, stubborn), "raw", cases=["lifecycle.again"])
+    assert report.failed == ("lifecycle.again",), str(report)
+    assert "Address already in use" in str(report) and "SIGKILL" not in str(report)
 
 
 def test_a_directory_and_a_file_that_cannot_run_are_no_targets(tmp_path: Path) -> None:

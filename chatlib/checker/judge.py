@@ -66,6 +66,8 @@ def _steps_taken(case: Case[Session], session: Session, is_first: bool) -> Rulin
         try:
             step.run(session)
         except Broken as broken:
+            if limit := session.instance.limit():
+                return Ruling(Outcome.SKIPPED, reason=f"a limit of the checker, no fault of it: {limit}")
             if len(done) < len(case.given):
                 left_over = "" if is_first or not session.target.in_process else LEFT_OVER
                 reason = f"before that, {broken.actual}{left_over}"

@@ -13,8 +13,8 @@ from typing import Any
 
 from chatlib.wire import printable
 
-KEPT = 4000
-"""Characters of what was printed."""
+KEPT = 30_000
+"""Characters of what was printed: enough for a traceback, and two hundred greetings after it."""
 
 NEVER_AWAITED = re.compile(
     r":(?P<lost>\d+): RuntimeWarning: coroutine '(?P<name>.+)' was never awaited\n"
@@ -107,13 +107,31 @@ def overheard() -> Iterator[deque[str]]:
             each.retire()
 
 
+TRACEBACK = "Traceback (most recent call last)"
+
+
 def last_lines(text: str, count: int = 6) -> tuple[str, ...]:
-    """Returns the last lines that are not empty, nor the same as the one before, cut to a length."""
+    """Returns the last lines that are not empty, nor the same as the one before, cut to a length.
+
+    If an exception was printed before them, its last lines come first.
+    """
     if text.rstrip().endswith("\nKeyboardInterrupt"):  # our own Ctrl-C is no news
-        text = text[: text.rfind("Traceback (most recent call last)")]
-    lines = [printable(line.rstrip())[:100] for line in text.splitlines() if line.strip()]
+        text = text[: text.rfind(TRACEBACK)]
+    lines = [printable(line.rstrip())[:100] for line in text.splitlines() if line.strip(" \t^~")]
     different = [line for line, before in zip(lines, ["", *lines], strict=False) if line != before]
-    return tuple(different[-count:])
+    raised = raised_in(different)
+    if not raised or raised[-1] in different[-count:]:
+        return tuple(different[-count:])
+    return (*raised, "...", *different[len(raised) + 1 - count :])
+
+
+def raised_in(lines: list[str]) -> list[str]:
+    """Returns the last exception among these lines, after the place where it was raised."""
+    begun = max((at for at, line in enumerate(lines) if TRACEBACK in line), default=len(lines))
+    for at in range(begun + 1, len(lines)):
+        if not lines[at].startswith(" "):
+            return lines[max(at - 2, begun) : at + 1]
+    return []
 
 
 def forgotten_await(printed: str) -> str:

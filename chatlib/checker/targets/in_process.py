@@ -148,6 +148,9 @@ class InProcessInstance:
             str(one._replace(place=None) if one.place and is_own(one.place.file) else one) for one in waiting
         )
 
+    def limit(self) -> str:
+        return ""
+
     def guard(self) -> None:
         """It shares this process, so it cannot be killed alone."""
 
@@ -166,10 +169,18 @@ class InProcessInstance:
         _joined(threads, 0.3)
         self._close_connections()
         if not _joined(threads, 0.3):
+            self._wake_accept()
             for thread in threads:
                 end_by_force(thread)
             _joined(threads, 0.5)  # while what they raise is still kept from the notebook
         self._called("server_close", 0.3)  # if `shutdown` did not return, the listener is still open
+        for thread in threads:  # one that is left must not be taken for one of the next server
+            thread.name = f"{thread.name}, of an earlier case"
+
+    def _wake_accept(self) -> None:
+        """Connects: a thread may still wait in `accept`, although its listener was closed meanwhile."""
+        with contextlib.suppress(OSError, OverflowError):
+            socket.create_connection(self.address, 0.2).close()
 
     def _close_connections(self) -> None:
         """Shuts the server's sockets down, so that handlers stuck in `recv` get an error.
@@ -194,9 +205,7 @@ class InProcessInstance:
 
     def _serve(self) -> None:
         stock = isinstance(self.server, socketserver.BaseServer)
-        sys.set_coroutine_origin_tracking_depth(
-            1
-        )  # in this thread: a forgotten `await` is told with its line
+        sys.set_coroutine_origin_tracking_depth(1)  # in this thread: a lost coroutine is told with its line
         try:
             self.server.serve_forever(*([POLL_INTERVAL] if stock else []))
         except Exception as error:
@@ -220,11 +229,18 @@ class InProcessInstance:
         deadline = time.monotonic() + STARTS_WITHIN
         while time.monotonic() < deadline and not self._error:
             address = getattr(self.server, "server_address", None)
+            if self._is_datagram() or isinstance(address, str | bytes):
+                kind = "UDP" if self._is_datagram() else "Unix"
+                raise TargetError(f"{type(self.server).__name__} has a {kind} socket: only TCP is checked")
             if isinstance(address, tuple) and len(address) >= 2 and address[1]:
                 return (LOOPBACK[0] if address[0] in ("", "0.0.0.0") else address[0]), address[1]
             time.sleep(0.005)
         why = self._error or "its server_address must be the host and port on which it listens"
         raise TargetError(f"{type(self.server).__name__} cannot be connected to: {why}")
+
+    def _is_datagram(self) -> bool:
+        listener = getattr(self.server, "socket", None)
+        return isinstance(listener, socket.socket) and listener.type == socket.SOCK_DGRAM
 
 
 def _joined(threads: list[threading.Thread], seconds: float) -> bool:

@@ -1,20 +1,22 @@
 """One run of a program: started under limits, watched while it runs, and killed with all its children."""
 
 import contextlib
+import ipaddress
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 import uuid
-from collections import deque
 from pathlib import Path
 from typing import Any
 
 from chatlib.checker.errors import TargetError
-from chatlib.checker.targets.capture import last_lines
+from chatlib.checker.targets.capture import KEPT, last_lines
+from chatlib.checker.targets.folder import StandIn
 from chatlib.checker.targets.target import PORT
 from chatlib.resources import process_tree, psutil
 from chatlib.sockets import LOOPBACK, Address
@@ -26,7 +28,7 @@ PROCESSES = 300
 """Processes that a program may be."""
 
 ELSEWHERE = 1.5
-"""Seconds for which it may listen on other ports only: some open one for other things first."""
+"""Seconds for which it may be reached elsewhere only: some open another socket first, for other things."""
 
 LIMITS = {
     "RLIMIT_CPU": 120,
@@ -37,8 +39,13 @@ LIMITS = {
 }
 """What the system itself holds a program to (POSIX)."""
 
+ANY = {"0.0.0.0": LOOPBACK[0], "::": "::1", "*": LOOPBACK[0]}
+"""What stands for all addresses of this computer, and one of them."""
+
 COOKIE = "CHATLIB_CHECK"
 """An environment variable by which what a program has left behind is found."""
+
+_TOO_LARGE = re.compile(rb"file too large|EFBIG", re.IGNORECASE)
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 POSIX = os.name == "posix"
@@ -64,13 +71,20 @@ class ProgramInstance:
         self.address: Address = (LOOPBACK[0], port)
         self.killed = ""
         """Why it was killed, if it was."""
+        self._discarded = False
         self._cookie = f"{run}-{uuid.uuid4().hex}"  # not the port: a second server may be started on it
-        self._printed: deque[bytes] = deque(maxlen=64)
+        self._printed = bytearray()
+        self._folder = StandIn(Path.cwd())
         command = [word.replace(PORT, str(port)) for word in command]
         if POSIX:
             limits = _limits() | ({"RLIMIT_NOFILE": descriptors} if descriptors else {})
             command = [sys.executable, "-I", "-S", str(SUPERVISOR), json.dumps(limits), *command]
-        self._process = _spawn(command, {**os.environ, "PYTHONUNBUFFERED": "1", COOKIE: self._cookie})
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", COOKIE: self._cookie}
+        try:
+            self._process = _spawn(command, environment, self._folder.path)
+        except BaseException:
+            self._folder.discard()
+            raise
         assert self._process.stdin and self._process.stdout
         self._leash, self._output = self._process.stdin, self._process.stdout
         # The supervisor says first which process the program is. It says something else if it has failed,
@@ -80,7 +94,7 @@ class ProgramInstance:
         if first.strip().isdigit():
             self._pid = int(first)
         else:
-            self._printed.append(first)
+            self._printed += first
         self._drain = threading.Thread(target=self._keep_output, daemon=True)
         self._drain.start()
         self.usage: Any = process_tree(self._pid)
@@ -102,22 +116,28 @@ class ProgramInstance:
                 why = f"{ended}, before it listened on a port{self._quoted()}{cure}"
                 raise TargetError(why, silent=silent)
             begun = time.monotonic()
-            ports = self.usage.ports() if self.usage else set()
-            if wanted in ports:
+            listeners = self.usage.listeners() if self.usage else set()
+            if hosts := {host for host, port in listeners if port == wanted}:
+                self.address = reachable(hosts, wanted), wanted
                 return
-            elsewhere_since = (elsewhere_since or time.monotonic()) if ports else 0.0
-            if ports and time.monotonic() - elsewhere_since > ELSEWHERE:
-                why = f"it listens on port {min(ports)}, not on {wanted}, which it was told: let it take that"
-                cure = f"from its command line (in Python: int(sys.argv[1])), or say --port {min(ports)}"
-                raise TargetError(f"{why} {cure}", runs=True)
+            elsewhere = elsewhere_of(listeners, wanted) or self._not_by_tcp()
+            elsewhere_since = (elsewhere_since or time.monotonic()) if elsewhere else 0.0
+            if elsewhere and time.monotonic() - elsewhere_since > ELSEWHERE:
+                raise TargetError(elsewhere, runs=True)
             # The system's table may be long: most of the time is the program's, not ours.
             time.sleep(min(max(0.005, 3 * (time.monotonic() - begun)), 0.2))
         why = f"it runs, but after {within:.0f} s it listens on no port (does it ask for input?)"
         raise TargetError(why + self._quoted(), runs=True)
 
+    def _not_by_tcp(self) -> str:
+        sockets = self.usage.other_sockets() if self.usage else []
+        return f"it has {sockets[0]}: only TCP is checked" if sockets else ""
+
     def ended(self, within: float = 0.0) -> str:
         if self.killed:
             return f"the server was stopped: {self.killed}"
+        if self._discarded:  # how the checker itself has ended it is no news
+            return ""
         try:
             code = self._process.wait(within)
         except subprocess.TimeoutExpired:
@@ -129,10 +149,19 @@ class ProgramInstance:
         return f"the server has ended, with exit code {code}"
 
     def printed(self) -> str:
-        return b"".join(list(self._printed)).decode("utf-8", "replace")
+        return bytes(self._printed).decode("utf-8", "replace")
 
     def waiting(self) -> tuple[str, ...]:
         return ()
+
+    def limit(self) -> str:
+        size, code = LIMITS["RLIMIT_FSIZE"], self._process.poll()
+        too_large = _TOO_LARGE.search(bytes(self._printed)) or self._folder.largest() >= size
+        if too_large or (POSIX and code == 128 + signal.SIGXFSZ):
+            return f"a file that it wrote reached {size >> 10:,} KiB"
+        if POSIX and code == 128 + signal.SIGXCPU:
+            return f"it used {LIMITS['RLIMIT_CPU']} s of processor time"
+        return ""
 
     def guard(self) -> None:
         if self.usage and not self.killed and self._process.poll() is None:
@@ -157,6 +186,7 @@ class ProgramInstance:
         return ""
 
     def discard(self) -> None:
+        self._discarded = True
         self._kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(5.0)
@@ -164,6 +194,7 @@ class ProgramInstance:
         if self._drain.is_alive():  # a child in a session of its own still holds the other end
             reap(self._cookie)
             self._drain.join(1.0)
+        self._folder.discard()
 
     def _kill(self) -> None:
         children = self.usage.processes() if self.usage else []  # before they lose their parent
@@ -177,12 +208,38 @@ class ProgramInstance:
         output: Any = self._output
         with output:  # closed here: `close` in another thread would wait for this read
             while data := output.read1(4096):
-                self._printed.append(data)
+                self._printed += data
+                del self._printed[:-KEPT]
 
     def _quoted(self) -> str:
         self._drain.join(0.2)
         said = "\n".join(f"  {line}" for line in last_lines(self.printed()))
         return f". Its last lines:\n{said}" if said else ", and printed nothing"
+
+
+def reachable(hosts: set[str], port: int) -> str:
+    """Returns the address of this computer by which a program can be reached that listens on these.
+
+    Raises:
+        TargetError: There is none.
+    """
+    for host in sorted(hosts):  # 127.0.0.1 before ::1
+        if host in ANY or ipaddress.ip_address(host).is_loopback:
+            return ANY.get(host, host)
+    raise TargetError(
+        f"it listens on {min(hosts)}:{port}, an address in a network: only this computer's own address is"
+        f" attacked, so let it bind {LOOPBACK[0]}",
+        runs=True,
+    )
+
+
+def elsewhere_of(listeners: set[tuple[str, int]], wanted: int) -> str:
+    """Says that a program listens on another port than it was told; nothing if it does not listen."""
+    if not listeners:
+        return ""
+    port = min(port for _, port in listeners)
+    why = f"it listens on port {port}, not on {wanted}, which it was told: let it take that"
+    return f"{why} from its command line (in Python: int(sys.argv[1])), or say --port {port}"
 
 
 def reap(cookie: str) -> None:
@@ -193,14 +250,14 @@ def reap(cookie: str) -> None:
                 process.kill()
 
 
-def _spawn(command: list[str], environment: dict[str, str]) -> "subprocess.Popen[bytes]":
+def _spawn(command: list[str], environment: dict[str, str], folder: Path) -> "subprocess.Popen[bytes]":
     # In a session or group of its own, so that Ctrl-C in the terminal reaches the checker alone.
     apart: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":  # pragma: no cover
         apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     try:
-        return subprocess.Popen(command, env=environment, **pipes, **apart)
+        return subprocess.Popen(command, env=environment, cwd=folder, **pipes, **apart)
     except OSError as error:
         raise TargetError(f"cannot run {command[0]}: {error.strerror}") from None
 

@@ -43,6 +43,9 @@ class Remote:
     def waiting(self) -> tuple[str, ...]:
         return ()
 
+    def limit(self) -> str:
+        return ""
+
     def guard(self) -> None:
         """Its process is not ours to kill."""
 

@@ -63,6 +63,9 @@ class Instance(Protocol):
     def waiting(self) -> tuple[str, ...]:
         """Returns which thread waits for what, if it runs in this process."""
 
+    def limit(self) -> str:
+        """Says which limit of the checker it has met, so that what it did is no fault of its own."""
+
     def guard(self) -> None:
         """Kills it if it uses more than it may. Called ten times a second, from a thread of its own."""
 
