@@ -61,7 +61,8 @@ def check(
         target: A server class, or a function that makes a server from an address: it is served in a
             background thread of this process. The path of a script, or a command as a list of words with
             `{port}` in it: it is run as a program, and killed at the end. `HOST:PORT`, or a server that runs.
-        dialect: What it should speak: `raw`, `lines`, `shout` or `budget-chat`; or `auto`, to find that out.
+        dialect: What it should speak: `raw`, `lines`, `echo`, `shout` or `budget-chat`; or `auto`, to find
+            that out.
         cases: Which promises, by id (`framing.split`) or topic (`framing`); all that apply, if none is given.
         echo: Whether a sender hears itself (`raw` and `lines` only).
         name_first: Whether the first line is a name.
@@ -75,7 +76,8 @@ def check(
         A report: what a notebook shows, and a text, JSON or JUnit XML.
 
     Raises:
-        TargetError: There is no such server, or it does not start. The message says why.
+        TargetError: There is no such server, or it does not start; with `auto`, it may also speak none of
+            these dialects. The message says why.
         ValueError: There is no such dialect or case.
     """
     from chatlib.checker.check import check as run_check

@@ -9,10 +9,12 @@ from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar
 
 from chatlib.checker.targets.target import Need
 
-ALL = ("raw", "lines", "shout", "budget-chat")
+ALL = ("raw", "lines", "echo", "shout", "budget-chat")
+ANSWERING = ("echo", "shout")
+"""Dialects in which what one client says comes back to it, and reaches no other."""
 GROUP = ("raw", "lines", "budget-chat")
 """Dialects in which what one client says reaches the others."""
-FRAMED = ("lines", "shout", "budget-chat")
+FRAMED = ("lines", "echo", "shout", "budget-chat")
 """Dialects that promise lines, whatever pieces the bytes come in."""
 
 Context = TypeVar("Context")
@@ -106,6 +108,8 @@ class Case(Generic[Context]):
     needs: frozenset[Need] = frozenset()
     ends: bool = False
     """True if the server has to end in it. In all other cases it must not."""
+    chance: bool = False
+    """True if threads that run at the same time may decide it: one failure alone is looked at again."""
     deadline: float = 12.0
     """Seconds for all steps. When they are over, nothing waits any longer, and the step has failed."""
 

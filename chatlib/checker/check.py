@@ -18,7 +18,7 @@ from chatlib.checker.cases import (
     slow,
 )
 from chatlib.checker.discovery import discover
-from chatlib.checker.harness.dialect import DIALECTS, dialect_of
+from chatlib.checker.harness.dialect import dialect_of
 from chatlib.checker.harness.launcher import Launcher
 from chatlib.checker.harness.session import Session
 from chatlib.checker.report import Report
@@ -59,7 +59,7 @@ def check(
     Blocks for seconds; Ctrl-C ends it, and all it has started.
 
     Raises:
-        TargetError: There is no such server, or it does not start. The message says why.
+        TargetError: There is no such server, it does not start, or it speaks none of the dialects.
         ValueError: There is no such dialect or case.
     """
     found = target_of(target, port, lan)
@@ -69,13 +69,12 @@ def check(
     chosen = chosen_cases(cases)
     start = time.monotonic()
     with descriptors(CROWD, or_fewer=True), found, Launcher(found) as launcher:
-        heard = None if spoken else discover(launcher)
-        spoken = spoken or heard or DIALECTS["lines"]
+        spoken = spoken or discover(launcher)
         chosen = [case for case in chosen if spoken.name in case.dialects or case.id in cases]
         verdicts = tuple(Runner(launcher, spoken, progress).run(chosen))
-        if not heard:
+        if dialect != "auto":
             verdicts = tuple(map(_doubting, verdicts))
-    return Report(found.name, spoken, verdicts, "auto" if heard else spoken.name, time.monotonic() - start)
+    return Report(found.name, spoken, verdicts, dialect, time.monotonic() - start)
 
 
 def _doubting(verdict: Verdict) -> Verdict:

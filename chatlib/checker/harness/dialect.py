@@ -11,7 +11,9 @@ class Dialect:
     framed: bool = True
     """True if it promises lines; False if it passes bytes on as they come."""
     answers: bool = False
-    """True if it answers the sender in upper case; False if it sends a line to the others."""
+    """True if it answers the sender; False if it sends a line to the others."""
+    upper: bool = False
+    """True if what is heard of a line is in upper case."""
     echo: bool | None = False
     """Whether a sender hears itself; None if either is well."""
     name_first: bool = False
@@ -23,11 +25,11 @@ class Dialect:
 
     def spoken(self, text: bytes) -> bytes:
         """Returns what is heard of a text, without what may stand before it."""
-        return text.upper() if self.answers else text
+        return text.upper() if self.upper else text
 
     def forms(self, text: bytes) -> tuple[bytes, ...]:
         """Returns all that may be heard of a text: upper case of bytes leaves letters like é as they are."""
-        return (text.upper(), text.decode().upper().encode()) if self.answers else (text,)
+        return (text.upper(), text.decode().upper().encode()) if self.upper else (text,)
 
     def misfit(self, name: str, heard: bytes, text: bytes) -> str:
         """Says what is wrong with a line in which `text` arrived; nothing if it is well."""
@@ -43,7 +45,9 @@ class Dialect:
 
     def __str__(self) -> str:
         if self.answers:
-            return f"{self.name}: it answers each line in upper case"
+            return (
+                f"{self.name}: it answers each line {'in upper case' if self.upper else 'with the same line'}"
+            )
         traits = [
             "newline-framed lines" if self.framed else "bytes as they come, no framing",
             "a name is asked first" if self.name_first else "no name is asked",
@@ -60,7 +64,8 @@ DIALECTS = {
     for dialect in (
         Dialect("raw", framed=False, echo=None),
         Dialect("lines"),
-        Dialect("shout", answers=True, echo=True),
+        Dialect("echo", answers=True, echo=True),
+        Dialect("shout", answers=True, upper=True, echo=True),
         Dialect("budget-chat", name_first=True, prefix=True),
     )
 }
@@ -76,7 +81,7 @@ def dialect_of(name: str, echo: bool | None, name_first: bool | None, prefix: bo
         raise ValueError(f"{name!r} is not a dialect: those are {', '.join(DIALECTS)} and auto")
     options = {"echo": echo, "name_first": name_first, "prefix": prefix}
     given = {option: value for option, value in options.items() if value is not None}
-    if given and name in ("shout", "budget-chat"):
+    if given and name not in ("raw", "lines"):
         raise ValueError(f"the dialect {name} leaves nothing open: {', '.join(given)} cannot be set")
     return replace(DIALECTS[name], **given)  # type: ignore[arg-type]
 
