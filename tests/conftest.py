@@ -35,6 +35,7 @@ LONGEST = [
     "test_servers",
     "test_specimens",
     "test_checker",
+    "test_dialects",
     "test_targets",
     "test_bench",
     "test_ex14",

@@ -1,6 +1,7 @@
 """The checker: how it gets to know a server, and what it makes of good ones and of bad ones."""
 
 import contextlib
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +13,16 @@ from faults import POSIX, SOON, eventually
 
 import chatlib
 from chatlib.checker import check as checking
-from chatlib.checker.case import Outcome
+from chatlib.checker.case import Outcome, step
+from chatlib.checker.errors import Broken
 from chatlib.checker.harness.dialect import DIALECTS
+from chatlib.checker.harness.session import Session
+from chatlib.checker.specimens.believes_in_one_recv import BelievesInOneRecv
 from chatlib.checker.specimens.forgets_to_remove import ForgetsToRemove
 from chatlib.checker.specimens.threads import Client as ThreadsClient
+from chatlib.checker.specimens.threads import Threads
 from chatlib.checker.steps import flood
+from chatlib.checker.steps.basic import LOUD, join, voice_of
 from chatlib.checker.targets.resolve import target_of
 
 
@@ -32,52 +38,6 @@ def test_a_server_that_is_running_already_is_checked_and_left_running() -> None:
             assert eventually(lambda: len(server.clients) == 2)
             a.send("still here")
             assert b.receive(SOON) == "still here"
-
-
-@pytest.mark.parametrize(
-    ("dialect", "service"),
-    [("lines", chatlib.Broadcast), ("shout", chatlib.Shout), ("budget-chat", chatlib.Chat)],
-)
-def test_the_dialect_is_found_by_talking(dialect: str, service: type[chatlib.Service]) -> None:
-    """Three services, three dialects."""
-    report = chatlib.check(
-        lambda address: chatlib.ThreadingServer(address, service()),
-        "auto",
-        cases=["delivery.reach", "delivery.answer"],
-    )
-    assert (report.dialect.name, report.asked, report.passed) == (dialect, "auto", True)
-
-
-def test_a_server_without_framing_is_found_to_be_raw_and_fails_as_lines(tmp_path: Path) -> None:
-    """As raw it promises no lines; as lines it is held to them."""
-    path = script(tmp_path, RELAY)
-    assert chatlib.check(path, "auto", cases=["delivery.reach"]).dialect.name == "raw"
-    report = chatlib.check(path, "lines", cases=["delivery", "framing"])
-    assert set(report.failed) == {"framing.split", "framing.joined", "framing.letter"}
-
-
-@pytest.mark.parametrize(("prompt", "echo"), [("Name: ", True), ("", False)])
-def test_names_and_echoes_are_found_out(tmp_path: Path, prompt: str, echo: bool) -> None:
-    """With and without a question for the name; the sender hears itself or does not."""
-    text = RELAY.replace(
-        "    try:\n        while data := client.recv(1024):\n",
-        f"    client.sendall({prompt.encode()!r})\n"
-        "    name = client.recv(100).strip()\n    clients.append(client)\n"
-        "    try:\n        while data := client.recv(1024):\n            data = name + b': ' + data\n",
-    ).replace("    clients.append(client)\n    threading", "    threading")
-    text = text.replace("if other is not client", "if True") if echo else text
-    report = chatlib.check(script(tmp_path, text), "auto", cases=["delivery.reach", "delivery.sender"])
-    assert report.passed, str(report)
-    assert (report.dialect.name_first, report.dialect.prefix, report.dialect.echo) == (True, True, echo)
-
-
-def test_who_confuses_two_that_come_together_is_understood_all_the_same(tmp_path: Path) -> None:
-    """A thread that looks up whom it serves only a moment later: found to be raw, as it is."""
-    confused = RELAY.replace(
-        "def serve(client):\n", "def serve(_):\n    time.sleep(0.02)\n    client = clients[-1]\n"
-    )
-    path = script(tmp_path, confused.replace("import socket, sys", "import socket, sys, time"))
-    assert chatlib.check(path, "auto", cases=["delivery.reach"]).dialect.name == "raw"
 
 
 def test_what_is_not_seen_in_time_breaks_no_promise() -> None:
@@ -227,3 +187,160 @@ def test_a_server_that_serves_nobody_else_for_one_that_sleeps_is_slow(
     )
     report = chatlib.check(script(tmp_path, text), "raw", cases=["slow.others"])
     assert report.failed == ("slow.others",), str(report)
+
+
+BY_LINES = """
+import asyncio, sys
+writers = set()
+async def serve(reader, writer):
+    writers.add(writer)
+    while True:
+        try:
+            line = await reader.READ
+        except asyncio.IncompleteReadError:
+            break
+        except Exception as error:
+            print(error)
+            continue
+        if not line:
+            break
+        for other in writers - {writer}:
+            other.write(line)
+    writers.discard(writer)
+    writer.close()
+async def main():
+    async with await asyncio.start_server(serve, "127.0.0.1", int(sys.argv[1])) as server:
+        await server.serve_forever()
+asyncio.run(main())
+"""
+"""A chat that goes on after an error, whatever the error is."""
+
+
+@pytest.mark.parametrize(
+    ("read", "failed"),
+    [
+        ('readuntil(b"\\n")', {"framing.long", "framing.endless"}),  # the line stays: the error comes again
+        ("readline()", {"framing.long"}),  # the line is dropped, and nobody is told
+    ],
+    ids=["readuntil", "readline"],
+)
+def test_a_line_that_asyncio_finds_too_long_is_refused_clearly_or_not(
+    tmp_path: Path, read: str, failed: set[str]
+) -> None:
+    """Its limit is 65,536 bytes: what is sent is longer, and the others talk afterwards."""
+    report = chatlib.check(script(tmp_path, BY_LINES.replace("READ", read)), cases=["framing"])
+    assert set(report.failed) == failed, str(report)
+
+
+def test_what_stands_in_a_long_line_that_was_not_said_is_shown() -> None:
+    """Where it begins, and how it looks."""
+    report = chatlib.check(BelievesInOneRecv, cases=["framing.long"])
+    assert 'bob received its first 1,024 bytes, and then "\\n....' in str(report)
+
+
+def test_a_word_before_each_line_may_be_a_megabyte() -> None:
+    """What is compared is a part of it: to look for numbers in all of it takes minutes."""
+    before, behind = voice_of(b"x" * 1_000_000 + b" alice: hi", b"hi")
+    assert before.endswith(b"x alice: ") and behind == b"" and len(before) <= LOUD
+
+
+class Door(Threads):
+    """Closes the connection of whoever speaks while another client is let in, which takes a moment."""
+
+    def __init__(self, address: Any) -> None:
+        self.door = threading.Lock()
+        super().__init__(address)
+
+    def welcome(self, client: ThreadsClient) -> None:
+        with self.door:
+            time.sleep(0.1)
+        super().welcome(client)
+
+    def hear(self, client: ThreadsClient, line: bytes) -> None:
+        if self.door.locked():
+            raise ConnectionError("not now")
+        super().hear(client, line)
+
+
+def test_until_a_newcomer_is_served_nobody_else_speaks() -> None:
+    """A fault that shows only then belongs to the case on it, and must not stop all others."""
+    report = chatlib.check(Door, cases=["delivery", "departures.meanwhile"])
+    assert report.failed == ("departures.meanwhile",), str(report)
+
+
+@pytest.mark.parametrize("bad", [1, 2])
+def test_a_gate_that_fails_is_looked_at_again(bad: int) -> None:
+    """Everything depends on it: only a second failure counts."""
+    made: list[Threads] = []
+
+    class Moody(Threads):
+        def hear(self, client: ThreadsClient, line: bytes) -> None:
+            if 1 < len(made) <= 1 + bad:  # the very first is only started and ended
+                raise ConnectionError("not today")
+            super().hear(client, line)
+
+    def make(address: Any) -> Threads:
+        made.append(Moody(address))
+        return made[-1]
+
+    assert chatlib.check(make, cases=["delivery.reach"]).passed is (bad == 1)
+
+
+LUCK = "the die has fallen"
+
+
+@step("a die is thrown")
+def throw(session: Session, faces: list[bool]) -> None:
+    """Fails if the next face says so."""
+    if faces.pop(0):
+        raise Broken("luck", LUCK)
+
+
+@pytest.mark.parametrize(
+    ("faces", "outcome", "said"),
+    [
+        ([False], Outcome.PASS, ""),
+        ([True, True], Outcome.FAIL, LUCK),
+        ([True, False, True], Outcome.FAIL, f"in 2 of 3 runs, {LUCK}"),
+        ([True, False, False], Outcome.PASS, "in 1 of 3 runs it failed: chance decides"),
+    ],
+)
+def test_where_chance_decides_that_is_said(faces: list[bool], outcome: Outcome, said: str) -> None:
+    """One failure is looked at again; if the looks differ, the third decides, and the report says so."""
+    [late] = checking.chosen_cases(["delivery.late"])
+    left = list(faces)
+    case = replace(late, steps=(throw(left),), given=(), chance=True)
+    [verdict] = judge(target_of(Threads), [case], DIALECTS["lines"])
+    assert (verdict.outcome, left) == (outcome, [])
+    assert (verdict.failure.actual if verdict.failure else verdict.reason) == said
+
+
+PROMPTS = """
+import socket, sys, threading, time
+def serve(client):
+    with client:
+        while True:
+            client.sendall(b"you> ")
+            if not client.recv(1024):
+                time.sleep(0.001)
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+"""
+"""Asks again and again, also a client that sends no more."""
+
+
+def test_what_comes_instead_of_the_end_of_a_connection_is_told(tmp_path: Path) -> None:
+    """A client has ended its side. What the server goes on sending is shown, and how much it is."""
+    [case] = checking.chosen_cases(["departures.fin"])
+    alone = replace(case, given=(join("alice"),))
+    [verdict] = judge(target_of(script(tmp_path, PROMPTS)), [alone], DIALECTS["lines"])
+    assert verdict.failure is not None, verdict
+    assert verdict.failure.actual.startswith("it did not close its side; ")
+    assert 'bytes came for alice: "you> you> ' in verdict.failure.actual
+
+
+def test_one_at_a_time_is_not_judged_on_descriptors() -> None:
+    """Two clients at once are a condition of that case: the fault has a case of its own."""
+    [case] = checking.chosen_cases(["lifecycle.descriptors"])
+    assert case.seats == 2

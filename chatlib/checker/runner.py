@@ -17,8 +17,8 @@ from chatlib.checker.judge import Ruling, judged
 GATES = ("delivery.reach", "delivery.answer")
 """What everything else builds on: where no line arrives, nothing else can be judged."""
 
-LOOKS = 2
-"""How often a case is looked at, each time with twice the patience, before silence counts as a failure."""
+LOOKS = 3
+"""How often a case is looked at, at most."""
 
 Progress = Callable[[Verdict, int, int], object]
 """Told of each verdict, how many there are, and how many there will be."""
@@ -71,15 +71,14 @@ class Runner:
         return False
 
     def _take(self, cases: list[Case[Session]]) -> None:
-        """Takes the cases. Where only time has run out, takes them again, with twice the patience."""
+        """Takes the cases, and again those of which one look does not say enough."""
+        looks: dict[str, list[tuple[Verdict, bool]]] = {case.id: [] for case in cases}
         for look in range(LOOKS):
-            again = []
             for verdict, certain in self._looked_at(cases, look):
-                if certain or look == LOOKS - 1:
-                    self._note(verdict)
-                else:
-                    again.append(verdict.case)
-            cases = again
+                looks[verdict.case.id].append((verdict, certain))
+                if not again(looks[verdict.case.id]):
+                    self._note(summed_up([verdict for verdict, _ in looks[verdict.case.id]]))
+            cases = [case for case in cases if case.id not in self._done]
 
     def _looked_at(self, cases: list[Case[Session]], look: int) -> Iterator[tuple[Verdict, bool]]:
         """Yields verdicts as they come, and whether each is certain."""
@@ -87,7 +86,8 @@ class Runner:
             yield from (self._look(case, look) for case in cases)
             return
         with ThreadPoolExecutor(self._launcher.target.workers, "checks") as pool:
-            tasks = {pool.submit(self._look, case, look) for case in cases}
+            longest_first = sorted(cases, key=lambda case: -case.deadline)  # none is left alone at the end
+            tasks = {pool.submit(self._look, case, look) for case in longest_first}
             try:
                 while tasks:  # with a timeout: on Windows, a wait without one cannot be interrupted
                     done, tasks = wait(tasks, timeout=0.2, return_when=FIRST_COMPLETED)
@@ -114,7 +114,7 @@ class Runner:
         seats, seen, known = self._seats
         if case.seats >= seats and (known.certain or look == seen):
             return known  # without a look: a server of one client at a time does not serve three
-        waits, is_first = timeouts.measured(2**look), not self._done
+        waits, is_first = timeouts.measured(2 if look else 1), not self._done
         ruling = judged(case, self._launcher, self._dialect, waits, is_first)
         if not ruling.joined and case.seats <= self._seats[0]:  # as it is now: other threads look, too
             self._seats = case.seats, look, ruling
@@ -124,3 +124,34 @@ class Runner:
         self._done[verdict.case.id] = verdict
         if self._progress:
             self._progress(verdict, len(self._done), self._total)
+
+
+def again(looks: list[tuple[Verdict, bool]]) -> bool:
+    """Whether a case has to be looked at once more.
+
+    Once, with twice the patience, where only time has run out; where a gate fails, on which all others
+    depend; and where chance may have decided. Then once more, if the two looks differ.
+    """
+    (first, certain), (last, _), case = looks[0], looks[-1], looks[0][0].case
+    by_chance = case.chance and certain and (first.outcome is Outcome.FAIL or first.blocked)
+    if len(looks) == 1:
+        return not certain or by_chance or (case.id in GATES and first.outcome is Outcome.FAIL)
+    return len(looks) < LOOKS and by_chance and last.outcome is not first.outcome
+
+
+def summed_up(looks: list[Verdict]) -> Verdict:
+    """Returns what most looks have shown, which is what the last one has: a third is taken if two differ.
+
+    Where chance decides, that is said.
+    """
+    last = looks[-1]
+    if len(looks) < LOOKS:
+        return last
+    if last.outcome is Outcome.PASS:
+        other = next(verdict for verdict in looks if verdict.outcome is not last.outcome)
+        what = "it failed" if other.failure else "it could not be judged"
+        return replace(last, reason=f"in 1 of {LOOKS} runs {what}: chance decides")
+    if last.failure:
+        how_often = f"in {LOOKS - 1} of {LOOKS} runs"
+        return replace(last, failure=last.failure._replace(actual=f"{how_often}, {last.failure.actual}"))
+    return last

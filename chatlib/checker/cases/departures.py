@@ -1,6 +1,9 @@
 """Departures: clients leave, politely or not, and the others must not pay for it."""
 
-from chatlib.checker.case import Case, step
+import contextlib
+import time
+
+from chatlib.checker.case import GROUP, Case, step
 from chatlib.checker.errors import Broken, Unjudged
 from chatlib.checker.harness.clients import Peer
 from chatlib.checker.harness.dialect import show
@@ -17,6 +20,12 @@ VISITORS = 200
 
 AT_ONCE = 40
 """How many of them are there at the same time."""
+
+MEANWHILE = 120
+"""How often all talk while others come and go: each time, a thread may find its list changed, or not."""
+
+ENOUGH = 4.0
+"""Seconds after which a slow server has been tried enough."""
 
 KEPT = 32
 """Threads or descriptors that may be left of all visitors: a pool may keep some, a leak keeps them all."""
@@ -63,6 +72,41 @@ def come_and_go(session: Session, witness: str) -> None:
         raise Broken("its threads and descriptors return to where they were", actual, certain=False)
 
 
+@step(f"{{names}} talk at the same time, {MEANWHILE} times; meanwhile others come and leave again (FIN)")
+def talk_meanwhile(session: Session, *names: str) -> None:
+    """While clients come and go, what others say still reaches all that stay."""
+    speakers, leaving = [session.peers[name] for name in names], list[Peer]()
+    enough = time.monotonic() + ENOUGH * session.timeouts.factor
+    for number in range(MEANWHILE):
+        if time.monotonic() > enough:
+            break
+        said = {speaker: session.say(speaker) for speaker in speakers}
+        coming = _passers_by(session, number)
+        for visitor in leaving:
+            session.clients.half_close(visitor)  # gone for good only later: nothing is answered with a reset
+        for speaker, text in said.items():
+            session.must_hear(speaker, [other for other in speakers if other is not speaker], text)
+        for visitor in leaving:
+            session.wait(lambda: visitor.end, session.timeouts.quiet)  # noqa: B023
+            session.clients.leave(visitor)
+        leaving = coming
+        for peer in speakers:
+            peer.heard.clear()
+
+
+def _passers_by(session: Session, number: int) -> list[Peer]:
+    """Connects a few clients without waiting until they are served, which is another case."""
+    came = []
+    for name in (f"passer{number}{letter}x{session.number}" for letter in "abc"):
+        with contextlib.suppress(OSError):
+            peer = session.clients.connect(name, name, session.timeouts.patience)
+            peer.listener = lambda _: None
+            if session.dialect.name_first:
+                session.clients.send(peer, name.encode() + session.dialect.newline, session.timeouts.quiet)
+            came.append(peer)
+    return came
+
+
 def _visitors(session: Session, witness: Peer, numbers: range) -> list[Peer]:
     try:
         visitors = newcomers(session, [f"guest{number}" for number in numbers], lambda: [witness])
@@ -95,12 +139,23 @@ CASES = (
     ),
     Case(
         "departures.idle",
-        "A client that has left costs nothing",
-        "When a client has left, the server uses no processor time for it.",
+        "A client that sends no more costs nothing",
+        "When a client has ended its side (FIN) and still reads, the server uses no processor time for it.",
         given=ROOM,
-        steps=(half_close("alice"), idle(), reset("bob"), idle()),
-        hint='When a client has left, recv returns b"" at once, again and again: a loop must end then.',
-        lesson=BY_HAND,
+        steps=(half_close("alice"), idle()),
+        hint='When a client sends no more, recv returns b"" at once, again and again: a loop must end then.',
+        lesson=f"{BY_HAND}, {GOODBYES}",
+        needs=frozenset({Need.USAGE}),
+        deadline=30.0,
+    ),
+    Case(
+        "departures.closed",
+        "A client that has left costs nothing",
+        "When a client has left, politely (FIN) or not (RST), the server uses no processor time for it.",
+        given=ROOM,
+        steps=(leave("alice"), idle(), reset("bob"), idle()),
+        hint='recv from a client that has left returns b"" or raises, at once, each time: end the loop then.',
+        lesson=f"{BY_HAND}, {GOODBYES}",
         needs=frozenset({Need.USAGE}),
         deadline=30.0,
     ),
@@ -111,6 +166,7 @@ CASES = (
         given=FOUR,
         steps=(leave("bob"), *AFTERWARDS),
         hint="Take a client out of the list when it leaves. A send that fails must not stop the speaker.",
+        chance=True,
         lesson=BY_HAND,
     ),
     Case(
@@ -120,17 +176,31 @@ CASES = (
         given=FOUR,
         steps=(reset("bob"), *AFTERWARDS),
         hint="recv and send raise ConnectionResetError or BrokenPipeError: catch OSError, drop that client.",
+        chance=True,
         lesson=f"{BY_HAND}, {GOODBYES}",
     ),
     Case(
         "departures.broadcast",
         "A client vanishes in the middle of a broadcast",
         "When a client vanishes (RST) while lines are being sent to it, all others get theirs.",
-        given=(join("alice", "bob", "napper", "sleeper"), talk("alice", "bob", "napper", "sleeper")),
+        given=(join("alice", "napper", "sleeper", "bob"), talk("alice", "napper", "sleeper", "bob")),
         steps=(flood_and_reset("alice", "bob", 6), talk("alice", "bob", times=2)),
         hint="A send to a client that has gone raises an error: catch it inside the loop over the clients.",
+        chance=True,
         lesson=BY_HAND,
         deadline=15.0,
+    ),
+    Case(
+        "departures.meanwhile",
+        "Clients come and go while others talk",
+        "While clients come and go, every line still reaches all that stay.",
+        given=(*FOUR, leave("dave"), talk("alice", "bob", "carol", times=2)),
+        steps=(talk_meanwhile("alice", "bob", "carol"),),
+        hint="A thread must not walk a list or set while another changes it: walk a copy, made under a lock.",
+        lesson=f"{BY_HAND}, 08 Shared state",
+        dialects=GROUP,
+        chance=True,
+        deadline=20.0,
     ),
     Case(
         "departures.half",
@@ -148,6 +218,7 @@ CASES = (
         given=(join("alice", "bob"), talk("alice", "bob")),
         steps=(come_and_go("alice"), talk("alice", "bob")),
         hint="Close each socket in a finally, and let the thread that served it end.",
+        chance=True,
         lesson=f"{BY_HAND}, {GOODBYES}",
         needs=frozenset({Need.USAGE}),
         deadline=25.0,

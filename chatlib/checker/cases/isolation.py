@@ -75,6 +75,7 @@ CASES = (
         given=(join("alice", "bob"), talk("alice", "bob")),
         steps=(crowd_in("alice"), talk("alice", "bob")),
         hint="Is there a limit on clients, or on threads? Does the server accept while it serves?",
+        chance=True,
         lesson=THREADS,
         deadline=25.0,
     ),

@@ -55,7 +55,7 @@ def expect_list(session: Session, who: str, *present: str) -> None:
         raise Broken(expected, session.fate(peer, line), certain=bool(line))
     if peer.nick.encode() in line:
         raise Broken(f"{expected}, but not {peer.nick}", session.fate(peer, line))
-    acquaint(session, [*present, who])
+    acquaint(session, who, *present)
 
 
 @step("{who} joins and leaves, joins again and vanishes")

@@ -2,6 +2,7 @@
 
 import errno
 import threading
+import time
 from collections.abc import Callable, Iterable
 
 from chatlib.checker.errors import Broken, Unjudged
@@ -41,6 +42,7 @@ class Session:
         """What has stood before and behind the lines of each client."""
         self.number = number
         self._texts = self._pings = 0
+        self._said_at = 0.0
         self.greets = self.confirms = True
         """Whether a greeting comes, and an answer to a name: until a client has waited for it in vain."""
 
@@ -64,6 +66,7 @@ class Session:
             Broken: The server does not let it in.
         """
         nick = f"{name}x{self.number}"
+        self.calm()
         try:
             peer = self.clients.connect(name, nick, self.timeouts.patience, sleeper)
         except TimeoutError:
@@ -81,7 +84,16 @@ class Session:
         """Says a line, a new one if none is given. Returns its text."""
         text = self.text() if text is None else text
         self.send(peer, text + self.dialect.newline)
+        self._said_at = time.monotonic()
         return text
+
+    def calm(self) -> None:
+        """Lets the server come to rest, if a line was said just now, before a client comes or goes.
+
+        The last client has heard the line; the thread that sent it may still have to look whether there are
+        more. If its list changed now, it would fail by chance, and in a case that is about something else.
+        """
+        self.pause(max(0.0, self._said_at + self.timeouts.turn - time.monotonic()))
 
     def send(self, peer: Peer, data: bytes) -> None:
         """Sends bytes as they are.

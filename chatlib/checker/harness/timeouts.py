@@ -13,12 +13,14 @@ PATIENCE = 0.9
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Two waits, in seconds."""
+    """How long to wait, in seconds."""
 
     patience: float
     """For what should happen. Only a failing server costs so much time."""
     quiet: float
     """For what should not happen, once something later has happened."""
+    turn: float = 0.01
+    """For a thread that has something to do: until then, it has had its turn."""
     factor: float = 1.0
     """How many times longer than on a quiet machine: the deadlines of cases and floods grow with it."""
 
@@ -49,4 +51,5 @@ def measured(factor: float = 1.0) -> Timeouts:
         threading.Thread(target=answer, daemon=True).start()
         slow = sorted(round_trip() for _ in range(ROUNDS))[-3]
     patience, quiet = min(PATIENCE + 40 * slow, 4.0), min(0.06 + 10 * slow, 0.6)
-    return Timeouts(factor * patience, factor * quiet, factor * patience / PATIENCE)
+    turn = min(0.005 + 10 * slow, 0.2)
+    return Timeouts(factor * patience, factor * quiet, turn, factor * patience / PATIENCE)

@@ -47,13 +47,18 @@ SOUND = (
 """Servers that fail nothing, in each dialect."""
 
 SPECIMENS = (
-    _faulty("spins_on_goodbye", "departures.fin departures.idle departures.many", as_program=True),
+    _faulty(
+        "spins_on_goodbye",
+        "departures.fin departures.idle departures.closed departures.many",
+        as_program=True,
+    ),
     _faulty(
         "forgets_to_remove",
         "departures.others departures.reset departures.broadcast "
         "departures.many isolation.unread slow.others",
     ),
-    _faulty("walks_a_changing_list", "departures.others departures.reset"),
+    _faulty("walks_a_changing_list", "departures.others departures.reset departures.broadcast"),
+    _faulty("misses_what_is_said_meanwhile", "departures.meanwhile"),
     _faulty("one_slow_reader_mutes_all", "isolation.unread slow.others"),
     _faulty("reset_ends_the_server", "departures.reset departures.broadcast"),
     _faulty("believes_in_one_recv", "framing.split framing.joined framing.letter framing.long"),
@@ -76,6 +81,7 @@ SPECIMENS = (
     _faulty("splits_at_returns", "framing.crlf"),
     _faulty("leaves_at_an_empty_line", "framing.empty"),
     _faulty("swallows_long_lines", "framing.long"),
+    _faulty("chokes_on_a_long_line", "framing.long framing.endless"),
     _faulty("opens_what_is_said", "input.control"),
     _faulty("never_closes", "departures.fin departures.many"),
     _faulty("forgets_a_last_line", "departures.half"),

@@ -6,6 +6,7 @@ import time
 from chatlib.checker.case import listed, step
 from chatlib.checker.errors import Broken, Unjudged
 from chatlib.checker.harness.clients import Peer
+from chatlib.checker.harness.dialect import show
 from chatlib.checker.harness.session import Session
 from chatlib.checker.steps.joining import acquaint, admit
 from chatlib.checker.targets.target import Usage
@@ -36,11 +37,11 @@ def join(session: Session, *names: str) -> None:
     here = [peer.name for peer in session.present()]
     for name in names:
         admit(session, name, sleeper=name == "sleeper")
-        here.append(name)
-        if len(here) > 1 or session.dialect.answers:
-            acquaint(session, here)
+        if here or session.dialect.answers:
+            acquaint(session, name, *here)
         else:  # no other client can confirm that the first one is served
             session.pause(session.timeouts.quiet)
+        here.append(name)
 
 
 @step("{name} connects and says nothing")
@@ -73,6 +74,9 @@ def note_voice(session: Session, speaker: Peer, listener: Peer, text: bytes) -> 
         session.voices.setdefault(speaker.name, set()).add(voice_of(line, session.dialect.spoken(text)))
 
 
+LOUD = 200
+"""Bytes before and behind a line that say who spoke."""
+
 _NUMBERED = re.compile(rb"\w*\d\w*")
 
 
@@ -81,7 +85,8 @@ def voice_of(line: bytes, text: bytes) -> tuple[bytes, bytes]:
     before, _, behind = line.partition(text)
     # The time of day, a counter, a port or an id may stand there, and changes from line to line; before all
     # that, the prompt that the listener was sent.
-    return _NUMBERED.sub(b"0", before.lstrip(b"> ")), _NUMBERED.sub(b"0", behind)
+    before, behind = before.lstrip(b"> ")[-LOUD:], behind[:LOUD]  # megabytes would take minutes
+    return _NUMBERED.sub(b"0", before), _NUMBERED.sub(b"0", behind)
 
 
 def settle(session: Session, peer: Peer) -> None:
@@ -100,6 +105,7 @@ def send_refusable(session: Session, who: str, data: bytes, words: str) -> None:
 @step("{who} leaves politely (FIN)")
 def leave(session: Session, who: str) -> None:
     """A client leaves politely: it reads all that came, then ends the connection (FIN)."""
+    session.calm()
     farewell(session, session.peers.pop(who))
 
 
@@ -119,6 +125,7 @@ def farewell(session: Session, peer: Peer) -> bool:
 def reset(session: Session, who: str) -> None:
     """A client vanishes, as when its program crashes."""
     peer = session.peers.pop(who)
+    session.calm()
     session.clients.reset(peer)
     settle(session, peer)
 
@@ -126,6 +133,7 @@ def reset(session: Session, who: str) -> None:
 @step("{who} sends no more (FIN), and still reads")
 def half_close(session: Session, who: str) -> None:
     """A client says that it will send no more, and still reads."""
+    session.calm()
     session.clients.half_close(session.peers[who])
 
 
@@ -133,9 +141,16 @@ def half_close(session: Session, who: str) -> None:
 def see_the_end(session: Session, who: str) -> None:
     """The server ends a client's connection."""
     peer = session.peers[who]
+    mark = len(peer.heard)
     if not session.wait(lambda: peer.end):
-        actual = session.silence(f"the connection of {who} stayed open: nothing came")
-        raise Broken(f"the server closes the connection of {who}", actual, certain=False)
+        actual = session.explain(f"it did not close its side{_came(peer, mark)}")
+        raise Broken(f"the server closes its side of the connection of {who}", actual, certain=False)
+
+
+def _came(peer: Peer, mark: int) -> str:
+    """Says what has come for a client meanwhile; nothing if nothing has."""
+    heard = peer.since(mark)
+    return f"; {len(heard):,} bytes came for {peer.name}: {show(heard, 40)}" if heard else ""
 
 
 def _comes_to_rest(session: Session, usage: Usage) -> bool:
@@ -178,7 +193,7 @@ def idle(session: Session, survives: bool = False) -> None:
         session: Where.
         survives: True if this is where it is seen whether the server has survived what was done before.
     """
-    usage = session.usage()
+    usage, marks = session.usage(), [(peer, len(peer.heard)) for peer in session.present()]
     session.pause(2 * session.timeouts.quiet)  # it may still tidy up
     rests = _comes_to_rest(session, usage)
     if ended := session.instance.ended():
@@ -186,5 +201,6 @@ def idle(session: Session, survives: bool = False) -> None:
             raise Unjudged(f"{ended}: see departures.others and departures.reset", blocked=True)
         raise Broken("the server still runs", ended)
     if not rests and not _asyncio_tries_again(session):
-        actual = session.explain("it was busy all the time, though nobody said anything")
+        came = "".join(_came(peer, mark) for peer, mark in marks)
+        actual = session.explain(f"it was busy all the time, though nobody said anything{came}")
         raise Broken("the server waits, and takes no processor time", actual, certain=False)

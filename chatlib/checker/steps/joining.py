@@ -53,15 +53,22 @@ def newcomers(session: Session, names: Iterable[str], witnesses: Callable[[], li
     return came
 
 
-def acquaint(session: Session, names: Iterable[str]) -> None:
-    """Waits until each hears the others: to be connected does not yet mean to be served.
+def acquaint(session: Session, newcomer: str, *others: str) -> None:
+    """Waits until a newcomer is heard, and hears the others: to be connected does not yet mean to be served.
+
+    Until it is heard, only the newcomer speaks: a server that walks a changing list of clients must not fail
+    here, by chance, but in the case on that.
 
     Raises:
         Broken: One of them is not heard, or does not hear.
     """
-    peers = [session.peers[name] for name in names]
-    pairs = [(a, b) for a in peers for b in peers if (a is b) == session.dialect.answers]
-    _greet(session, pairs, session.timeouts.patience)
+    peer, here = session.peers[newcomer], [session.peers[name] for name in others]
+    listeners = [peer] if session.dialect.answers else here
+    _greet(session, [(peer, other) for other in listeners], session.timeouts.patience)
+    if not session.dialect.answers:
+        everybody = [*here, peer]
+        pairs = [(a, b) for a in here for b in everybody if a is not b]
+        _greet(session, pairs, session.timeouts.patience)
 
 
 def _introduce(session: Session, peer: Peer) -> None:
@@ -90,7 +97,8 @@ def _greet(session: Session, pairs: list[tuple[Peer, Peer]], patience: float) ->
     """The first of each pair says something until the second has heard any of it.
 
     It is said again only when nothing more has come of it for a while: or in a crowd the server would have to
-    send faster than all can read. Patience counts such silence, not the time in which lines arrive.
+    send faster than all can read, and two lines of a client would meet in one `recv`. Patience counts such
+    silence, not the time in which lines arrive.
     """
     said: dict[Peer, list[bytes]] = {speaker: [] for speaker, _ in pairs}
     left = list(pairs)
@@ -103,7 +111,7 @@ def _greet(session: Session, pairs: list[tuple[Peer, Peer]], patience: float) ->
             left.pop()
         return not left
 
-    silent, pause, before = 0.0, 0.02, len(left)
+    silent, pause, before = 0.0, session.timeouts.quiet, len(left)
     while left and silent < patience:
         if len(left) == before:
             for speaker in dict.fromkeys(a for a, _ in left):
@@ -118,9 +126,11 @@ def _greet(session: Session, pairs: list[tuple[Peer, Peer]], patience: float) ->
             break
         if len(left) == before:
             silent, pause = silent + pause, min(2 * pause, session.timeouts.patience / 4)
-    if session.dialect.answers and not left:
-        # What was said again is answered, too: a step would take that for the answer to what it says next.
-        session.wait(lambda: all(session.hears(one, said[one][-1]) or one.end for one in said))
+    if not left:
+        # What was said again arrives, too: before a step says something, or takes it for the answer to that.
+        within = session.timeouts.patience if session.dialect.answers else 2 * session.timeouts.quiet
+        again = [(a, b) for a, b in pairs if len(said[a]) > 1]
+        session.wait(lambda: all(session.hears(b, said[a][-1]) or b.end for a, b in again), within)
     for speaker, listener in left[:1]:
         what = "gets an answer" if speaker is listener else f"hears what {speaker.name} says"
         if ended := next((peer for peer in (speaker, listener) if peer.end), None):

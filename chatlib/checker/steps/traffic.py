@@ -53,6 +53,11 @@ class Lines:
             else:
                 self.told += 1
 
+    def lost(self) -> int | None:
+        """Returns the number of the first line that is missing between others; None if none is."""
+        pairs = zip(self.numbers, self.numbers[1:], strict=False)
+        return next((a + 1 for a, b in pairs if b != a + 1), None)
+
 
 class Echo:
     """Counts how much of a flood comes back to its speaker, if any does."""
@@ -72,7 +77,7 @@ class Echo:
 
 
 class Flow:
-    """A flood from one client to another, or in `shout` to itself.
+    """A flood from one client to another, or to itself where the server answers.
 
     Args:
         session: Where.
@@ -119,6 +124,11 @@ class Flow:
                 raise self._stalled()
         self._compare_numbers()
         return time.monotonic() - start
+
+    def forget_what_is_lost(self) -> None:
+        """From now on, what has not come counts no longer as under way: it would fill the window for ever."""
+        self.session.pause(4 * self.session.timeouts.quiet)
+        self.sent = int(self._arrived())
 
     @property
     def part(self) -> float:
