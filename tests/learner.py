@@ -66,6 +66,7 @@ class Keyboard:
     def leave(self) -> None:
         """By the palette of all commands, Ctrl + Shift + C."""
         self._press("ControlOrMeta+Shift+c")
+        self._page.locator(".lm-CommandPalette-input:focus").wait_for()  # or a cell would take the letters
         self._page.keyboard.type("Close and Shut Down Notebook")
         self._page.locator(".lm-CommandPalette-item.lm-mod-active", has_text="Close and Shut Down").wait_for()
         self._press("Enter")
