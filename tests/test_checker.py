@@ -23,6 +23,7 @@ from chatlib.checker.specimens.threads import Client as ThreadsClient
 from chatlib.checker.specimens.threads import Threads
 from chatlib.checker.steps import flood
 from chatlib.checker.steps.basic import LOUD, join, voice_of
+from chatlib.checker.steps.traffic import Lines, line
 from chatlib.checker.targets.resolve import target_of
 
 
@@ -344,3 +345,10 @@ def test_one_at_a_time_is_not_judged_on_descriptors() -> None:
     """Two clients at once are a condition of that case: the fault has a case of its own."""
     [case] = checking.chosen_cases(["lifecycle.descriptors"])
     assert case.seats == 2
+
+
+def test_what_a_server_says_of_its_own_is_no_part_of_a_flood() -> None:
+    """An address has dots, too; those of the flood are all counted."""
+    seen = Lines()
+    seen(line(0) + b"* Client (127.0.0.1, 54321) is offline\n" + line(1))
+    assert (seen.dots, seen.numbers, seen.told) == (2 * line(0).count(b"."), [0, 1], 1)
