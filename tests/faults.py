@@ -262,7 +262,9 @@ def environment(traced: bool = True) -> dict[str, str]:
         traced: False to leave the child out of what is measured of the coverage: it is faster, and on
             Python 3.11 a traced thread that is ended by force may stand still for ever.
     """
-    kept = {name: value for name, value in os.environ.items() if traced or not name.startswith("COVERAGE_")}
+    names = [name for name in list(os.environ) if traced or not name.startswith("COVERAGE_")]
+    # A pool's thread may ask for it while pytest, in another one, takes a name out again.
+    kept = {name: value for name in names if (value := os.environ.get(name)) is not None}
     return {**kept, "PYTHONPATH": str(Path(chatlib.__file__).parents[1])}
 
 
