@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from checked import RELAY
 from faults import POSIX
 
 import chatlib
@@ -12,29 +13,12 @@ from chatlib.checker.targets.folder import StandIn
 
 LINKS = POSIX  # on Windows, few accounts may make them
 
-HISTORY = """
-import socket, sys, threading
-clients = []
-history = open("history.txt", "ab", buffering=0)
-def serve(client):
-    try:
-        while data := client.recv(1024):
-            history.write(data)
-            for other in clients[:]:
-                if other is not client:
-                    other.sendall(data)
-    except ConnectionError:
-        pass
-    finally:
-        clients.remove(client)
-        client.close()
-listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
-while True:
-    client, _ = listener.accept()
-    clients.append(client)
-    threading.Thread(target=serve, args=(client,), daemon=True).start()
-"""
-"""A relay that writes down what is said, in the folder in which it was started."""
+OPENED = 'clients = []\nhistory = open("history.txt", "ab", buffering=0)\n'
+WRITTEN = "            history.write(data)\n            for other"
+
+HISTORY = RELAY.replace("clients = []\n", OPENED).replace("            for other", WRITTEN)
+HISTORY = HISTORY.replace("except OSError:", "except ConnectionError:")
+"""A relay that writes down what is said, in the folder in which it was started, and dies if it cannot."""
 
 
 @pytest.fixture

@@ -205,14 +205,19 @@ def bob(room: chatlib.Server) -> Iterator[chatlib.Client]:
         yield client
 
 
+def assert_it_has_ended_with(screen: Screen, sentence: str) -> None:
+    """Well, with this sentence alone, and with a terminal in which one can go on."""
+    assert screen.process.wait(SOON) == 0
+    assert screen.shows(f"{sentence}\r\n$") and screen.echoes()
+    assert "Traceback" not in screen.text
+
+
 @POSIX
 @pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["Ctrl-C", "Ctrl-D"])
 def test_a_key_ends_it(screen: Screen, key: str) -> None:
     """With a sentence, well, and with a terminal in which one can go on."""
     screen.type(key)
-    assert screen.process.wait(SOON) == 0
-    assert screen.shows("alice has left\r\n$") and screen.echoes()
-    assert "Traceback" not in screen.text
+    assert_it_has_ended_with(screen, "alice has left")
 
 
 @POSIX
@@ -221,9 +226,7 @@ def test_the_end_of_the_server_ends_it(screen: Screen, room: chatlib.Server) -> 
     screen.type("hel")
     assert screen.shows("hel")
     chatlib.stop(room)
-    assert screen.process.wait(SOON) == 0
-    assert screen.shows("the server has ended the connection of alice\r\n$") and screen.echoes()
-    assert "Traceback" not in screen.text
+    assert_it_has_ended_with(screen, "the server has ended the connection of alice")
 
 
 @POSIX

@@ -19,7 +19,7 @@ class Timeouts:
     """For what should happen. Only a failing server costs so much time."""
     quiet: float
     """For what should not happen, once something later has happened."""
-    turn: float = 0.01
+    turn: float
     """For a thread that has something to do: until then, it has had its turn."""
     factor: float = 1.0
     """How many times longer than on a quiet machine: the deadlines of cases and floods grow with it."""
