@@ -29,6 +29,15 @@ def running_cell() -> Run | None:
     return Run(cell or shell.user_ns["In"][-1], shell.execution_count)  # some front ends send no id
 
 
+def title() -> str:
+    """Returns how a reader finds the running cell: its number and its first line. Empty if none runs."""
+    if (run := running_cell()) is None:
+        return ""
+    lines = (line.strip() for line in sys.modules["IPython"].get_ipython().user_ns["In"][-1].splitlines())
+    first = next((line for line in lines if line and not line.startswith("#")), "")
+    return f"[{run.number}], {first}"
+
+
 def before_next_cell(act: Callable[[], object]) -> None:
     """Does something once, when the next cell begins. Outside a notebook, never."""
     if running_cell():

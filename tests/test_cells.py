@@ -1,6 +1,7 @@
 """Running a cell again: in a real kernel, with the messages that a notebook sends."""
 
 import contextlib
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -420,3 +421,20 @@ def test_a_script_may_start_and_connect_as_often_as_it_likes(serve: Serve, conne
     clients = [connect(server) for server in servers]
     assert all(server.socket.fileno() != -1 for server in servers)
     assert all(client.socket.fileno() != -1 for client in clients)
+
+
+@pytest.mark.parametrize("make", ["chatlib.SyncServer", "socketserver.TCPServer"])
+def test_a_port_that_another_cells_server_has_is_told_with_that_cell(kernel: Notebook, make: str) -> None:
+    """By its number and its first line, and how to free it; also of a stock server."""
+    handler = ", socketserver.BaseRequestHandler" if make.startswith("socketserver") else ""
+    kernel.run("import chatlib, socketserver\nchatlib.stop_all()")
+    kernel.run(f"# Here\nfirst = chatlib.start({make}, ('127.0.0.1', 0){handler})", "one")
+    said = kernel.run(
+        f"try:\n    chatlib.start({make}, ('127.0.0.1', first.server_address[1]){handler})\n"
+        "except OSError as error:\n    print(error)",
+        "another",
+    )
+    kernel.run("chatlib.stop_all()")
+    line = re.escape(f"first = chatlib.start({make}, ('127.0.0.1', 0){handler})")
+    ending = r"; to free it, run chatlib\.stop_all\(\) in a cell"
+    assert re.search(rf"in use, by the server of the cell \[\d+\], {line}{ending}$", said), said

@@ -208,6 +208,17 @@ def test_what_rests_by_design_is_not_as_loud_as_what_is_held_up() -> None:
     assert {"still waiting", "still at rest"} <= {words(label) for label in of_class(root, "cf-small")}
 
 
+@pytest.mark.parametrize(("call", "colour"), [("acquire", "cf-inside"), ("recv", "cf-recv")])
+def test_the_legend_shows_what_still_waits_in_a_colour_of_the_picture(call: str, colour: str) -> None:
+    """Else a reader looks for a bar that is not there."""
+    script = Script()
+    script.add("held up", call, 0, None, SERVER, A)
+    [sign] = [
+        mark for mark in of_class(parsed(svg(script.recording(1))), "cf-open") if not mark.get("data-step")
+    ]
+    assert (sign.get("class") or "").split()[0] == colour
+
+
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=8), st.data())
 @settings(max_examples=30)
 def test_every_byte_has_one_arrow(sends: list[int], data: st.DataObject) -> None:

@@ -14,11 +14,14 @@ import linecache
 import os
 import pickle
 import queue
+import re
 import select
 import selectors
 import signal
 import socket
 import socketserver
+import ssl
+import stat
 import struct
 import sys
 import threading
@@ -31,13 +34,14 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from faults import POSIX, SOON, eventually
+from faults import POSIX, SOON, eventually, untraced
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chatlib
 from chatlib.api import Film, xray
 from chatlib.client import client_names
+from chatlib.film.record.files import kinds_in_lists
 from chatlib.film.record.other_waits import FACTORIES, WAITS, watched_select
 from chatlib.film.record.patches import unwatch
 from chatlib.film.record.recorder import enter as recorder_enter
@@ -193,6 +197,21 @@ def test_select_itself(film: Film, pair: tuple[socket.socket, socket.socket]) ->
         there.sendall(b"x")
 
 
+def test_select_says_what_sort_of_file_it_waits_for(film: Film) -> None:
+    """A listener, the keyboard and a pipe are no sockets; what it reads and writes is one."""
+    reader, writer = os.pipe()
+    with open(reader) as pipe, open(writer, "w") as end, socket.create_server(LOOPBACK) as listener:
+        files = [listener, 0, pipe]
+        with unittest.mock.patch("os.fstat", lambda _: os.stat_result([stat.S_IFIFO] + [0] * 9)):
+            assert kinds_in_lists(files, [listener], []) == "a connection or standard input or a pipe"
+            assert kinds_in_lists([end, pipe], [], []) == "any of 2 pipes"
+    here, there = socket.socketpair()
+    with here, there:
+        select.select([here, there], [there], [], 0)
+        select.select(iter([here]), [there], [], 0)  # any iterable will do, and it is used up
+    assert [span.subject for span in calls(film, "select")] == ["any of 2 sockets", ""]
+
+
 def test_a_reader_made_by_makefile(film: Film, pair: tuple[socket.socket, socket.socket]) -> None:
     """`rfile` reads by `recv_into`."""
     here, there = pair
@@ -275,6 +294,33 @@ def test_tasks_of_an_event_loop(film: Film) -> None:
     assert ("task serve", "StreamReader.readline") in ended
 
 
+def test_a_task_that_has_only_a_name(film: Film, pair: tuple[socket.socket, socket.socket]) -> None:
+    """Made of a coroutine of Python's own, it is told all the same; one without a name is not."""
+
+    async def main() -> None:
+        reader, writer = await asyncio.open_connection(sock=pair[0])
+        items = asyncio.Queue[int]()
+        hears = asyncio.create_task(reader.readline(), name="hear")
+        takes = asyncio.create_task(asyncio.wait_for(items.get(), SOON), name="take")
+        asyncio.create_task(items.get())
+        began.set()
+        await hears
+        writer.close()
+        takes.cancel()
+
+    began = threading.Event()
+    with another(asyncio.run, main(), name="the loop"):
+        assert began.wait(SOON)
+        waiting = waits(film, "task hear", "await")
+        assert waits(film, "task take", "await").on == "wait_for"
+        names = [each.thread for each in film.waiting()]
+        pair[1].sendall(b"line\n")
+    assert waiting.on == "StreamReader.readline for the server"
+    assert waiting.place
+    assert waiting.place.where == "asyncio/streams.py"
+    assert sorted(names) == ["task hear", "task main", "task take", "the loop"]
+
+
 def test_a_task_that_awaits_the_same_again_has_waited_twice(film: Film) -> None:
     """In a loop, at one line: each time is a wait of its own."""
 
@@ -339,6 +385,14 @@ def test_http_server(film: Film) -> None:
         browser.send("GET / HTTP/1.0\r\n\r")
         assert browser.receive(SOON).startswith("HTTP/1.0 200")
     assert [message.received.thread for message in film.messages if message.received][0] == "the server"
+
+
+def test_what_a_page_is_asked_by_is_read_in_pythons_own_line(film: Film) -> None:
+    """Not in ours, which only starts the server; the file is told from a program's by its package."""
+    with chatlib.running(HTTPServer, LOOPBACK, Page) as server, chatlib.connect(server, "browser"):
+        waits(film, "the server", "recv_into")
+        story = film.story()
+    assert "for browser, http/server.py: self.raw_requestline = self.rfile.readline(65537)" in story
 
 
 # What has happened
@@ -595,7 +649,7 @@ def test_a_poll_object(film: Film, pair: tuple[socket.socket, socket.socket], ki
     poller = getattr(select, kind)()
     poller.register(here, select.POLLIN)
     with another(poller.poll):
-        assert waits(film, "another", "poll").on == "any of its sockets"
+        assert waits(film, "another", "poll").on == "a socket"
         there.sendall(b"x")
     poller.unregister(here)
     getattr(poller, "close", lambda: None)()
@@ -821,8 +875,8 @@ def test_calls_from_before_the_film_are_seen(pair: tuple[socket.socket, socket.s
     assert {name: (waiting.call, waiting.on) for name, waiting in seen.items()} == {
         "receive": ("recv", "peer 1"),
         "get": ("get", "an item in a queue"),
-        "nap": ("sleep", "SOON s"),
-        "read_line": ("recv_into", "a socket"),
+        "nap": ("sleep", f"{SOON:g} s"),
+        "read_line": ("recv_into", "the other end"),
         "accept": ("accept", "a connection"),
         "choose": ("select", "a socket"),
     }
@@ -893,23 +947,129 @@ def _is_in_its_call(thread: threading.Thread) -> bool:
     return frame is not None and "began" not in linecache.getline(__file__, frame.f_lineno)
 
 
-def test_what_cannot_be_told_is_left_out() -> None:
-    """A thread that computes, or waits in what nobody knows, is not said to wait for anything."""
-    over, inside = threading.Event(), threading.Event()
+@contextlib.contextmanager
+def asking() -> Iterator[None]:
+    """Lets a thread ask a queue again and again."""
+    over, inside, box = threading.Event(), threading.Event(), queue.Queue[int]()
 
-    def compute() -> None:
+    def ask() -> None:
         inside.set()
         while not over.is_set():
-            sum(range(100))
+            if not box.empty():
+                raise AssertionError
 
-    with another(compute, name="computes"):
+    with another(ask, name="asks"):
         assert inside.wait(SOON)
         try:
-            for _ in range(20):
-                with xray() as film:
-                    assert "computes" not in [waiting.thread for waiting in film.waiting()]
+            yield
         finally:
             over.set()
+
+
+def tell_of_asking() -> None:
+    """Prints what is said of such a thread."""
+    with asking(), xray() as film:
+        print(*film.waiting())
+        print(film.story())
+
+
+def test_a_thread_that_works_is_busy_and_waits_for_nothing() -> None:
+    """It has a lane, with its line."""
+    waiting, lane, *told = untraced(tell_of_asking)
+    assert (waiting, lane) == ("", "asks")
+    assert re.match(r"  busy, line \d+: ", told[0])
+
+
+def test_a_thread_that_moves_under_a_tracer_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To walk its frames might crash Python 3.11."""
+    monkeypatch.setattr(threading, "gettrace", lambda: monkeypatch)
+    with asking(), xray() as film:
+        assert "asks" not in film.story()
+
+
+def unseen(film: Film, thread: str) -> Waiting:
+    """Returns what a thread is in, as soon as it is said to be in a call that cannot be seen."""
+    return waits(film, thread, "in a call that the X-ray cannot see")
+
+
+def held() -> tuple[Any, contextlib.ExitStack]:
+    """Returns a lock of C that is taken, and what releases it: no stand-in, as if older than the film."""
+    lock, release = _thread.allocate_lock(), contextlib.ExitStack()
+    lock.acquire()
+    release.callback(lock.release)
+    return lock, release
+
+
+def test_a_thread_in_a_call_that_cannot_be_seen_is_said_to_be(film: Film) -> None:
+    """In C itself, or by way of Python's library: with its line, in the same words everywhere."""
+    lock, release = held()
+
+    def take() -> None:
+        with lock:
+            pass
+
+    with another(take, name="takes"), another(functools.partial(take), name="also"), release:
+        waiting = unseen(film, "takes")
+        unseen(film, "also")
+        story, picture = film.story(), film._repr_mimebundle_()["image/svg+xml"]
+    assert waiting.place
+    assert waiting.place.source == "with lock:"
+    said = f"in a call that the X-ray cannot see, line {waiting.place.line}: with lock:"
+    assert str(waiting) == f"takes is {said}"
+    assert f"takes\n  {said} (still)\n" in story
+    assert f" so far {said}</title>" in picture
+    assert "busy, or in a call that the X-ray cannot see</text>" in picture
+    assert "still waiting" not in picture
+    film.stop()
+    assert [span.outcome for span in calls(film, waiting.call)] == ["unseen"] * 2
+
+
+def test_what_is_called_without_a_line_of_the_programs_is_told_at_pythons(film: Film) -> None:
+    """By the name of that file: its lines say nothing to a reader."""
+    here, there = os.pipe()
+    with another(os.read, here, 1, name="reads"):
+        place = unseen(film, "reads").place
+        os.write(there, b"x")
+    assert place
+    assert (place.name, place.where, place.own) == ("threading.py", "threading.py", False)
+    os.close(here)
+    os.close(there)
+
+
+def test_a_call_of_an_installed_package_is_told_at_the_line_that_asked_for_it(film: Film) -> None:
+    """What such packages do by themselves is not told, as those that run a notebook wait all the time."""
+    lock, release = held()
+    package: dict[str, Any] = {"lock": lock}
+    code = "def get():\n    with lock:\n        pass"
+    exec(compile(code, os.path.join("site-packages", "package.py"), "exec"), package)
+
+    def ask() -> None:
+        package["get"]()
+
+    with another(ask, name="asks"), another(package["get"], name="by itself"), release:
+        place, story = unseen(film, "asks").place, film.story()
+    assert place
+    assert (place.own, place.source) == (True, 'package["get"]()')
+    assert "by itself" not in story
+
+
+def test_a_thread_that_is_looked_at_lets_go_of_what_it_held(film: Film) -> None:
+    """No look keeps its variables alive: a socket among them is closed when its function returns."""
+    (lock, release), gone = held(), threading.Event()
+
+    class Held:
+        def __del__(self) -> None:
+            gone.set()
+
+    def hold() -> None:
+        one = Held()  # noqa: F841
+        with lock:
+            pass
+
+    with another(hold, name="holds"):
+        with release:
+            unseen(film, "holds")
+        assert gone.wait(SOON)
 
 
 def test_a_film_that_is_collected_while_another_begins() -> None:
@@ -1265,6 +1425,75 @@ def test_datagrams_are_not_matched(film: Film) -> None:
             receiver.recv(size)
     assert film.messages == ()
     assert [span.size for span in calls(film, "recv")] == [2, 10]
+
+
+def test_datagrams_go_to_a_peer_and_come_from_one(film: Film) -> None:
+    """While one is waited for, nobody knows from whom; nothing is hung up on."""
+    with socket.socket(type=socket.SOCK_DGRAM) as receiver, socket.socket(type=socket.SOCK_DGRAM) as sender:
+        receiver.bind(LOOPBACK)
+        with another(receiver.recvfrom, 10):
+            assert waits(film, "another", "recvfrom").on == "a datagram"
+            sender.sendto(b"hello", receiver.getsockname())
+        sender.connect(receiver.getsockname())
+        sender.send(b"again")
+        receiver.recv(10)
+    story = film.story()
+    assert "sends 5 bytes to the server (sendto)" in story
+    assert "receives 5 bytes from peer 1 (recvfrom)" in story
+    assert "connects to the server" in story
+    assert "sends 5 bytes to the server (send)" in story
+    assert "receives 5 bytes from a datagram (recv)" in story
+    assert "hangs up" not in story
+
+
+def test_what_never_waits_is_not_said_to(film: Film) -> None:
+    """There is always room in a queue without a limit; a socket of TLS is made at once."""
+    without, limited = queue.Queue[int](), queue.Queue[int](1)
+    without.put(1)
+    limited.put(1)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.wrap_socket(socket.socket(), server_hostname="localhost").close()
+    assert [(span.call, span.subject) for span in film.spans] == [("put", "room in a queue")]
+
+
+def test_a_thread_that_python_has_lost_is_still_in_its_call(film: Film) -> None:
+    """After Ctrl-C in `join`, Python 3.11 takes a thread for one that has ended, though it runs."""
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait, args=(SOON,), name="lost")
+    thread.start()
+    waits(film, "lost", "wait")
+    with unittest.mock.patch.object(thread, "is_alive", lambda: False):
+        assert [waiting.call for waiting in film.waiting()] == ["wait"]
+        over.set()
+    thread.join(SOON)
+    assert film.waiting() == []
+
+
+@POSIX
+def test_what_a_signals_handler_waits_for_is_what_its_thread_waits_for(film: Film) -> None:
+    """Not the call that the signal came into: that goes on afterwards."""
+    waiting, main = list[Waiting](), threading.main_thread().ident or 0
+
+    def look() -> None:
+        waits(film, "the main program", "select")
+        signal.pthread_kill(main, signal.SIGUSR1)
+        try:
+            waiting.append(waits(film, "the main program", "wait"))
+        finally:
+            vars(server)["_BaseServer__is_shut_down"].set()
+            socket.create_connection(
+                ("127.0.0.1", server.server_address[1])
+            ).close()  # its `select` goes on after the signal
+
+    with socketserver.TCPServer(LOOPBACK, Echo) as server, another(look):
+        # It waits for the end of its own thread's loop: for ever, if nothing helps.
+        before = signal.signal(signal.SIGUSR1, lambda *_: server.shutdown())
+        server.serve_forever(SOON)
+    signal.signal(signal.SIGUSR1, before)
+    assert waiting[0].place
+    assert waiting[0].place.source.endswith("server.shutdown())")
+    ended = {span.call for span in film.spans if span.thread == "MainThread" and span.end}
+    assert {"wait", "select"} <= ended
 
 
 def test_a_function_that_catches_an_interrupt_is_seen_again(film: Film) -> None:

@@ -249,6 +249,17 @@ def test_an_event_that_outlives_an_order_is_refused() -> None:
         chatlib.orders(Room, lambda room: EVENT.wait(), lambda room: EVENT.set())
 
 
+names = threading.Lock()
+
+
+def test_a_lock_that_is_taken_is_refused_where_it_is_used() -> None:
+    """An attribute of the same name is another thing."""
+    with names:
+        with pytest.raises(Unseen, match="names is taken already before an order begins"):
+            chatlib.orders(Room, lambda room: names.acquire(), look_and_add)
+        assert chatlib.orders(Room, lambda room: room.names.clear(), look_and_add).count > 1
+
+
 def test_a_thread_that_a_function_starts_is_refused() -> None:
     """It would run whenever it likes."""
 

@@ -267,7 +267,7 @@ def test_a_signal_at_any_moment_ends_in_a_page(tmp_path: Path, moment: str, numb
     with ended(started([sys.executable, "-c", run], tmp_path)) as process:
         printed, said = process.communicate(timeout=SOON)
     assert (process.returncode, printed) == (status, ""), said
-    assert re.fullmatch("the film is in film.html(, and empty: nothing has waited)?\n", said)
+    assert re.fullmatch("the film is in film.html(, and empty: no call has waited that .*)?\n", said)
     assert (tmp_path / "film.html").read_text("utf-8").endswith("</html>\n")
 
 
@@ -388,11 +388,65 @@ def test_the_page_is_where_it_was_asked_for(script: Path, tmp_path: Path) -> Non
 
 
 def test_an_empty_film_is_said_to_be_empty(script: Path) -> None:
-    """Nothing has waited: the page shows nothing, and the command says so."""
+    """The command says so; and no more than that, as a call may have waited and not been seen."""
     script.write_text("1 + 1")
     with xray(script) as process:
         _, said = process.communicate(timeout=SOON)
-    assert said == "the film is in film.html, and empty: nothing has waited\n"
+    assert said == "the film is in film.html, and empty: no call has waited that the X-ray can see\n"
+
+
+def test_a_call_that_cannot_be_seen_is_in_the_list_and_on_the_page(script: Path) -> None:
+    """A list is never empty; what looks is no thread of the script."""
+    script.write_text("import threading\ntext = input()\nprint(text, threading.active_count())\n")
+    words = "in a call that the X-ray cannot see, line 2: text = input()"
+    with xray(script, options=("--live",)) as process:
+        assert process.stderr
+        assert process.stderr.readline() == "--- who waits\n"
+        assert re.fullmatch(rf"the main program: {re.escape(words)}, \d+\.\d s\n", process.stderr.readline())
+        printed, _ = process.communicate("hello\n", timeout=SOON)
+    assert printed == "hello 1\n"
+    assert f"the main program\n  {words}</pre>" in (script.parent / "film.html").read_text("utf-8")
+
+
+def test_a_line_of_pythons_library_is_listed_by_its_file(script: Path) -> None:
+    """Its number would be taken for one of the script's."""
+    script.write_text(
+        "import socketserver, threading\n"
+        "server = socketserver.TCPServer(('127.0.0.1', 0), None)\n"
+        "threading.Thread(target=server.serve_forever, daemon=True, name='serves').start()\n"
+        "input()\n"
+    )
+    with xray(script, options=("--live",)) as process:
+        assert process.stderr
+        line = next(line for line in process.stderr if line.startswith("serves"))
+        process.communicate("\n", timeout=SOON)
+    assert re.match(r"serves: select a connection, socketserver\.py: ready = selector\.select", line)
+
+
+def test_a_script_that_ends_its_process_at_once_is_filmed(script: Path) -> None:
+    """By `os._exit`, with its status; but a child that does so ends with its own, and writes nothing."""
+    script.write_text(
+        "import os, time\ntime.sleep(0.001)\n"
+        "if hasattr(os, 'fork') and not os.fork():\n    os._exit(5)\n"
+        "os._exit(4)\n"
+    )
+    with xray(script) as process:
+        _, said = process.communicate(timeout=SOON)
+    assert (process.returncode, said) == (4, "the film is in film.html\n")
+    assert "time.sleep(0.001)" in (script.parent / "film.html").read_text("utf-8")
+
+
+def test_the_page_of_a_script_that_is_killed_says_so(script: Path) -> None:
+    """It is neither empty nor that of an earlier run."""
+    page = script.parent / "film.html"
+    page.write_text("an earlier film")
+    script.write_text("print('ready', flush=True)\ninput()\n")
+    with xray(script) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        process.kill()
+        process.wait(SOON)
+    assert page.read_text("utf-8").startswith("This film is not finished: the script ")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot fork")
@@ -404,7 +458,39 @@ def test_a_forked_child_writes_no_film(script: Path) -> None:
     )
     with xray(script) as process:
         _, said = process.communicate(timeout=SOON)
-    assert said.count("the film is in") == 1
+    assert said == "the film is in film.html\n"  # nor does Python warn of a thread that is not the script's
+
+
+def test_a_script_finds_the_builtins_where_python_puts_them(script: Path) -> None:
+    """As a module, whose attributes it may ask for, or set."""
+    script.write_text("print(__builtins__.len([1, 2]))\n")
+    with xray(script) as process:
+        printed, _ = process.communicate(timeout=SOON)
+    assert printed == "2\n"
+
+
+def test_a_script_that_counts_its_threads_is_alone(script: Path) -> None:
+    """Also while a thread of the film tells who waits: a script may wait until it is alone."""
+    script.write_text("import threading, time\nprint(threading.enumerate() == [threading.main_thread()])\n")
+    with xray(script, options=("--live",)) as process:
+        printed, _ = process.communicate(timeout=SOON)
+    assert printed == "True\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot fork")
+@pytest.mark.parametrize("own", [True, False])
+def test_a_forked_child_has_the_handlers_that_it_has_without_a_film(script: Path, own: bool) -> None:
+    """Those that the script has set, as servers do that fork; else Python's own: they run each `finally`."""
+    script.write_text(
+        "import os, signal\n" + "signal.signal(signal.SIGTERM, len)\n" * own + "if child := os.fork():\n"
+        "    os.waitpid(child, 0)\nelse:\n"
+        "    for number in (signal.SIGINT, signal.SIGTERM):\n"
+        "        print(signal.getsignal(number), flush=True)\n    os._exit(0)\n"
+    )
+    with xray(script) as process:
+        filmed, _ = process.communicate(timeout=SOON)
+    with ended(started([sys.executable, script.name], script.parent)) as process:
+        assert process.communicate(timeout=SOON)[0] == filmed
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals between processes")
@@ -425,6 +511,35 @@ def test_a_second_ctrl_c_ends_threads_that_go_on(script: Path) -> None:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=SOON)
     assert process.returncode == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals between processes")
+@pytest.mark.parametrize("goes_on", [False, True], ids=["daemons", "executor"])
+def test_ctrl_c_while_a_pool_works(script: Path, goes_on: bool) -> None:
+    """Daemons end with the script, and nothing is said of them; the threads of an executor go on."""
+    pool = (
+        "concurrent.futures import ThreadPoolExecutor"
+        if goes_on
+        else "multiprocessing.pool import ThreadPool"
+    )
+    work = "pool.submit(rest)" if goes_on else "pool.apply_async(rest)"
+    script.write_text(
+        f"import threading\nfrom {pool} as Pool\npool, begun = Pool(1), threading.Event()\n"
+        f"def rest():\n    begun.set()\n    threading.Event().wait(60)\n{work}\n"
+        "begun.wait(60)\nprint('ready', flush=True)\nthreading.Event().wait(60)\n"
+    )
+    with xray(script) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.readline() == "the film is in film.html\n"
+        if goes_on:
+            left = "threads of the script still run: ThreadPoolExecutor-0_0; Ctrl-C ends them\n"
+            assert process.stderr.readline() == left
+            process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=SOON)
+    assert (process.returncode, said) == (0, "")
 
 
 def test_a_script_that_leaves_an_executor_open_ends(script: Path) -> None:

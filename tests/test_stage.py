@@ -154,7 +154,8 @@ def test_who_left_long_ago_is_in_the_picture_no_more(stage: Stage, monkeypatch: 
     assert FADES > 1 and "alice" in side.look(stage.film)[0].lanes.values()
     assert eventually(lambda: len(side.server.threads) == 2)
     monkeypatch.setattr("chatlib.stage.stage.FADES", 0.0)
-    assert set(side.look(stage.film)[0].lanes.values()) == {"the server", "bob", "serves bob"}
+    lanes = {"the server", "bob", "serves bob"}  # as soon as that thread has told bob, and waits again
+    assert eventually(lambda: set(side.look(stage.film)[0].lanes.values()) == lanes)
 
 
 class Expected:
@@ -263,6 +264,7 @@ def test_the_buttons_do_what_they_say_and_nothing_any_more_once_it_is_closed() -
     buttons["says a line"].click()
     assert answer.value == "alice is not here: first, alice has to come."
     buttons["comes"].click()
+    assert eventually(lambda: "waits for alice" in sides.children[0].children[1].value)  # or bob may be first
     who.children[0].value = "bob"
     buttons["comes"].click()
     assert eventually(lambda: "bob waits for alice" in sides.children[0].children[1].value)

@@ -2,14 +2,15 @@
 
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self
 
 from chatlib import notebook_cells
 from chatlib.client import ClientName, client_names
+from chatlib.film.record.hidden import note_hidden
 from chatlib.film.record.patches import forget, unwatch, watch
-from chatlib.film.record.recorder import Recorder, settle
+from chatlib.film.record.recorder import Recorder, pause, settle
 from chatlib.film.render.svg import bundle
 from chatlib.film.render.text import story
 from chatlib.film.spans import Message, Recording, Span, Waiting
@@ -53,13 +54,15 @@ class Film:
 
     Args:
         limit: How many calls to keep. Older ones are let go, and the picture says how many.
+        packages: Whether to tell as well of threads in which installed packages run by themselves. In a
+            notebook those are its own machinery; in a script they are the program's.
     """
 
     live_view: "ClassVar[Callable[[Film], Live] | None]" = None
     """Makes the view that a notebook shows while the film runs: `chatlib.api` hands it down."""
 
-    def __init__(self, limit: int = RING) -> None:
-        self._limit = limit
+    def __init__(self, limit: int = RING, packages: bool = False) -> None:
+        self._limit, self._packages = limit, packages
         self._recorder = Recorder(limit)
         self._running = False
         self._view: Live | None = None
@@ -93,7 +96,7 @@ class Film:
         try:
             if self._running:
                 settle(self._recorder)
-                self._finished = self.recording()
+                self._finished = self._look()
         finally:  # also if Ctrl-C strikes
             self._running = False
             unwatch(self._recorder)
@@ -106,8 +109,42 @@ class Film:
         """True from `start` to `stop`."""
         return self._running
 
+    def glance(self, keep: bool = True) -> None:
+        """Notes which threads are in calls that the X-ray cannot see, and which are busy.
+
+        Blocks for a twentieth of a second if there are any. All that says what threads wait for now begins
+        with this; what only hands out the record does not.
+
+        Args:
+            keep: Whether that is still told when it is over. A view that moves looks often, and by chance.
+        """
+        if self._running:
+            note_hidden(self._recorder, self._packages, keep)
+
+    def when_all_wait(self, threads: Callable[[], Iterable[str]], patience: float) -> Recording:
+        """Returns the record of a moment at which each of some threads waits for something.
+
+        A thread that works just now may be about to wait: a server's main thread looks round now and then. If
+        one still does not wait after `patience` seconds, `glance` notes what it is in.
+
+        Args:
+            threads: Returns their names. More threads may start meanwhile.
+            patience: Seconds to wait for that, at most.
+        """
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            recording = self.recording()
+            if {span.thread for span in recording.spans if span.end is None}.issuperset(threads()):
+                return recording
+            pause(0.005)
+        return self._look()
+
+    def _look(self) -> Recording:
+        self.glance()
+        return self.recording()
+
     def recording(self) -> Recording:
-        """Returns all that is known now, as a frozen record."""
+        """Returns all that is known now, as a frozen record. Does not `glance`."""
         if self._finished:
             return self._finished
         spans, dropped = self._recorder.take(still=self._running)
@@ -126,12 +163,15 @@ class Film:
         return self.recording().messages
 
     def waiting(self) -> list[Waiting]:
-        """Says now which thread waits in which call, on which peer, at which line, and for how long."""
-        return self.recording().waiting
+        """Says now which thread waits in which call, on which peer, at which line, and for how long.
+
+        Blocks as `glance` does.
+        """
+        return self._look().waiting
 
     def story(self) -> str:
         """Tells the same as text: what each thread did, and what it still waits for. No times, no ports."""
-        return story(self.recording())
+        return story(self._look())
 
     def to_scale(self) -> Still:
         """Returns the picture of now, to scale: for lengths that are to be compared.
@@ -140,7 +180,7 @@ class Film:
         """
         if self._running:
             settle(self._recorder)
-        return Still(self.recording())
+        return Still(self._look())
 
     def __enter__(self) -> Self:
         return self.start()
@@ -169,9 +209,9 @@ class Film:
     def _freeze(self) -> None:
         """Where it was last shown, the picture stays as it is now."""
         if self._view and self._running:  # what has ended has been left already
-            self._view.leave(bundle(self.recording(), _THEN))
+            self._view.leave(bundle(self._look(), _THEN))
         self._view = None
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """What a notebook shows otherwise: something to explore, a picture, the story."""
-        return bundle(self.recording())
+        return bundle(self._look())

@@ -27,7 +27,7 @@ class Interrupts:
         self.keep()
         sys.unraisablehook = raise_again
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=lambda: self.set(signal.SIG_DFL))
+            os.register_at_fork(after_in_child=self._let_go)
         # Registered first, so that it runs after all that the script registers. Python's own end follows, in
         # which a handler of ours would be taken away: then SIGTERM would decide upon the exit status.
         atexit.register(self.set, signal.SIG_IGN)
@@ -37,13 +37,19 @@ class Interrupts:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, handler)
 
+    def _let_go(self) -> None:
+        """A forked child is in no film. It gets what Python sets itself, or keeps what the script set."""
+        plain: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+        for number, handler in plain.items():
+            if signal.getsignal(number) in (self._note, signal.default_int_handler):
+                signal.signal(number, handler)
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self._kept.append(number)
+
     def keep(self) -> None:
         """From now on they are only noted. Not SIG_IGN: Python complains of a signal that comes meanwhile."""
-
-        def note(number: int, _: FrameType | None) -> None:
-            self._kept.append(number)
-
-        self.set(note)
+        self.set(self._note)
 
     def end(self, work: Callable[[], int]) -> int:
         """Returns what the work returns; 0 if an interrupt ended it. Afterwards they are kept again."""

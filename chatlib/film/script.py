@@ -1,8 +1,7 @@
 """A film of a script that has never heard of us: `python -m chatlib xray script.py`."""
 
-import contextlib
+import builtins
 import functools
-import os
 import sys
 import threading
 import tokenize
@@ -12,11 +11,9 @@ from types import ModuleType
 
 from chatlib.film.film import Film
 from chatlib.film.interrupts import Interrupts, is_interrupt
-from chatlib.film.render import svg
+from chatlib.film.page import Page, before_exit, say
 from chatlib.film.render.wording import clean
-
-EVERY = 1.0
-"""Seconds between two lists of what each thread waits for, with `--live`."""
+from chatlib.film.watcher import Watcher
 
 
 def film_script(script: str, arguments: Sequence[str], output: Path, live: bool = False) -> int:
@@ -35,44 +32,29 @@ def film_script(script: str, arguments: Sequence[str], output: Path, live: bool 
         OSError: There is no such script, or the page cannot be written.
     """
     # Now, as the script may go to another folder, or fork.
-    process, place, page = os.getpid(), Path(script).resolve(), output.resolve()
+    place, page = Path(script).resolve(), Page(output)
     if not place.is_file():
         raise FileNotFoundError(2, f"there is no script {script}")
-    try:
-        page.touch()  # rather now than when all has been filmed
-    except OSError as error:
-        raise type(error)(error.errno, f"cannot write {page}: {error.strerror}") from None
+    page.begin()
     interrupts = Interrupts()
     sys.argv[:] = [script, *arguments]
     sys.path[0] = str(place.parent)
-    with Film() as film:
-        if live:
-            threading.Thread(target=_tell, args=(film,), daemon=True).start()
-        status = interrupts.end(functools.partial(_run, place))
-    if os.getpid() == process:  # a child that the script has forked writes nothing: the film is its parent's
+    with Film(packages=True) as film:
+        watcher = Watcher(film, live)
+        watcher.start()
+        with before_exit(lambda: page.write(film.recording(), place.name)):
+            status = interrupts.end(functools.partial(_run, place))
+        watcher.stop()
+    if page.is_ours:
         try:
-            recording = film.recording()
-            page.write_text(svg.page(recording, place.name), encoding="utf-8")
+            page.write(film.recording(), place.name)
         except BaseException:  # with a thread of the script left, no signal would end this process
             interrupts.end_process(2)
             raise
-        _say(f"the film is in {output}" + ("" if recording.spans else ", and empty: nothing has waited"))
         interrupts.end_process(status)
         if left := [thread.name for thread in _others()]:
-            _say(f"threads of the script still run: {clean(', '.join(left))}; Ctrl-C ends them")
+            say(f"threads of the script still run: {clean(', '.join(left))}; Ctrl-C ends them")
     return status
-
-
-def _tell(film: Film) -> None:
-    """Prints again and again what each thread waits for, until the film has ended."""
-    pause = threading.Event()
-    while not pause.wait(EVERY) and film.running:
-        lines = ["--- who waits"]
-        for waiting in film.waiting():
-            line = f", line {waiting.place.line}" if waiting.place else ""
-            said = f"{waiting.call} {waiting.on}, {waiting.seconds:.1f} s{line}"
-            lines.append(clean(f"{waiting.thread}: {said}"))
-        print("\n".join(lines), file=sys.stderr, flush=True)
 
 
 def _run(script: Path) -> int:
@@ -85,7 +67,7 @@ def _run(script: Path) -> int:
         KeyboardInterrupt: It was interrupted, and has let that pass.
     """
     main = ModuleType("__main__")
-    main.__file__ = str(script)
+    vars(main).update(__file__=str(script), __builtins__=builtins)  # `exec` would enter a dict of them
     sys.modules["__main__"] = main
     status = 0
     try:
@@ -95,7 +77,7 @@ def _run(script: Path) -> int:
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
         if status and not isinstance(end.code, int):
-            _say(str(end.code))
+            say(str(end.code))
     except BaseException as error:
         if is_interrupt(error):
             raise KeyboardInterrupt from None
@@ -112,9 +94,6 @@ def _run(script: Path) -> int:
 def _others() -> list[threading.Thread]:
     """Returns the threads that Python would wait for at its end."""
     main = threading.main_thread()
-    return [thread for thread in threading.enumerate() if not thread.daemon and thread is not main]
-
-
-def _say(text: str) -> None:
-    with contextlib.suppress(AttributeError, OSError, ValueError):  # the script may have closed it
-        print(text, file=sys.stderr)
+    threads = (thread for thread in threading.enumerate() if thread is not main and not thread.daemon)
+    # Not one that Python has lost: it waits for that no more.
+    return [thread for thread in threads if thread.is_alive()]

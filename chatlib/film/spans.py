@@ -1,5 +1,6 @@
 """What has been seen, as frozen records, and pure functions over them."""
 
+import os
 import re
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,14 +16,21 @@ SENDING = frozenset({"send", "sendall", "sendmsg", "sendto", "sendfile"})
 RECEIVING = frozenset({"recv", "recv_into", "recvmsg", "recvmsg_into", "recvfrom", "recvfrom_into"})
 LEAVING = frozenset({"close", "shutdown"})
 
+HIDDEN, BUSY = "in a call that the X-ray cannot see", "busy"
+"""What is said of a thread that is in no call which is watched, in place of the call."""
+
 _KINDS = (
     dict.fromkeys(SENDING, "send")
     | dict.fromkeys(RECEIVING, "recv")
     | dict.fromkeys(LEAVING, "leave")
     | dict.fromkeys(("accept", "connect", "connect_ex", "select", "poll"), "door")
+    | dict.fromkeys((HIDDEN, BUSY), "hidden")
 )
 
 _IDLE = ("a connection", "an event", "sleep", "Event.wait")  # the last two are those of asyncio
+
+_LIBRARY = re.escape(os.path.dirname(os.__file__))
+_PACKAGED = re.compile(rf"(?:.*[\\/](?:site|dist)-packages|{_LIBRARY})[\\/](.+)")
 
 POLL_PAUSE = 0.05
 """Seconds. A thread that waited in vain, and waits again within them, has waited all the time."""
@@ -44,8 +52,19 @@ class Place(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The name of the file, without its folder."""
-        return self.file.replace("\\", "/").rsplit("/", 1)[-1]
+        """The name of the file, without its folder; of a package of Python's or an installed one, with it."""
+        packaged = _PACKAGED.match(self.file)
+        return packaged[1].replace("\\", "/") if packaged else re.split(r"[\\/]", self.file)[-1]
+
+    @property
+    def where(self) -> str:
+        """`line 7`; the name of the file if it is not the program's own, as its lines say nothing."""
+        return f"line {self.line}" if self.own else self.name
+
+    @property
+    def said(self) -> str:
+        """The same, and the text of the line."""
+        return self.where + (f": {self.source}" if self.source else "")
 
     @property
     def in_cell(self) -> bool:
@@ -64,7 +83,7 @@ class Span(NamedTuple):
     ident: int
     """Tells threads with the same name apart; the smaller, the earlier it was started."""
     call: str
-    """`recv`, `sendall`, `accept`, `select`, `sleep`, `join` ..."""
+    """`recv`, `sendall`, `accept`, `select`, `sleep` ...; `HIDDEN` or `BUSY`, if it is in none of them."""
     subject: str
     """What it waits for, where that is no connection: a thread, an event, a lock and its holder.
 
@@ -90,7 +109,8 @@ class Span(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """What sort of call it is: `send`, `recv`, `leave`, `door` (awaits a connection), else `inside`."""
+        """What sort of call it is: `send`, `recv`, `leave`, `door` (awaits a connection), else `inside`; or
+        `hidden`, if it is none that is watched."""
         if self.call == "await" and self.peer:
             return "send" if "drain" in self.subject else "recv"
         return _KINDS.get(self.call, "inside")
@@ -122,6 +142,8 @@ class Waiting(NamedTuple):
     """For how long it has waited."""
 
     def __str__(self) -> str:
+        if self.call in (HIDDEN, BUSY):
+            return f"{self.thread} is {self.call}" + (f", {self.place.said}" if self.place else "")
         place = f", in the line: {self.place.source}" if self.place and self.place.source else ""
         return f"{self.thread} waits in {self.call} for {self.on}{place}"
 
@@ -219,6 +241,11 @@ class Recording:
     @property
     def waiting(self) -> list[Waiting]:
         """The calls that have not returned, in the order of the lanes."""
+        return [each for each in self.present if each.call != BUSY]
+
+    @property
+    def present(self) -> list[Waiting]:
+        """The same, and the threads that are busy: they wait for nothing."""
         place = {ident: number for number, ident in enumerate(self.lanes)}
         still = sorted((span for span in self.spans if span.end is None), key=lambda span: place[span.ident])
         return [

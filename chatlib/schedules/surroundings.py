@@ -1,6 +1,7 @@
 """What the functions that take turns find around them: locks that can be seen, and no time that passes."""
 
 import contextlib
+import dis
 import functools
 import itertools
 import queue
@@ -206,6 +207,9 @@ def outer_variables(functions: Iterable[Any]) -> list[Variable]:
 
 
 def mentions(function: Any, name: str) -> bool:
-    """Returns whether a function uses an outer variable."""
+    """Returns whether a function uses an outer variable. (An attribute of that name is another thing.)"""
     code = getattr(getattr(function, "__func__", function), "__code__", None)
-    return code is not None and name in code.co_names + code.co_freevars
+    return code is not None and any(
+        step.argval == name and (step.opname == "LOAD_GLOBAL" or name in code.co_freevars)
+        for step in dis.get_instructions(code)
+    )

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from chatlib.film.film import Film
-from chatlib.film.record.recorder import number_of
+from chatlib.film.record.waiters import number_of
 from chatlib.film.spans import Recording
 from chatlib.servers import MODELS, Limits
 from chatlib.services import Broadcast, Chat, Service, Shout

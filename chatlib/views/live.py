@@ -20,6 +20,9 @@ from chatlib.film.spans import Recording
 RATE = 15.0
 """Updates a second, at most."""
 
+EVERY = 1.0
+"""Seconds between two looks for threads that are in calls which cannot be seen: each takes a while."""
+
 LATEST = 120
 """Steps that the moving picture shows; older ones are folded. When the film has ended, it shows more."""
 
@@ -40,6 +43,7 @@ class LiveFilm(anywidget.AnyWidget):
         take: Returns what has been seen so far. Called in a thread of its own, at most `RATE` times a second.
         finished: Returns whether the film has ended: then `take` is called once more, and never again.
         draw: Draws the moving picture, in both scales.
+        glance: Looks for threads that no call tells of, `EVERY` seconds.
     """
 
     _esm, _css = SCRIPT, STYLE
@@ -54,13 +58,14 @@ class LiveFilm(anywidget.AnyWidget):
         take: Callable[[], Recording],
         finished: Callable[[], bool] = lambda: False,
         draw: Callable[[Recording], tuple[str, str]] = lambda recording: both(recording, LATEST),
+        glance: Callable[[], object] = lambda: None,
     ) -> None:
         self._ended = threading.Event()
         self._shown: list[Any] = []
         first = take()
         picture, other = draw(first)
         super().__init__(picture=picture, other=other, story=story(first, LINES))
-        pump = _Pump(weakref.ref(self), take, finished, draw, self._ended, first)
+        pump = _Pump(weakref.ref(self), take, finished, draw, glance, self._ended, first)
         self._pump = threading.Thread(target=pump.run, name="draws the film", daemon=True)
         self._pump.start()
 
@@ -107,11 +112,13 @@ class _Pump:
         take: Callable[[], Recording],
         finished: Callable[[], bool],
         draw: Callable[[Recording], tuple[str, str]],
+        glance: Callable[[], object],
         ended: threading.Event,
         shown: Recording,
     ) -> None:
         self._view = view  # weak: or this thread would keep a closed view alive
         self._take, self._finished, self._draw, self._ended = take, finished, draw, ended
+        self._glance, self._glanced = glance, 0.0
         self._shown = shown
 
     def run(self) -> None:
@@ -120,6 +127,9 @@ class _Pump:
         try:
             pause = 1 / RATE
             while not self._ended.wait(pause):
+                if time.perf_counter() - self._glanced > EVERY:
+                    self._glanced = time.perf_counter()
+                    self._glance()
                 begin = time.perf_counter()
                 last = self._finished()  # before the picture: of a film that ends in between, another is made
                 size = self._update(last)

@@ -13,7 +13,7 @@ from chatlib.film.render.svg import both
 from chatlib.film.spans import Recording
 from chatlib.stage.actor import Actor
 from chatlib.stage.stage import NAMES, SERVICES, WAYS, Stage
-from chatlib.views.controls import button, row
+from chatlib.views.controls import OneOf, button, row
 from chatlib.views.live import LiveFilm
 
 STEPS, ROOM = 16, 380.0
@@ -50,7 +50,7 @@ class Playground(ipywidgets.VBox):  # type: ignore[misc]
         ways = [*WAYS]
         self._ways = [_choice("left", ways, ways[0]), _choice("right", ways, ways[1])]
         self._service = _choice("they say", [*SERVICES], [*SERVICES][0])
-        self._who = ipywidgets.ToggleButtons(options=NAMES, description="who", tooltips=NAMES)
+        self._who = OneOf(label="who", words=[*NAMES], value=NAMES[0])
         self._answer = ipywidgets.HTML()
         self._lock = threading.Lock()  # a click may be handled in another thread than the one before
         self._stage = Stage([choice.value for choice in self._ways], self._service.value)

@@ -10,17 +10,26 @@ What it costs: a walk along the coroutines of each task, once for each time that
 import contextlib
 import heapq
 import sys
-import time
 import weakref
+from time import perf_counter
 from types import FrameType
 from typing import Any, NamedTuple
 
 from chatlib.film.record.callers import origin
-from chatlib.film.record.recorder import NOWHERE, Call, conclude, number_of, open_calls, recorders
+from chatlib.film.record.harmless import harmless
+from chatlib.film.record.recorder import NOWHERE, Call, conclude, open_calls, recorders
+from chatlib.film.record.waiters import number_of
 from chatlib.film.spans import Ends
 
 MOST = 100
 """Tasks of one loop that are looked at, the oldest: to look at all would hold up a loop of thousands."""
+
+
+def is_named(task: Any) -> bool:
+    """Returns whether the program has given a task a name."""
+    name = task.get_name()
+    # Python 3.13.0 calls a task "None" that has no name and was begun at once, by `eager_task_factory`.
+    return not name.startswith("Task-") and name != "None"
 
 
 class WatchedTask:
@@ -28,11 +37,11 @@ class WatchedTask:
 
     def __init__(self, task: Any) -> None:
         self._task = weakref.ref(task)
-        name, code = task.get_name(), getattr(task.get_coro(), "cr_code", None)
-        # Python 3.13.0 calls a task "None" that has no name and was begun at once, by `eager_task_factory`.
-        own = code.co_name if code and (name.startswith("Task-") or name == "None") else name
-        # a cell that awaits something is run by a task of the notebook's machinery
-        self.name = "the notebook's cell" if code and origin(code.co_filename) == "foreign" else f"task {own}"
+        code = getattr(task.get_coro(), "cr_code", None)
+        own = task.get_name() if is_named(task) or not code else code.co_name
+        # A cell that awaits something is run by a task of the notebook's machinery.
+        cell = "ipykernel" in sys.modules and code and origin(code.co_filename) == "foreign"
+        self.name = "the notebook's cell" if cell else f"task {own}"
 
     def is_alive(self) -> bool:
         """Whether it is suspended: neither done, nor at work."""
@@ -70,8 +79,8 @@ def look(caller: FrameType | None) -> None:
     """Notes what each task of the loop that is about to call `select` awaits, and what it no longer does."""
     if caller is None or not is_loop(caller):
         return
-    with contextlib.suppress(Exception):  # the program has its own coroutines: none of this is its fault
-        loop, now = caller.f_locals["self"], time.perf_counter()
+    with harmless:  # the program has its own coroutines: none of this is its fault
+        loop, now = caller.f_locals["self"], perf_counter()
         awaits = dict[WatchedTask, Await | None]()
         for task in heapq.nsmallest(MOST, sys.modules["asyncio"].all_tasks(loop), key=_age):
             if task not in _known:
@@ -121,23 +130,41 @@ def _age(task: Any) -> tuple[int, str]:
 def _await_of(task: Any) -> Await | None:
     """Returns what a task awaits in the innermost line that is the user's own, or chatlib's, if any is.
 
+    If none is, a task with a name awaits what it was made of: `create_task(reader.readline(), name="hear")`.
     None if it has been woken already, and only has to be run.
     """
     if (future := getattr(task, "_fut_waiter", None)) is None:
         return None
     coroutine, place, subject, ends = task.get_coro(), None, "", NOWHERE
+    outermost = coroutine if is_named(task) else None
     while frame := _first(coroutine, "cr_frame", "gi_frame", "ag_frame"):
         inner = _first(coroutine, "cr_await", "gi_yieldfrom", "ag_await")
-        if origin(frame.f_code.co_filename) in ("user", "chatlib"):
+        whose = origin(frame.f_code.co_filename)
+        if whose == "library" and coroutine is outermost:
             place = frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name
-            kind = "" if inner is None else type(inner).__name__
-            subject = getattr(inner, "__qualname__", "") or ("a future" if kind == "FutureIter" else kind)
+            subject = getattr(coroutine, "__qualname__", "")
+            ends = _ends_of_stream(frame)
+        elif whose in ("user", "chatlib"):
+            place = frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name
+            subject = _called(inner)
             ends = NOWHERE
         elif place:  # a method of a stream, in which the user's line waits
-            stream = frame.f_locals.get("self")
-            ends = _ends_of(getattr(stream, "_transport", None) or getattr(stream, "transport", None))
+            ends = _ends_of_stream(frame)
         coroutine = inner
     return Await(subject, ends, place, future) if place and subject else None
+
+
+_KINDS = {"NoneType": "", "FutureIter": "a future", "async_generator_asend": "an async generator"}
+
+
+def _called(inner: Any) -> str:
+    """Returns what is awaited: of an inner class of asyncio, what that awaits in its turn."""
+    name = ""
+    while inner is not None and (not name or name.startswith("_")):
+        kind = type(inner).__name__
+        name = getattr(inner, "__qualname__", "").partition(".<locals>")[0] or _KINDS.get(kind, kind)
+        inner = _first(inner, "cr_await", "gi_yieldfrom", "ag_await")
+    return name
 
 
 def _first(coroutine: Any, *names: str) -> Any:
@@ -145,9 +172,11 @@ def _first(coroutine: Any, *names: str) -> Any:
     return next((found for name in names if (found := getattr(coroutine, name, None))), None)
 
 
-def _ends_of(transport: Any) -> Ends:
-    """Returns the connection of a stream's transport."""
-    if transport is None or not hasattr(transport, "get_extra_info"):
+def _ends_of_stream(frame: FrameType) -> Ends:
+    """Returns the connection of a method's stream. A program's own, or a mock, is not asked."""
+    own = getattr(frame.f_locals.get("self"), "__dict__", {})
+    transport: Any = own.get("_transport") or own.get("transport")
+    if not issubclass(type(transport), sys.modules["asyncio"].BaseTransport):
         return NOWHERE
     here, there = (transport.get_extra_info(name) for name in ("sockname", "peername"))
     return (here[:2], there[:2]) if isinstance(here, tuple) and isinstance(there, tuple) else NOWHERE

@@ -17,15 +17,26 @@ from chatlib.own_code import FOLDER, is_own
 
 _LIBRARY = str(Path(os.__file__).resolve().parent) + os.sep
 # The film does not film itself; nor how a server of ours wakes itself up.
-_UNFILMED = ("views", "film/film.py", "film/script.py", "film/interrupts.py", "sockets.py")
+_UNFILMED = (
+    "views",
+    "film/film.py",
+    "film/script.py",
+    "film/page.py",
+    "film/watcher.py",
+    "film/interrupts.py",
+    "sockets.py",
+)
 _BEHIND = tuple(str(Path(FOLDER, name)) for name in _UNFILMED)
-_WRAPPERS = ("socket_calls.py", "other_waits.py", "locks.py")
+_WRAPPERS = ("socket_calls.py", "other_waits.py", "locks.py", "stand_ins.py")
 _BETWEEN = tuple(str(Path(__file__).resolve().with_name(name)) for name in _WRAPPERS)
+_AROUND = "finish_tracked_request"  # of `background`: all that the handlers of a stock server do is within it
 _TYPED = ("<stdin>", "<string>", "<console>", "<python-input", "<ipython-input", "<doctest")
+_MADE = "<string>"  # the file of code that a program has made of text, and of a program after `python -c`
 _START = threading.Thread.start.__code__
 _PLUMBING = ("socket.py", "selectors.py", "threading.py", "queue.py")
-_SELF_PIPE = frozenset(
+_PLUMBED = frozenset(
     {
+        "_create",  # of an SSLSocket: it asks a socket that has no connection yet for bytes that cannot come
         "socketpair",
         "_fallback_socketpair",
         "_make_self_pipe",
@@ -40,7 +51,7 @@ _SELF_PIPE = frozenset(
 def origin(file: str) -> str:
     """Returns whose code this is: `user`, `chatlib`, `library` (Python's own) or `foreign` (installed).
 
-    What stands between a program and a call that is filmed is `film`.
+    What stands between a program and a call that is filmed is `film`; what runs and shows it is `behind`.
     """
     if file.startswith("<"):
         return "user" if file.startswith(_TYPED) else "library"
@@ -55,7 +66,7 @@ def origin(file: str) -> str:
 
 def _by_path(path: str) -> str:
     if path.startswith(_BEHIND):
-        return "foreign"
+        return "behind"
     if path.startswith(_BETWEEN):
         return "film"
     if is_own(path):
@@ -65,32 +76,70 @@ def _by_path(path: str) -> str:
     return "library" if path.startswith((_LIBRARY, os.path.dirname(os.__file__) + os.sep)) else "user"
 
 
+def is_foreign(frame: FrameType | None) -> bool:
+    """Returns whether an installed package has made a call, perhaps by way of Python's library."""
+    while frame and origin(frame.f_code.co_filename) in ("library", "film"):
+        frame = frame.f_back
+    return frame is not None and origin(frame.f_code.co_filename) == "foreign"
+
+
 def find(frame: FrameType | None) -> tuple[str, int, str] | None:
     """Returns file, line and function of the call; None if it is the business of an installed package only.
 
-    None as well for what no reader means by waiting: that `Thread.start` waits for the new thread to run, and
-    how an event loop wakes itself up.
+    A line of code that the program has made of text only where there is no other: nobody can read it.
+
+    None as well for what no reader means by waiting: that `Thread.start` waits for the new thread to run, how
+    an event loop wakes itself up, and how a socket of TLS is made.
 
     Where no program of the user's is involved, as in a server's own thread, the nearest line of chatlib, or
     of Python's library: of a module that says what it is for, if there is one.
     """
-    nearest, ours = None, None
+    nearest, ours, made = None, None, None
     while frame:
         file = frame.f_code.co_filename
         whose = origin(file)
-        if frame.f_code is _START or (whose == "library" and frame.f_code.co_name in _SELF_PIPE):
+        if frame.f_code is _START or (whose == "library" and frame.f_code.co_name in _PLUMBED):
             return None
         if whose == "user":
-            return file, frame.f_lineno, frame.f_code.co_name
-        if whose == "foreign":
+            if file != _MADE:
+                return file, frame.f_lineno, frame.f_code.co_name
+            made = made or (file, frame.f_lineno, frame.f_code.co_name)
+        if whose in ("foreign", "behind"):
             return None
         weak = nearest is None or (nearest[0].endswith(_PLUMBING) and not file.endswith(_PLUMBING))
         if weak and whose != "film":
             nearest = file, frame.f_lineno, frame.f_code.co_name
-        if ours is None and whose == "chatlib":
+        if ours is None and whose == "chatlib" and frame.f_code.co_name != _AROUND:
             ours = file, frame.f_lineno, frame.f_code.co_name
         frame = frame.f_back
-    return ours or nearest
+    return made or ours or nearest
+
+
+def find_any(frame: FrameType | None, installed: bool) -> tuple[str, int, str] | None:
+    """Returns the same of a thread that is in something else than a watched call.
+
+    If a line of the user's is among its frames, that, also where an installed package stands in between. Else
+    the nearest of Python's library; None if chatlib has called that, or an installed package.
+
+    Args:
+        frame: The innermost.
+        installed: Whether the line of an installed package may be returned, too.
+    """
+    nearest, made, met = None, None, set[str]()
+    while frame:
+        found = frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name
+        whose = origin(found[0])
+        if found[0] == _MADE:
+            made = made or found
+        elif whose in ("user", "behind"):
+            return found if whose == "user" else made
+        met.add(whose)
+        weak = nearest is None or (nearest[0].endswith(_PLUMBING) and not found[0].endswith(_PLUMBING))
+        nearest = found if weak and whose != "film" else nearest
+        frame = frame.f_back
+    if made:
+        return made
+    return None if "chatlib" in met or ("foreign" in met and not installed) else nearest
 
 
 @functools.lru_cache(4096)

@@ -4,13 +4,9 @@ Most of them are made of each other: a queue waits for a condition, a condition 
 is noted, as that is what the program has asked for; `enter` sees to it. Each is a row in the table `WAITS`.
 """
 
-import collections
-import contextlib
 import functools
 import queue
 import select
-import selectors
-import socket
 import sys
 import threading
 import time
@@ -18,25 +14,32 @@ from collections.abc import Callable
 from typing import Any
 
 from chatlib.film.record import asyncio_tasks
-from chatlib.film.record.locks import named_like, watched_lock
-from chatlib.film.record.recorder import NOWHERE, Call, enter, leave, recorders, reference
+from chatlib.film.record.files import Registered, kind_of_key, kinds_in_lists, kinds_of_keys, socket_of
+from chatlib.film.record.harmless import harmless, is_of_handler
+from chatlib.film.record.locks import watched_lock
+from chatlib.film.record.recorder import NOWHERE, Call, enter, leave, recorders
 from chatlib.film.record.socket_calls import ends_of
+from chatlib.film.record.stand_ins import StandIn, stand_in
+from chatlib.film.record.waiters import reference
 from chatlib.film.spans import Ends
-from chatlib.sockets import Wakeup
 
 
-def watched_wait(name: str, subject: Callable[..., str], original: Any) -> Any:
+def watched_wait(name: str, subject: Callable[..., str | None], original: Any) -> Any:
     """Stands in for a function that waits.
 
     Args:
         name: What to call it.
-        subject: Returns what it waits for, from its arguments.
+        subject: Returns what it waits for, from its arguments; None if it never waits.
         original: The function.
     """
 
+    asks = {"select": functools.partial(_asks, 3), "poll": functools.partial(_asks, 0)}.get(name)
+
     @functools.wraps(original)
     def watched(*args: Any, **kwargs: Any) -> Any:
-        call = enter(name, subject=_said(subject, args)) if recorders else None
+        said = _said(subject, args, kwargs) if recorders else None
+        waits = asks is None or not asks(args, kwargs)
+        call = None if said is None else enter(name, NOWHERE, said, 2, waits)
         return original(*args, **kwargs) if call is None else _followed(call, original, args, kwargs)
 
     return watched
@@ -49,11 +52,17 @@ def watched_select(original: Any) -> Any:
     def watched(self: Any, *args: Any, **kwargs: Any) -> Any:
         if recorders:
             asyncio_tasks.look(sys._getframe().f_back)
-        call = enter("select", *_waited_for(self)) if recorders else None
+        call = enter("select", *_waited_for(self), 2, not _asks(0, args, kwargs)) if recorders else None
         args = (self, *args)
         return original(*args, **kwargs) if call is None else _followed(call, original, args, kwargs)
 
     return watched
+
+
+def _asks(at: int, args: Any, kwargs: Any) -> bool:
+    """Whether a call has no time to wait, so that it only asks what is ready. Its time is argument `at`."""
+    timeout = args[at] if len(args) > at else kwargs.get("timeout")
+    return type(timeout) in (int, float) and timeout == 0
 
 
 def _followed(call: Call, original: Any, args: Any, kwargs: Any) -> Any:
@@ -63,7 +72,8 @@ def _followed(call: Call, original: Any, args: Any, kwargs: Any) -> Any:
         result = original(*args, **kwargs)
         outcome = "done"
         if call.name == "join" and isinstance(args[0], threading.Thread):
-            outcome = "timeout" if args[0].is_alive() else "done"
+            alive = threading.Thread.is_alive(args[0])  # not the method of a program's own class
+            outcome = "timeout" if alive else "done"
         elif call.name != "get":  # what that returns is the program's: even to compare it might raise
             empty = call.name in ("select", "poll") and result in ([], ([], [], []))
             outcome = "timeout" if result is False or empty else "done"
@@ -78,98 +88,104 @@ def _followed(call: Call, original: Any, args: Any, kwargs: Any) -> Any:
         leave(call, outcome=outcome)
 
 
-def _said(subject: Callable[..., str], args: Any) -> str:
+def _said(subject: Callable[..., str | None], args: Any, kwargs: Any) -> str | None:
     """Returns what a call waits for. With wrong arguments, nothing: then the original fails, as it should."""
-    try:
-        return subject(*args)
-    except Exception:
+    try:  # costs nothing, and this is at each call
+        return subject(*args, **kwargs) if kwargs else subject(*args)
+    except Exception as error:
+        if is_of_handler(error.__traceback__):
+            raise
         return ""
 
 
 def _waited_for(selector: Any) -> tuple[Ends, str]:
     """Returns the ends of the one connection that a selector waits for, or says what it waits for."""
-    with contextlib.suppress(Exception):  # as in `_said`
+    with harmless:  # as in `_said`
         keys = (selector.get_map() or {}).values()
         if len(keys) <= 2:  # there may be a wakeup beside it
-            others = [key.fileobj for key in keys if _kind_of(key) != "wakeup"]
-            if len(others) == 1 and (ends := ends_of(others[0]))[1]:
+            others = [key.fileobj for key in keys if kind_of_key(key) != "wakeup"]
+            if len(others) == 1 and (ends := ends_of(socket_of(others[0])))[1]:
                 return ends, ""
-    return NOWHERE, _said(sockets_of, (selector,))
+    return NOWHERE, _said(kinds_of_keys, (selector,), {}) or ""
 
 
-_MANY = 50  # sockets: to look at each would hold up a loop of thousands each time that it waits
+def _unless_told(subject: str) -> Callable[..., str | None]:
+    """Says that of a call, unless it is told not to wait, or to wait for no time: then it never does."""
+
+    def said(_: Any, block: bool = True, timeout: float | None = None, blocking: bool = True) -> str | None:
+        return subject if block and blocking and (timeout is None or timeout > 0) else None
+
+    return said
 
 
-def sockets_of(selector: Any) -> str:
-    """Says what a selector waits for. A server registers itself, an event loop the bare descriptors.
-
-    Another thread may change the map meanwhile: then `_said` answers nothing, rather than that the call
-    fails.
-    """
-    keys = (selector.get_map() or {}).values()
-    if len(keys) > _MANY:
-        return _any_of(len(keys))
-    kinds = collections.Counter(map(_kind_of, keys))
-    listens, count = kinds["listener"] > 0, kinds["connection"]
-    return " or ".join(["a connection"] * listens + [_any_of(count)] * (count > 0)) or "an event"
+def _within(subject: str) -> Callable[..., str | None]:
+    """Says that of a call to which only a time can be told."""
+    return lambda _, timeout=None: subject if timeout is None or timeout > 0 else None
 
 
-def _kind_of(key: selectors.SelectorKey) -> str:
-    """Returns `listener`, `connection`, or `wakeup` for what only ends the wait."""
-    handle = key.data[0] if isinstance(key.data, tuple) and key.data else None  # of an event loop
-    callback = getattr(getattr(handle, "_callback", None), "__name__", "")
-    if callback == "_read_from_self" or isinstance(key.fileobj, Wakeup):
-        return "wakeup"
-    file = getattr(key.fileobj, "socket", key.fileobj)
-    if isinstance(file, socket.socket) and not ends_of(file)[1]:
-        return "listener" if file.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) else "connection"
-    return "listener" if callback == "_accept_connection" else "connection"
+_room = _unless_told("room in a queue")
 
 
-def _any_of(count: int) -> str:
-    return "a socket" if count == 1 else f"any of {count} sockets"
-
-
-WAITS: list[tuple[Any, str, Callable[..., str]]] = [
-    (select, "select", lambda *lists: _any_of(sum(map(len, lists[:3])))),
-    (time, "sleep", lambda seconds: f"{seconds:g} s"),
-    (threading.Thread, "join", lambda thread, *_: f"the end of {reference(thread)}"),
-    (threading.Event, "wait", lambda *_: "an event"),
-    (threading.Condition, "wait", lambda *_: "a condition"),
-    (threading.Semaphore, "__enter__", lambda *_: "a semaphore"),
-    (threading.Semaphore, "acquire", lambda *_: "a semaphore"),
-    (threading.Barrier, "wait", lambda *_: "a barrier"),
-    (queue.Queue, "get", lambda *_: "an item in a queue"),
-    (queue.Queue, "put", lambda *_: "room in a queue"),
-    (queue.Queue, "join", lambda *_: "a queue to be worked off"),
+WAITS: list[tuple[Any, str, Callable[..., str | None]]] = [
+    (select, "select", kinds_in_lists),
+    (time, "sleep", lambda seconds: f"{seconds:g} s" if seconds else None),
+    (
+        threading.Thread,
+        "join",
+        lambda one, timeout=None: _within(f"the end of {reference(one)}")(one, timeout),
+    ),
+    (threading.Event, "wait", _within("an event")),
+    (threading.Condition, "wait", _within("a condition")),
+    (threading.Semaphore, "__enter__", _unless_told("a semaphore")),
+    (threading.Semaphore, "acquire", _unless_told("a semaphore")),
+    (threading.Barrier, "wait", _within("a barrier")),
+    (queue.Queue, "get", _unless_told("an item in a queue")),
+    (
+        queue.Queue,
+        "put",
+        lambda box, item=None, *told, **named: _room(box, *told, **named) if box.maxsize > 0 else None,
+    ),
+    (queue.Queue, "join", lambda _: "a queue to be worked off"),
 ]
-"""Where, which method or function, and what it waits for."""
+"""Where, which method or function, and what it waits for; None if it never waits."""
 
 CALLED = {"__enter__": "acquire"}
 """What a method is called in a film, if not by its name."""
 
 
+class _WatchedPoll(StandIn):
+    """A poll object that is made while a film runs."""
+
+    __slots__ = ("_files", "poll")
+
+    def __init__(self, *_args: Any, **_kwargs: Any) -> None:
+        self._files = Registered()
+        self.poll = watched_wait("poll", self._files.said, self._original.poll)
+
+    def register(self, *args: Any, **kwargs: Any) -> Any:
+        """Does what it does, and notes it."""
+        result = self._original.register(*args, **kwargs)
+        with harmless:
+            self._files.add(args[0] if args else kwargs["fd"])
+        return result
+
+    def unregister(self, *args: Any, **kwargs: Any) -> Any:
+        """The same."""
+        with harmless:
+            self._files.remove(args[0] if args else kwargs["fd"])
+        return self._original.unregister(*args, **kwargs)
+
+    def __enter__(self) -> Any:
+        self._original.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._original.__exit__(*error)
+
+
 def _watched_poll(original: Any) -> Any:
-    """Stands in for `select.poll` and its like, whose objects are of C."""
-
-    class WatchedPoll:
-        fromfd = getattr(original, "fromfd", None)
-
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            self._poll = original(*args, **kwargs)
-            self.poll = watched_wait("poll", lambda *_: "any of its sockets", self._poll.poll)
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._poll, name)
-
-        def __enter__(self) -> Any:
-            self._poll.__enter__()
-            return self
-
-        def __exit__(self, *error: Any) -> None:
-            self._poll.__exit__(*error)
-
-    return named_like(original, WatchedPoll)
+    """Stands in for `select.poll` and its like."""
+    return stand_in(_WatchedPoll, original)
 
 
 FACTORIES: list[tuple[Any, str, Callable[[Any], Any]]] = [

@@ -5,8 +5,9 @@ those of `from socket import *`, the readers that `makefile` gives, and asyncio.
 their modules, and in the user's own, where `from time import sleep` has put them.
 
 It cannot see, because they are objects of C: a lock, a `select.poll` or `select.epoll` that was made before
-the film; a `queue.SimpleQueue`; a `select.kqueue`; and what code in C does by itself, as in `ssl`, in
-`os.read`, or in asyncio's transports on Windows, of which only the loop and its tasks are seen.
+the film, or by an installed package (`stand_ins` says why); a `queue.SimpleQueue`; a `select.kqueue`; and
+what code in C does by itself, as in `ssl`, in `os.read`, or in asyncio's transports on Windows, of which only
+the loop and its tasks are seen. That a thread is in such a call is found by looking at it: `hidden`.
 
 Of two threads that send on one connection at the same time, it cannot see which bytes went first.
 
@@ -22,15 +23,16 @@ import socket
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import BuiltinFunctionType, ModuleType
-from typing import Any, Self
+from typing import Any
 
 from chatlib.film.record import asyncio_tasks
 from chatlib.film.record.callers import origin
 from chatlib.film.record.other_waits import CALLED, FACTORIES, WAITS, watched_select, watched_wait
 from chatlib.film.record.recorder import Recorder, recorders, unseen_calls
 from chatlib.film.record.socket_calls import METHODS, REALLY, watched_method, watched_pair
+from chatlib.film.record.stand_ins import Function
 from chatlib.film.record.under_way import note_unseen
 
 _undo: list[Callable[[], None]] = []
@@ -101,12 +103,9 @@ def _restore() -> None:
 
 def _patch() -> None:
     """Puts a stand-in in the place of each method and function that may wait."""
-    modules = [module for module in list(sys.modules.values()) if isinstance(module, ModuleType)]
-    # In the user's own modules, names are replaced that `from time import sleep` has made there.
-    # The main module of a notebook, or of a terminal, has no file.
-    files = [(module, vars(module).get("__file__")) for module in modules]
-    programs = [module for module, file in files if isinstance(file, str) and origin(file) == "user"]
-    programs += [module for module in modules if module is sys.modules.get("__main__")]
+    stand_ins: list[tuple[Any, Any]] = []
+    # Undone last: also names that the program makes during the film.
+    _undo.append(lambda: _rename([(watched, original) for original, watched in stand_ins]))
     for name in METHODS:
         _replace(socket.socket, REALLY.get(name, name), functools.partial(watched_method, name))
     kinds = [kind for kind in vars(selectors).values() if isinstance(kind, type) and "select" in vars(kind)]
@@ -116,47 +115,44 @@ def _patch() -> None:
         kinds.append(windows.IocpProactor)
     for kind in dict.fromkeys(kinds):  # some have several names
         _replace(kind, "select", watched_select)
-    _replace(socket, "socketpair", watched_pair, programs)
+    stand_ins += _replace(socket, "socketpair", watched_pair)
     for owner, name, subject in WAITS:
-        _replace(owner, name, functools.partial(watched_wait, CALLED.get(name, name), subject), programs)
+        stand_ins += _replace(owner, name, functools.partial(watched_wait, CALLED.get(name, name), subject))
     for owner, name, wrap in FACTORIES:
-        _replace(owner, name, wrap, programs)
+        stand_ins += _replace(owner, name, wrap)
+    _rename(stand_ins)
 
 
-class _Function(functools.partial[Any]):
-    """A function that behaves like one of C: it is no method in whatever class it is put into."""
+def _rename(pairs: list[tuple[Any, Any]]) -> None:
+    """In the user's own modules, gives each name that stands for the first of a pair the second.
 
-    def __new__(cls, watched: Any) -> Any:
-        """Takes the names from what it stands in for, by which it is also pickled."""
-        return functools.update_wrapper(super().__new__(cls, watched), watched)
+    `from time import sleep` has made such names there. Nothing of the program's is run for that: a module may
+    be one that is loaded only when it is first asked for anything, or one that cannot be changed.
+    """
+    new = {id(before): after for before, after in pairs}
+    kinds = [module for module in list(sys.modules.values()) if issubclass(type(module), ModuleType)]
+    spaces = [(module, object.__getattribute__(module, "__dict__")) for module in kinds]
+    for module, names in spaces:
+        file = names.get("__file__")  # the main module of a notebook, or of a terminal, has none
+        if module is sys.modules.get("__main__") or (isinstance(file, str) and origin(file) == "user"):
+            names.update({name: new[id(value)] for name, value in list(names.items()) if id(value) in new})
 
-    def __get__(self, *_: object) -> Self:
-        """Returns itself."""
-        return self
 
-    def __reduce__(self) -> Any:
-        """Is pickled by its name."""
-        return self.func.__qualname__
-
-
-def _replace(owner: Any, name: str, wrap: Callable[[Any], Any], programs: Sequence[ModuleType] = ()) -> None:
-    """Puts a stand-in where something is defined, and into the programs that have imported it by name."""
+def _replace(owner: Any, name: str, wrap: Callable[[Any], Any]) -> list[tuple[Any, Any]]:
+    """Puts a stand-in where something is defined; returns both, if a program may have it by another name."""
     if not hasattr(owner, name):  # Windows has neither recvmsg nor poll
-        return
+        return []
     # Sockets inherit most of their methods from C. There, ours is taken away again at the end: to put the
     # inherited one into the class would leave it different from before.
     own = name in vars(owner)
     original = getattr(owner, name)
     watched = wrap(original)
     if isinstance(original, BuiltinFunctionType) and not isinstance(watched, type):
-        watched = _Function(watched)
+        watched = Function(watched)
     # First the way back, then the change: if Ctrl-C strikes between them, `_put_back` sees nothing to do.
     _undo.append(functools.partial(_put_back, owner, name, watched, original if own else None))
     setattr(owner, name, watched)
-    for module in programs if isinstance(owner, ModuleType) else ():
-        for alias in [alias for alias, value in list(vars(module).items()) if value is original]:
-            _undo.append(functools.partial(_put_back, module, alias, watched, original))
-            setattr(module, alias, watched)
+    return [(original, watched)] if isinstance(owner, ModuleType) else []
 
 
 def _put_back(owner: Any, name: str, watched: Any, original: Any) -> None:

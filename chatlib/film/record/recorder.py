@@ -3,27 +3,28 @@
 What it costs: a call that is watched takes a few microseconds more, most of it to find the line that made
 it. So the ring keeps calls as they are, and they become spans only when the film is looked at.
 
-What a reader may rely on: a call is in the ring before it leaves `open_calls`. Between the two it is in both,
-which `take` notices; it is never in neither.
+What a reader may rely on: a call is new, or in the ring, before it leaves `open_calls`. Between the two it is
+in both, which `take` notices; it is never in neither.
 """
 
 import itertools
 import os
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from operator import itemgetter
 from threading import get_ident
+from time import perf_counter, sleep
 from types import FrameType
-from typing import Any, Protocol
-from weakref import WeakKeyDictionary
+from typing import Any
 
-from chatlib.film.record.callers import describe, find
+from chatlib.film.record.callers import describe, find, origin
+from chatlib.film.record.frames import At, at, frames_of_others
 from chatlib.film.record.offsets import Offsets
-from chatlib.film.spans import POLL_PAUSE, SENDING, Ends, Span
+from chatlib.film.record.waiters import Waiter, WatchedThread
+from chatlib.film.spans import BUSY, POLL_PAUSE, SENDING, Ends, Span
 
 NOWHERE: Ends = (None, None)
 
@@ -43,26 +44,13 @@ unseen_calls: dict[int, "Call"] = {}
 LATEST = 50
 """Calls that are looked at for threads that poll."""
 
-pause = time.sleep  # the original: the film does not film itself
-
-_numbers: WeakKeyDictionary["Waiter", int] = WeakKeyDictionary()
-_counter = itertools.count(1)
-_numbering = threading.RLock()  # reentrant, for the same reason as a recorder's lock
-
-
-class Waiter(Protocol):
-    """What can wait: a thread, or a task of an event loop."""
-
-    name: str
-
-    def is_alive(self) -> bool:
-        """Whether it has not ended."""
+pause = sleep  # the original: the film does not film itself
 
 
 class _Own(threading.local):
     """What each thread keeps of itself: to look it up at each call would cost more than the rest."""
 
-    waiter: tuple[Waiter, int] | None = None
+    waiter: WatchedThread | None = None
 
 
 _own = _Own()
@@ -83,14 +71,20 @@ class Call:
     """Until it returns: afterwards the frame would keep all its variables alive."""
     instruction: int = -1
     """Where in its caller it was made."""
+    outer: "Call | None" = None
+    """The call in the middle of which the program has made this one, as a signal's handler does."""
     now: Callable[[], str] | None = None
     """What it waits for by now, where that may change: which thread holds a lock."""
-    at: tuple[FrameType, int] | None = None
-    """Where its thread is, if nothing will say when it returns: it began before the film."""
+    waits: bool = True
+    """False if it returns at once, whatever there is: then its thread is busy, however often it asks."""
+    kept: bool = True
+    """False if it is only told while it lasts: how often a view that moves has looked is chance."""
+    at: At | None = None
+    """Where its thread is, if nothing will say when it returns; None as well for one that is busy."""
 
     def is_at(self, frame: FrameType | None) -> bool:
-        """Whether its thread, whose frame this is now, is in it still. For calls with `at`."""
-        return frame is not None and (frame, frame.f_lasti) == self.at
+        """Whether its thread, whose frame this is now, is in it still. For calls that are `unseen_calls`."""
+        return frame is not None and (self.at is None or at(frame) == self.at)
 
 
 class Recorder:
@@ -102,6 +96,7 @@ class Recorder:
 
     def __init__(self, limit: int) -> None:
         self._ring: deque[tuple[Any, ...]] = deque(maxlen=limit)
+        self._new: deque[tuple[Call, float, int, str]] = deque()
         self.offsets = Offsets(2 * limit)
         self._numbers = itertools.count(1)
         # Reentrant: the garbage collector and signals run code in between, and that code may close a socket,
@@ -109,37 +104,62 @@ class Recorder:
         self.lock = threading.RLock()
 
     def note(self, call: Call, end: float, size: int, outcome: str) -> None:
-        """Adds a call that has returned. Blocks only while another thread adds one."""
-        with self.lock:  # number, offset and place in the ring belong together
-            offset = self.offsets.note(call.name, call.ends, size, outcome)
-            self._ring.append((next(self._numbers), call, end, size, offset, outcome))
+        """Adds a call that has returned, or leaves that to the thread that has the lock. Never blocks.
+
+        That thread may have been interrupted by a signal, whose handler waits for this one to end. The race:
+        it is about to give the lock back. So it looks again afterwards.
+        """
+        self._new.append((call, end, size, outcome))
+        while self._new and self.lock.acquire(False):
+            try:
+                self._add_new()
+            finally:
+                self.lock.release()
+
+    def _add_new(self) -> None:
+        """Number, offset and place in the ring belong together: the lock is held around this."""
+        try:
+            while self._new:
+                call, end, size, outcome = self._new.popleft()
+                offset = self.offsets.note(call.name, call.ends, size, outcome)
+                self._ring.append((next(self._numbers), call, end, size, offset, outcome))
+        except IndexError:  # the race: a handler of a signal has interrupted this, and added the last one
+            pass
 
     def align(self, ends: Ends, pending: int) -> None:
         """Takes in how many bytes lie unread at one end of a connection that is not counted yet."""
         with self.lock:
+            self._add_new()
             self.offsets.align(ends, pending)
+
+    def callers_since(self, moment: float) -> set[int]:
+        """Returns the numbers of the threads whose calls have returned since then, unless they only asked."""
+        with self.lock:
+            self._add_new()
+            ended = ((call, end, outcome) for _, call, end, _, _, outcome in reversed(self._ring))
+            recent = itertools.takewhile(lambda each: each[1] >= moment, ended)
+            return {call.ident for call, _, outcome in recent if call.waits or outcome != "nothing"}
 
     def is_between_polls(self, now: float) -> bool:
         """Whether a thread that waited in vain until just before `now` has not come to its next wait yet."""
         with self.lock:
+            self._add_new()
             latest = list(itertools.islice(reversed(self._ring), LATEST))
         waiting = {call.ident for call in list(open_calls.values())}
         last = {call.ident: (call.waiter, end, outcome) for _, call, end, _, _, outcome in reversed(latest)}
         return any(
             outcome == "timeout" and now - POLL_PAUSE < end and waiter.is_alive() and ident not in waiting
             for ident, (waiter, end, outcome) in last.items()
-            if waiter is not threading.current_thread()
+            if waiter is not _own.waiter
         )
 
     def take(self, still: bool = True) -> tuple[list[Span], int]:
         """Returns the spans, those `still` open last, and how many older ones the ring has let go."""
-        frames = sys._current_frames() if unseen_calls else {}
-        for ident, call in list(unseen_calls.items()):
-            if not call.is_at(frames.get(ident)):  # its thread has returned from it
-                _conclude_unseen(ident)
+        conclude_returned()
         with self.lock:
             calls = [*open_calls.values(), *unseen_calls.values()] if still else []
-            calls = [call for call in calls if call.waiter.is_alive()]
+            calls = [call for call in calls if call.waits and call.waiter.is_alive()]
+            self._add_new()  # after that look: what has left `open_calls` before it is new, or in the ring
             offsets = [self.offsets.of(call.name, call.ends) for call in calls]
             ring = sorted(self._ring, key=itemgetter(0))  # a note within a note comes first
         over = {id(entry[1]) for entry in ring}  # the race: it has been noted, but is in `open_calls` still
@@ -148,8 +168,8 @@ class Recorder:
         spans = [_span(*entry) for entry in ring]
         for call, offset in zip(calls, offsets, strict=True):
             if id(call) not in over:
-                span = _span(next(numbers), call, None, 0, offset, "")
-                spans.append(span._replace(subject=call.now()) if call.now else span)
+                span, now = _span(next(numbers), call, None, 0, offset, ""), call.now
+                spans.append(span._replace(subject=now()) if now else span)
         return spans, last - len(ring)
 
 
@@ -161,15 +181,18 @@ def _span(number: int, call: Call, end: float | None, size: int, offset: int, ou
     )  # fmt: skip
 
 
-def enter(name: str, ends: Ends = NOWHERE, subject: str = "", depth: int = 2) -> Call | None:
+def enter(
+    name: str, ends: Ends = NOWHERE, subject: str = "", depth: int = 2, waits: bool = True
+) -> Call | None:
     """Notes that this thread goes into a call, made by the caller of our caller, or at a greater depth.
 
-    Returns None, and notes nothing, if there is no film, or if it is a part of another call, or if it is the
+    Returns None, and notes nothing, if there is no film, if it is a part of another call, or if it is the
     business of an installed package only, such as those that run a notebook.
     """
     key = get_ident()
     outer = open_calls.get(key)
-    if not recorders or (outer and _is_inside(outer)):
+    between = _between(outer) if outer else None
+    if not recorders or (between is not None and "user" not in between):
         return None
     try:
         caller = sys._getframe(depth)
@@ -178,49 +201,68 @@ def enter(name: str, ends: Ends = NOWHERE, subject: str = "", depth: int = 2) ->
     place = find(caller)
     if place is None:
         return None
-    if key in unseen_calls:  # this thread makes another call: so it has returned from the one before
-        _conclude_unseen(key)
-    if (own := _own.waiter) is None:
-        thread = threading.current_thread()
-        own = _own.waiter = thread, number_of(thread)
-    waiter, ident = own
-    call = Call(name, subject, ends, waiter, ident, time.perf_counter(), place, caller, caller.f_lasti)
+    if (waiter := _own.waiter) is None:
+        waiter = _own.waiter = WatchedThread.of(key) if key in unseen_calls else WatchedThread()
+    # This thread makes another call: so it has returned from the one before. Unless it only asks, busily.
+    if key in unseen_calls and (waits or unseen_calls[key].name != BUSY):
+        conclude_unseen(key)
+    call = Call(name, subject, ends, waiter, waiter.number, perf_counter(), place, caller, caller.f_lasti)
+    call.outer = outer if between else None
+    if not waits:
+        call.waits = False
     open_calls[key] = call
     return call
 
 
-def _is_inside(call: Call) -> bool:
-    """Whether this thread is still in it. If not, Ctrl-C has struck between `enter` and the call itself.
+def _between(call: Call) -> set[str] | None:
+    """Returns whose code this thread is in, within a call; None if it is no longer in that.
 
-    Then the entry is a remainder, and would hide all later calls of the thread. Between a call and one that
-    is a part of it stands at least the function that watches: so the search begins beyond that.
-    """
-    frame: FrameType | None = sys._getframe(3).f_back
+    If the user's is there, as in a signal's handler, it waits for what that calls. None: Ctrl-C has struck
+    between `enter` and the call, and the entry would hide all later ones. Between a call and its part stands
+    at least the function that watches: so the search begins beyond that."""
+    caller = sys._getframe(3)
+    whose, frame = {origin(caller.f_code.co_filename)}, caller.f_back
     while frame and frame is not call.caller:
+        whose.add(origin(frame.f_code.co_filename))
         frame = frame.f_back
-    return frame is not None and frame.f_lasti == call.instruction
+    return whose if frame and frame.f_lasti == call.instruction else None
 
 
 def leave(call: Call, size: int = 0, outcome: str = "done") -> None:
     """Notes that the call returns now."""
     try:
-        conclude(call, time.perf_counter(), size, outcome)
+        conclude(call, perf_counter(), size, outcome)
     finally:  # also if Ctrl-C strikes: or else the thread would be said to wait for ever
-        open_calls.pop(get_ident(), None)
+        if call.outer:
+            open_calls[get_ident()] = call.outer
+        else:
+            open_calls.pop(get_ident(), None)
 
 
 def conclude(call: Call, end: float, size: int = 0, outcome: str = "done") -> None:
-    """Tells every recorder that a call is over."""
-    call.caller = None
+    """Tells every recorder that a call is over. From now on it keeps nothing of the program's alive."""
+    call.caller = call.now = None
+    if outcome == "timeout" and not call.waits:  # it has only asked, and nothing was ready: that is no wait
+        return
     for recorder in tuple(recorders):  # a copy: another thread may begin or end a film meanwhile
         recorder.note(call, end, size, outcome)
 
 
-def _conclude_unseen(ident: int) -> None:
+def conclude_unseen(ident: int) -> None:
     """Ends a call whose return was not seen. Two threads may come to it at once: one of them takes it out."""
     if call := unseen_calls.pop(ident, None):
         call.at = None
-        conclude(call, time.perf_counter(), outcome="unseen")
+        if call.kept:
+            conclude(call, perf_counter(), outcome="unseen")
+
+
+def conclude_returned() -> None:
+    """Ends the calls that began before the film, or cannot be seen, and which their threads have left."""
+    frames = frames_of_others() if unseen_calls else {}
+    for ident, call in list(unseen_calls.items()):
+        made = open_calls.get(ident)
+        if (made and made.waits) or not call.is_at(frames.get(ident)):
+            conclude_unseen(ident)
 
 
 def settle(recorder: Recorder, seconds: float = 0.02, patience: float = 1.0) -> None:
@@ -231,12 +273,12 @@ def settle(recorder: Recorder, seconds: float = 0.02, patience: float = 1.0) -> 
     Blocks for at most `seconds` for the first, and `patience` for the second: on a busy machine a thread gets
     the interpreter late.
     """
-    begun = time.perf_counter()
-    while any(time.perf_counter() - call.start < 0.002 for call in list(open_calls.values())):
-        if time.perf_counter() > begun + seconds:
+    begun = perf_counter()
+    while any(perf_counter() - call.start < 0.002 for call in list(open_calls.values())):
+        if perf_counter() > begun + seconds:
             break
         pause(0.001)
-    while recorder.is_between_polls(begun) and time.perf_counter() < begun + patience:
+    while recorder.is_between_polls(begun) and perf_counter() < begun + patience:
         pause(0.001)
 
 
@@ -245,29 +287,8 @@ def is_sending(ends: Ends) -> bool:
     return any(call.ends == ends and call.name in SENDING for call in list(open_calls.values()))
 
 
-def reference(thread: threading.Thread) -> str:
-    """Returns how a subject refers to a thread."""
-    name = thread.name.replace("\0", "")
-    return f"\0{number_of(thread)} {name}\0"
-
-
-def number_of(waiter: Waiter) -> int:
-    """Returns the same number each time, the smaller the earlier a thread was started.
-
-    Python lists threads in that order. All that are alive are numbered together, so it does not matter which
-    of them is the first to be seen in a call.
-    """
-    with _numbering:
-        for one in (*threading.enumerate(), waiter):
-            if one not in _numbers:
-                _numbers[one] = next(_counter)
-        return _numbers[waiter]
-
-
 def _begin_anew() -> None:
     """In a forked process no other thread is left: not even one that holds a lock, and would release it."""
-    global _numbering
-    _numbering = threading.RLock()
     for recorder in recorders:
         recorder.lock = threading.RLock()
     recorders.clear()

@@ -3,11 +3,10 @@
 The methods of `socket.socket` are replaced in the class, so that sockets which exist already are watched,
 too. Each stand-in does the same: it notes that the call begins, lets the original do the work, and notes in
 a `finally` how it ended. Nothing here may fail in a way that the program would see: what is only noted is
-suppressed, and arguments are handed on as they came.
+`harmless`, and arguments are handed on as they came.
 """
 
 import _socket
-import contextlib
 import functools
 import itertools
 import selectors
@@ -17,6 +16,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from chatlib.film.record.harmless import harmless, is_of_handler
 from chatlib.film.record.recorder import NOWHERE, Call, enter, is_sending, leave, pause, recorders
 from chatlib.film.spans import LEAVING, PAIR, RECEIVING, Ends
 from chatlib.sockets import Address
@@ -27,8 +27,10 @@ else:
     import fcntl
     import termios
 
-_ends: weakref.WeakKeyDictionary[socket.socket, Ends] = weakref.WeakKeyDictionary()
-_shut: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+_ends: dict[int, tuple[Ends, object]] = {}
+_shut: dict[int, tuple[bool, object]] = {}
+"""What is known of sockets, by their `id`. Beside it stands what forgets it, when the socket is freed."""
+
 _pairs = itertools.count()
 
 METHODS: dict[str, Callable[[Any, Any], int]] = {
@@ -65,18 +67,24 @@ def watched_method(name: str, original: Any) -> Any:
     @functools.wraps(original)
     def watched(self: socket.socket, *args: Any, **kwargs: Any) -> Any:
         ends = ends_of(self) if recorders else None
-        if ends is None or (leaves and not ends[1]):
+        if ends is None or (leaves and None in ends):  # only a connection is left
             return original(self, *args, **kwargs)
-        call = enter(name, ends, subject_of(ends))
+        said = subject_of(self) if ends == NOWHERE else ""
+        call = enter(name, ends, said, 2, _timeout_of(self) != 0)
         if call is None:
             return original(self, *args, **kwargs)
         size, outcome = 0, "failed"
         try:
             if prepares:
-                with contextlib.suppress(Exception):  # odd arguments are the call's own affair
+                with harmless:  # odd arguments are the call's own affair
                     _prepare(self, call, args)
             result = original(self, *args, **kwargs)
-            size, outcome = _read(self, call, args, kwargs, result)
+            try:
+                size, outcome = _read(self, call, args, kwargs, result)
+            except Exception as error:  # of a method that the program had replaced by one of its own
+                if is_of_handler(error.__traceback__):
+                    raise
+                outcome = "done"
             return result
         except (OSError, KeyboardInterrupt) as error:
             outcome = _outcome_of(error)
@@ -84,10 +92,14 @@ def watched_method(name: str, original: Any) -> Any:
         finally:
             leave(call, size, outcome)
 
+    # A method of C does not say it; by that, and by the name of its class, it is pickled.
+    watched.__module__ = getattr(original, "__module__", socket.socket.__module__)
     return watched
 
 
-_PREPARED = RECEIVING | {"shutdown", "connect", "connect_ex"}
+_timeout_of = _socket.socket.timeout.__get__  # of C: a class of the program's may say anything
+
+_PREPARED = RECEIVING | {"shutdown", "connect", "connect_ex", "sendto"}
 
 
 def _prepare(self: socket.socket, call: Call, args: Any) -> None:
@@ -95,28 +107,42 @@ def _prepare(self: socket.socket, call: Call, args: Any) -> None:
     if call.name in RECEIVING:
         _align(self, call.ends)
     elif call.name == "shutdown" and args != (socket.SHUT_WR,):
-        _shut.add(self)  # before the call: it wakes another thread, which then asks why
-    elif call.name in ("connect", "connect_ex"):
-        call.ends = call.ends[0], _address(args[0])  # while it waits, the socket itself does not know
+        _remember(_shut, self, True)  # before the call: it wakes another thread, which then asks why
+    elif call.name in ("connect", "connect_ex"):  # while it waits, the socket itself does not know
+        if isinstance(args[0], tuple):
+            call.ends, call.subject = (call.ends[0], _address(args[0])), ""
+        else:
+            call.subject = "a server"  # the file by which it is found says nothing to a reader
+    elif call.ends == NOWHERE:
+        _name_peer(call, args[-1])
 
 
 def _read(self: socket.socket, call: Call, args: Any, kwargs: Any, result: Any) -> tuple[int, str]:
     """Returns how many bytes a call has moved, and how it ended; notes between which ends it was."""
     size, outcome = METHODS[call.name](args, result), "done"
     if call.name in RECEIVING:
-        flags = args[_FLAGS_AT[call.name] :][:1] or (kwargs.get("flags", 0),)
-        if flags[0] and flags[0] & socket.MSG_PEEK:  # first a number: to ask an enum takes a microsecond
+        at = _FLAGS_AT[call.name]
+        flags = args[at] if len(args) > at else kwargs.get("flags")
+        if flags and flags & socket.MSG_PEEK:  # first a number: to ask an enum takes a microsecond
             size = 0  # it has only looked: the bytes lie there for another call
         elif not size:
             outcome = _end_of(self, args)
+        if call.ends == NOWHERE and isinstance(result, tuple):
+            _name_peer(call, result[-1])
     elif call.name == "accept":
         call.ends = ends_of(result[0])
     elif call.name in ("connect", "connect_ex"):
         outcome = _outcome_of(OSError(result, "")) if result else "done"
-        with contextlib.suppress(TypeError):  # a class of the program's may not be hashable
-            _ends.pop(self, None)  # it has a peer now
+        _ends.pop(id(self), None)  # it has a peer now
         call.ends = ends_of(self) if ends_of(self)[1] else call.ends
     return size, outcome
+
+
+def _name_peer(call: Call, address: Any) -> None:
+    """Notes where a datagram comes from, or goes to, if by host and port: its socket has no peer."""
+    match address:
+        case (str(), int(), *_):
+            call.ends, call.subject = (None, _address(address)), ""
 
 
 def _end_of(self: socket.socket, args: Any) -> str:
@@ -125,25 +151,34 @@ def _end_of(self: socket.socket, args: Any) -> str:
     asks = asked != 0 if isinstance(asked, int) else not isinstance(asked, bytearray) or len(asked) > 0
     if not asks or self.type != socket.SOCK_STREAM:  # a datagram may be empty
         return "done"
-    with contextlib.suppress(TypeError):
-        return "shut" if self in _shut else "end"
-    return "end"
+    return "shut" if id(self) in _shut else "end"
 
 
 def ends_of(connection: socket.socket) -> Ends:
     """Returns the addresses of both ends, as far as they are known."""
     ends = NOWHERE
     try:
-        if known := _ends.get(connection):
-            return known
+        if known := _ends.get(id(connection)):
+            return known[0]
         if connection.family in (socket.AF_INET, socket.AF_INET6):
             stream = connection.type == socket.SOCK_STREAM  # a datagram may get lost: nobody counts its bytes
             ends = (_address(connection.getsockname()) if stream else None, None)
             ends = (ends[0], _address(connection.getpeername()))
-        _ends[connection] = ends
-    except Exception:  # it is not connected, or closed; or of a class of the program's that is different
-        pass
+        _remember(_ends, connection, ends)
+    except Exception as error:  # it is not connected, or closed; or of a class of the program's
+        if is_of_handler(error.__traceback__):
+            raise
     return ends
+
+
+def _remember(known: dict[int, Any], connection: socket.socket, what: object) -> None:
+    """Notes something of a socket, until it is freed. By `id`: a class of the program's may not be hashable.
+
+    C alone forgets it, unlike a weak dictionary: a function of Python's that runs when something is freed
+    would lose what the handler of a signal raises in it.
+    """
+    key = id(connection)
+    known[key] = what, weakref.ref(connection, functools.partial(known.pop, key))
 
 
 def _address(found: Any) -> Address:
@@ -151,9 +186,10 @@ def _address(found: Any) -> Address:
     return found[0].removeprefix("::ffff:"), found[1]
 
 
-def subject_of(ends: Ends) -> str:
-    """Returns what a call waits for, if that is not said by the ends of a connection."""
-    return "" if ends[0] else "a socket"
+def subject_of(connection: socket.socket) -> str:
+    """Returns what a call waits for, if no end of a connection is known."""
+    kind = _socket.socket.type.__get__(connection)  # of C: a class of the program's may say anything
+    return "a datagram" if kind == socket.SOCK_DGRAM else "the other end"
 
 
 def _align(connection: socket.socket, ends: Ends) -> None:
@@ -179,7 +215,7 @@ def _pending(connection: socket.socket) -> int:
     Asks the kernel, where that can be: to look with `recv` would take away an error that is pending, and the
     program would never see the reset.
     """
-    with contextlib.suppress(OSError, ValueError):
+    with harmless:
         if fcntl:
             answer = fcntl.ioctl(connection.fileno(), termios.FIONREAD, bytes(4))
             return int.from_bytes(answer, sys.byteorder)
@@ -196,16 +232,23 @@ def watched_pair(original: Any) -> Any:
     @functools.wraps(original)
     def watched(*args: Any, **kwargs: Any) -> Any:
         pair = original(*args, **kwargs)
-        if pair[0].type != socket.SOCK_STREAM:
-            return pair
-        here, there = (PAIR, next(_pairs)), (PAIR, next(_pairs))
-        _ends[pair[0]], _ends[pair[1]] = (here, there), (there, here)
-        for recorder in tuple(recorders):
-            for ends in (here, there), (there, here):
-                recorder.align(ends, 0)
+        if recorders:
+            with harmless:  # as in `watched_method`
+                _name_ends(*pair)
         return pair
 
     return watched
+
+
+def _name_ends(one: socket.socket, other: socket.socket) -> None:
+    if one.type != socket.SOCK_STREAM:
+        return
+    here, there = (PAIR, next(_pairs)), (PAIR, next(_pairs))
+    _remember(_ends, one, (here, there))
+    _remember(_ends, other, (there, here))
+    for recorder in tuple(recorders):
+        for ends in (here, there), (there, here):
+            recorder.align(ends, 0)
 
 
 _OUTCOMES: dict[type[BaseException], str] = {

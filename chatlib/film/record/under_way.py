@@ -15,7 +15,6 @@ import inspect
 import linecache
 import selectors
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -26,9 +25,12 @@ from typing import Any
 
 from chatlib.film.record import asyncio_tasks, locks, other_waits, socket_calls
 from chatlib.film.record.callers import find
-from chatlib.film.record.other_waits import CALLED, WAITS, sockets_of
-from chatlib.film.record.recorder import NOWHERE, Call, number_of, open_calls, pause, unseen_calls
+from chatlib.film.record.files import kinds_of_keys
+from chatlib.film.record.frames import at, frames_of_others
+from chatlib.film.record.other_waits import CALLED, WAITS
+from chatlib.film.record.recorder import NOWHERE, Call, open_calls, pause, unseen_calls
 from chatlib.film.record.socket_calls import METHODS, ends_of, subject_of
+from chatlib.film.record.waiters import number_of
 from chatlib.film.spans import SENDING, Ends
 
 _OURS = (socket_calls.__file__, other_waits.__file__, locks.__file__)
@@ -51,16 +53,16 @@ def note_unseen() -> None:
     deadline = time.perf_counter() + COMING_BACK
     while sending and time.perf_counter() < deadline:
         pause(0.001)
-        frames = sys._current_frames()
+        frames = frames_of_others()
         sending = {ident for ident in sending if found[ident].is_at(frames.get(ident))}
-    frames = sys._current_frames()
+    frames = frames_of_others()
     for ident, call in found.items():
         if call.is_at(frames.get(ident)) and ident not in open_calls:
             unseen_calls[ident] = call
 
 
 def _under_way() -> dict[int, Call]:
-    frames, now, calls = sys._current_frames(), time.perf_counter(), dict[int, Call]()
+    frames, now, calls = frames_of_others(), time.perf_counter(), dict[int, Call]()
     for thread in threading.enumerate():
         frame = frames.get(thread.ident or 0)
         ident = thread.ident or 0
@@ -70,8 +72,8 @@ def _under_way() -> dict[int, Call]:
             found, place = _call_of(frame), find(frame)
             if found and place:
                 name, ends, subject = found
-                at = frame, frame.f_lasti
-                calls[ident] = Call(name, subject, ends, thread, number_of(thread), now, place, at=at)
+                number = number_of(thread)
+                calls[ident] = Call(name, subject, ends, thread, number, now, place, at=at(frame))
     return calls
 
 
@@ -87,8 +89,8 @@ def _call_of(innermost: FrameType) -> Found | None:
     with contextlib.suppress(Exception):  # there may be no source, or no such thing in it
         found = _into_c(frames[0])
     for frame in frames:
-        if frame.f_code in _KNOWN:
-            found = _KNOWN[frame.f_code](frame.f_locals["self"])
+        if tells := _KNOWN.get(code := frame.f_code):
+            found = tells(*map(frame.f_locals.get, code.co_varnames[: code.co_argcount]))
         asyncio_tasks.look(frame)
     return found
 
@@ -108,12 +110,15 @@ def _into_c(frame: FrameType) -> Found | None:
         owner = _value_of(call.func.value, frame)
         return _of_socket(call.func.attr, owner) if isinstance(owner, socket.socket) else None
     if getattr(_value_of(call.func, frame), "__name__", "") == "sleep":
-        return "sleep", NOWHERE, f"{ast.unparse(call.args[0])} s"
+        seconds = _value_of(call.args[0], frame)  # nothing is calculated: how long a sum is, is not said
+        return "sleep", NOWHERE, f"{seconds:g} s" if type(seconds) in (int, float) else "some time"
     return None
 
 
 def _value_of(expression: ast.expr, frame: FrameType) -> Any:
     """Returns what a name, or an attribute of one, stands for. Runs nothing of the program's: no property."""
+    if isinstance(expression, ast.Constant):
+        return expression.value
     if isinstance(expression, ast.Name):
         return frame.f_locals.get(expression.id, frame.f_globals.get(expression.id))
     if isinstance(expression, ast.Attribute):
@@ -123,16 +128,18 @@ def _value_of(expression: ast.expr, frame: FrameType) -> Any:
     return None
 
 
-def _of_wait(name: str, subject: Callable[..., str], waited_for: Any) -> Found:
-    return name, NOWHERE, subject(waited_for)
+def _of_wait(name: str, subject: Callable[..., str | None], *arguments: Any) -> Found | None:
+    said = subject(*arguments)
+    return None if said is None else (name, NOWHERE, said)
 
 
-def _of_socket(name: str, owner: socket.socket) -> Found:
-    return name, ends_of(owner), subject_of(ends_of(owner))
+def _of_socket(name: str, owner: socket.socket, *_: Any) -> Found:
+    ends = ends_of(owner)
+    return name, ends, subject_of(owner) if ends == NOWHERE else ""
 
 
-_KNOWN: dict[CodeType, Callable[[Any], Found]] = {}
-"""By the code of each method of Python's own that waits: what it waits for, from its object."""
+_KNOWN: dict[CodeType, Callable[[Any], Found | None]] = {}
+"""By the code of each method of Python's own that waits: what it waits for, from its arguments."""
 
 for _owner, _name, _subject in WAITS:
     if hasattr(getattr(_owner, _name), "__code__"):
@@ -141,4 +148,6 @@ _KNOWN[socket.socket.accept.__code__] = partial(_of_socket, "accept")
 _KNOWN[socket.socket.sendfile.__code__] = partial(_of_socket, "sendfile")
 for _kind in vars(selectors).values():
     if isinstance(_kind, type) and hasattr(vars(_kind).get("select"), "__code__"):
-        _KNOWN[vars(_kind)["select"].__code__] = partial(_of_wait, "select", sockets_of)
+        _KNOWN[vars(_kind)["select"].__code__] = partial(
+            _of_wait, "select", lambda one, timeout=None: None if timeout == 0 else kinds_of_keys(one)
+        )

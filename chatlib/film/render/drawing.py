@@ -20,6 +20,7 @@ _LEGEND = {
     "recv": "waits for a peer's bytes",
     "door": "waits for a connection",
     "inside": "waits inside this program",
+    "hidden": "busy, or in a call that the X-ray cannot see",
     "send": "sends",
     "leave": "leaves",
     "bytes": "bytes on their way",
@@ -99,10 +100,10 @@ def axis(picture: Plan) -> Iterator[str]:
 def step(bar: Bar, top: float) -> str:
     """Draws a step, with all that the view shows of it when the reader points there."""
     words, source, span, ends = bar.words.full, bar.words.source, bar.step.span, (bar.begin, bar.end)
-    if bar.open:
+    if _waits(bar):
         kind, drawn = f"{span.kind} cf-open" + " cf-idle" * bar.idle, torn(*ends, top)
     else:
-        kind, drawn = span.kind, shape(span.kind, *ends, top)
+        kind, drawn = _colour(span.kind), shape(span.kind, *ends, top)
         if kind == "recv" and span.size:  # a wedge: bytes that arrived
             deep = min(11.0, max(bar.end - bar.begin - 4, 4))
             drawn += path("cf-cap", "M", bar.end, top, "v", BAR, "l", -deep, -_HALF, "z")
@@ -116,8 +117,21 @@ def step(bar: Bar, top: float) -> str:
     return f'<g class="cf-step cf-{kind}"{said}>{title}{drawn}</g>'
 
 
+def _waits(bar: Bar) -> bool:
+    """Returns whether it is a call that is watched, and has not returned."""
+    return bar.open and bar.step.span.kind != "hidden"
+
+
+def _colour(kind: str) -> str:
+    """Returns the kind of step whose colour this one has: what cannot be seen is told by its shape."""
+    return "inside" if kind == "hidden" else kind
+
+
 def shape(kind: str, begin: float, end: float, top: float) -> str:
-    """Draws the bar of a step that is over: round for `recv`, pointed for `send`, hatched for `door`."""
+    """Draws the bar of a step that is over: round for `recv`, pointed for `send`, hatched for `door`.
+
+    What cannot be seen is a thin bar without stripes, also while it lasts.
+    """
     middle, bottom, wide = top + _HALF, top + BAR, end - begin
     if kind == "recv":
         r = min(8.0, wide / 2)
@@ -131,9 +145,10 @@ def shape(kind: str, begin: float, end: float, top: float) -> str:
         slope = min(_HALF, wide / 2)
         upper = ("M", begin, middle, "l", slope, -_HALF, "H", end - slope, "L", end, middle)
         return path("cf-bar", *upper, "l", -slope, _HALF, "H", begin + slope, "z")
-    less = 5 if kind == "inside" else 0
+    less = {"inside": 5, "hidden": 9}.get(kind, 0)
     bar = path("cf-bar", "M", begin, top + less, "H", end, "v", BAR - 2 * less, "H", begin, "z")
-    return bar + (path("cf-stripes", "M", begin + 3, middle, "H", end - 3) if wide > 20 else "")
+    striped = wide > 20 and kind != "hidden"
+    return bar + (path("cf-stripes", "M", begin + 3, middle, "H", end - 3) if striped else "")
 
 
 def torn(begin: float, end: float, top: float) -> str:
@@ -179,7 +194,8 @@ def ticks(picture: Plan) -> Iterator[str]:
 def labels(picture: Plan) -> Iterator[str]:
     """Writes what stands at bars: on them, or above them."""
     for bar, label in picture.labels:
-        where = "off" if label.row != INSIDE else "on-idle" if bar.idle else f"on-{bar.step.span.kind}"
+        colour = _colour(bar.step.span.kind)
+        where = "off" if label.row != INSIDE else "on-idle" if bar.idle else f"on-{colour}"
         kind = f"cf-label cf-{where}" + " cf-strong" * bar.open
         y = _baseline(label, picture.lanes[bar.step.span.ident].bar)
         yield text(kind, label.x, y, label.text, of=bar.key)
@@ -218,13 +234,17 @@ def names(picture: Plan) -> Iterator[str]:
 def legend(picture: Plan) -> tuple[str, float]:
     """Explains the signs that occur, and what is not in the picture. Returns where it ends, too."""
     there = {bar.step.span.kind for bar in picture.bars} | {line.kind for line in picture.lines}
-    there |= {"idle" if bar.idle else "open" if bar.open else bar.step.span.outcome for bar in picture.bars}
+    there |= {
+        "idle" if bar.idle else "open" if _waits(bar) else bar.step.span.outcome for bar in picture.bars
+    }
+    waiting = {bar.step.span.kind for bar in picture.bars if _waits(bar) and not bar.idle}
+    held = "recv" if "recv" in waiting else min(waiting, default="recv")  # a colour that the picture has
     parts, x, y = list[str](), 12.0, picture.bottom + 8
     for kind, words in _LEGEND.items():
         if kind in there:
             if x + 40 + width_of(words, SMALL) > min(picture.right, LEGEND):
                 x, y = 12.0, y + 26
-            parts.append(sign(kind, x, y) + text("cf-small", x + 36, y + 17, words))
+            parts.append(sign(kind, x, y, held) + text("cf-small", x + 36, y + 17, words))
             x += 54 + width_of(words, SMALL)
     notes = [_SCALES[picture.to_scale]] if picture.bars else []
     if picture.folded:
@@ -235,10 +255,12 @@ def legend(picture: Plan) -> tuple[str, float]:
     return "".join(parts) + text("cf-small", 12, y, " ".join(notes)), y
 
 
-def sign(kind: str, x: float, y: float) -> str:
-    """Draws the sign of one kind of step or arrow, 28 wide and 20 high."""
+def sign(kind: str, x: float, y: float, held: str) -> str:
+    """Draws the sign of one kind of step or arrow, 28 wide and 20 high. What still waits looks `held`."""
     if kind not in ("unread", "bytes", "away", "end", "reset"):
-        classes = {"open": "cf-recv cf-open", "idle": "cf-door cf-open cf-idle"}.get(kind, f"cf-{kind}")
+        classes = {"open": f"cf-{held} cf-open", "idle": "cf-door cf-open cf-idle"}.get(
+            kind, f"cf-{_colour(kind)}"
+        )
         drawn = torn(0, 40, 0) if "cf-open" in classes else shape(kind, 0, 40, 0)
         at = f"translate({length(x)} {length(y + 3)})"
         return f'<g class="{classes}" transform="{at} scale(.72)">{drawn}</g>'

@@ -63,11 +63,11 @@ def _lines(recording: Recording, steps: Iterable[Span], known: dict[Hashable, st
             known[key] = verb_of(recording, span)
             if span.place:
                 source = clean(span.place.source)
-                where = f"line {span.place.line}" if span.place.own else clean(span.place.name)
-                known[key] += f", {where}" + (f": {source}" if source else "")
+                known[key] += f", {clean(span.place.where)}" + (f": {source}" if source else "")
         return known[key]
 
     for text, alike in groupby(steps, key=sound):
         same = list(alike)
         line = text.replace(AMOUNT, bytes_of(sum(span.size for span in same)))
-        yield f"  {line}" + (" (still waiting)" if any(span.end is None for span in same) else "")
+        goes_on = " (still)" if same[0].kind == "hidden" else " (still waiting)"
+        yield f"  {line}" + goes_on * any(span.end is None for span in same)

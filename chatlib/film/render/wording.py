@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from chatlib.film.render.arrows import Arrow
-from chatlib.film.spans import RECEIVING, Recording, Span
+from chatlib.film.spans import BUSY, RECEIVING, Recording, Span
 from chatlib.wire import printable
 
 LONGEST = 160
@@ -65,6 +65,8 @@ def seconds_of(seconds: float) -> str:
 
 def words_of(recording: Recording, span: Span, seconds: float, repeats: int = 1) -> Words:
     """Words a step, by how many seconds it has lasted: one call, or several that are one wait."""
+    if span.kind == "hidden":
+        return _words_of_hidden(span, seconds)
     call, name, place = clean(span.call), clean(recording.object_of(span)), span.place
     client = client_of(recording, span)
     preposition = _PREPOSITIONS.get(span.call, _PREPOSITIONS.get(span.kind, ""))
@@ -95,6 +97,15 @@ def words_of(recording: Recording, span: Span, seconds: float, repeats: int = 1)
     return Words(labels, longer + rest, clean(place.source) if place else "")
 
 
+def _words_of_hidden(span: Span, seconds: float) -> Words:
+    """Words what a thread is in, if that is no watched call: first for how long, so that its line ends it."""
+    lasted = seconds_of(seconds) + (" so far" if span.end is None else "")
+    where = f", {clean(span.place.where)}" if span.place else ""
+    short = "busy" if span.call == BUSY else "unseen"
+    labels = short, span.call, span.call + where, f"{lasted} {span.call}{where}"
+    return Words(labels, labels[-1], clean(span.place.source) if span.place else "")
+
+
 def client_of(recording: Recording, span: Span) -> str:
     """Returns `bob: ` if it is a client's own call: one thread, the notebook's, may play several.
 
@@ -107,6 +118,8 @@ def client_of(recording: Recording, span: Span) -> str:
 def verb_of(recording: Recording, span: Span) -> str:
     """Says what a call did, with `AMOUNT` for its bytes."""
     call, name, client = clean(span.call), clean(recording.object_of(span)), client_of(recording, span)
+    if span.kind == "hidden":
+        return call
     preposition = _PREPOSITIONS.get(span.call, _PREPOSITIONS.get(span.kind, "for"))
     towards = _joined(preposition, name) if name else ""
     listens = name and (call in RECEIVING or call == "accept")

@@ -1,0 +1,303 @@
+"""What the X-ray says of each kind of wait is so: what is asked, what is waited for, and by whom."""
+
+import _thread
+import asyncio
+import contextlib
+import io
+import logging
+import os
+import queue
+import select
+import selectors
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faults import POSIX, SOON, eventually, untraced
+from test_film import another, calls, film, pair, waits
+
+from chatlib.api import Film, xray
+from chatlib.film.record import waiters
+from chatlib.film.record.frames import frames_of_others
+
+__all__ = ["film", "pair"]  # the fixtures
+
+LOOPBACK = ("127.0.0.1", 0)
+Pair = tuple[socket.socket, socket.socket]
+
+
+# A thread that only asks whether something is ready waits for nothing
+
+
+def tell_of_askers() -> None:
+    """Prints who waits, and what is said of threads that only ask, again and again."""
+    over, box, event = threading.Event(), queue.Queue[int](), threading.Event()
+    here, there = socket.socketpair()
+    here.setblocking(False)
+
+    def receive() -> None:
+        with contextlib.suppress(BlockingIOError):
+            here.recv(1)
+
+    def get() -> None:
+        with contextlib.suppress(queue.Empty):
+            box.get(timeout=0)
+
+    asks: dict[str, Callable[[], object]] = {
+        "gets": get,
+        "receives": receive,
+        "selects": lambda: select.select([here], [], [], 0),
+        "waits": lambda: event.wait(0),
+    }
+
+    def ask(once: Callable[[], object]) -> None:
+        while not over.is_set():
+            once()
+
+    with here, there, contextlib.ExitStack() as stack:
+        for name, once in asks.items():
+            stack.enter_context(another(ask, once, name=name))
+        stack.callback(over.set)
+        with xray() as film:
+            busy = {waiting.thread for waiting in film._look().present if waiting.call == "busy"}
+        print(*sorted(busy))
+        print(*film.waiting())
+
+
+def test_a_thread_that_only_asks_is_busy_and_waits_for_nothing() -> None:
+    """Without blocking, or with no time to wait: it is not told as a wait, however often it is seen there."""
+    assert untraced(tell_of_askers) == ["gets receives selects waits", ""]
+
+
+def test_what_only_asks_is_noted_if_it_has_found_something(film: Film, pair: Pair) -> None:
+    """Then something happened; that nothing was ready is no wait."""
+    here, there = pair
+    with selectors.DefaultSelector() as selector:
+        selector.register(here, selectors.EVENT_READ)
+        selector.select(0)
+        there.sendall(b"x")
+        assert eventually(lambda: selector.select(timeout=0))
+    assert [span.outcome for span in calls(film, "select")] == ["done"]
+
+
+# What is waited for
+
+
+@pytest.mark.skipif(not POSIX, reason="Windows can only wait for sockets")
+def test_a_bare_descriptor_is_called_by_what_it_is(film: Film) -> None:
+    """A pipe is no socket, and what comes without a connection is a datagram."""
+    reader, writer = os.pipe()
+    with (
+        open(reader, "rb"),
+        open(writer, "wb", 0) as end,
+        socket.socket(type=socket.SOCK_DGRAM) as receiver,
+        selectors.DefaultSelector() as selector,
+    ):
+        receiver.bind(LOOPBACK)
+        selector.register(reader, selectors.EVENT_READ)
+        with another(selector.select, SOON, name="one"):
+            assert waits(film, "one", "select").on == "a pipe"
+            end.write(b"x")
+        selector.unregister(reader)
+        selector.register(receiver, selectors.EVENT_READ)
+        with another(selector.select, SOON, name="other"):
+            assert waits(film, "other", "select").on == "a datagram"
+            receiver.sendto(b"x", receiver.getsockname())
+
+
+@pytest.mark.skipif(not hasattr(select, "poll"), reason="Windows has no poll")
+@pytest.mark.parametrize("kind", ["poll", "epoll"])
+def test_a_poll_object_waits_for_what_is_registered(film: Film, pair: Pair, kind: str) -> None:
+    """A listener and a pipe are no sockets; what is closed, or was taken out, is waited for no more."""
+    if not hasattr(select, kind):
+        pytest.skip(f"this system has no {kind}")
+    poller, (here, there), (reader, writer) = getattr(select, kind)(), pair, os.pipe()
+    with open(reader, "rb") as pipe, open(writer, "wb", 0) as end, socket.create_server(LOOPBACK) as listener:
+        poller.register(listener, select.POLLIN)
+        poller.register(pipe, select.POLLIN)
+        poller.register(here.fileno(), select.POLLIN)
+        poller.register(there, select.POLLIN)
+        with another(poller.poll):
+            assert waits(film, "another", "poll").on == "a connection or any of 2 sockets or a pipe"
+            end.write(b"x")
+        poller.unregister(here.fileno())
+        poller.unregister(pipe)
+        poller.unregister(listener) if kind == "poll" else listener.close()
+        with another(poller.poll, name="again"):
+            assert waits(film, "again", "poll").on == "a socket"
+            here.sendall(b"x")
+    getattr(poller, "close", lambda: None)()
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="this system has no sockets of files")
+def test_a_connection_without_addresses_has_another_end(
+    film: Film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a file: its name is no host and port."""
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
+        monkeypatch.chdir(tmp_path)  # the name of such a file must be short
+        listener.bind("door")
+        listener.listen()
+        client.connect("door")
+        with listener.accept()[0] as connection, another(client.recv, 1):
+            assert waits(film, "another", "recv").on == "the other end"
+            connection.sendall(b"x")
+    assert "  connects to a server, " in film.story()
+    assert [span.peer for span in calls(film, "connect")] == [None]
+
+
+def test_a_thread_waits_for_another_that_writes_to_the_log(film: Film) -> None:
+    """The lock is one of Python's library, but it is the program's line that waits."""
+    log, handler = logging.getLogger("a log of the program's"), logging.StreamHandler(io.StringIO())
+    log.propagate = False
+    log.addHandler(handler)
+    handler.acquire()
+    with another(log.warning, "hello", name="writes"):
+        waiting = waits(film, "writes", "acquire")
+        handler.release()
+    log.removeHandler(handler)
+    assert waiting.on == "the lock that the main program holds"
+
+
+def test_what_a_task_awaits_is_called_by_a_name_that_programs_know(film: Film) -> None:
+    """`async with lock` waits in its `acquire`, not in a class that no program uses."""
+
+    async def numbers() -> Any:
+        await over.wait()
+        yield 1
+
+    async def count() -> None:
+        async for _ in numbers():
+            pass
+
+    async def enter() -> None:
+        async with lock:
+            pass
+
+    async def main() -> None:
+        loops.append(asyncio.get_running_loop())
+        async with asyncio.TaskGroup() as group, lock:
+            group.create_task(enter())
+            group.create_task(count())
+            await over.wait()
+
+    lock, over, loops = asyncio.Lock(), asyncio.Event(), list[asyncio.AbstractEventLoop]()
+    with another(asyncio.run, main(), name="the loop"):
+        assert waits(film, "task enter", "await").on == "Lock.acquire"
+        assert waits(film, "task count", "await").on == "an async generator"
+        loops[0].call_soon_threadsafe(over.set)
+
+
+def test_a_line_that_nobody_has_written_is_not_the_programs(film: Film) -> None:
+    """As the methods that `multiprocessing` makes of text for its proxies: the caller's line is told."""
+    made: dict[str, Any] = {}
+    exec("def get(box): return box.get()", made)
+
+    def ask(box: Any) -> None:
+        made["get"](box)
+
+    box, lock = queue.Queue[int](), _thread.allocate_lock()
+    exec("def get(lock):\n    with lock: pass", unseen := dict[str, Any]())
+
+    def take() -> None:
+        unseen["get"](lock)
+
+    lock.acquire()
+    with another(ask, box, name="asks"), another(take, name="takes"):
+        seen = (
+            waits(film, "asks", "get").place,
+            waits(film, "takes", "in a call that the X-ray cannot see").place,
+        )
+        box.put(1)
+        lock.release()
+    assert [place.source for place in seen if place] == ['made["get"](box)', 'unseen["get"](lock)']
+
+
+def test_what_a_moving_view_looks_for_is_told_while_it_lasts(film: Film) -> None:
+    """When it is over it is not: how often such a view has looked is chance, and stories have none."""
+    lock = _thread.allocate_lock()
+
+    def take() -> None:
+        with lock:
+            pass
+
+    def is_told() -> bool:
+        film.glance(keep=False)
+        return "takes" in [each.thread for each in film.recording().waiting]
+
+    lock.acquire()
+    with another(take, name="takes"):
+        assert eventually(is_told)
+        lock.release()
+    assert "takes" not in {span.thread for span in film.spans}
+
+
+# Who waits
+
+
+def test_a_thread_that_threading_does_not_know_has_one_lane(film: Film) -> None:
+    """As `_thread.start_new_thread` begins it: in a call that cannot be seen, and then in one that can."""
+    lock, box, ended = _thread.allocate_lock(), queue.Queue[int](), threading.Event()
+
+    def run() -> None:
+        with lock:
+            pass
+        box.get()
+        ended.set()
+
+    with lock:
+        _thread.start_new_thread(run, ())
+        assert waits(film, "a thread", "in a call that the X-ray cannot see").place
+    assert waits(film, "a thread", "get")
+    box.put(1)
+    assert ended.wait(SOON)
+    assert list(film.recording().lanes.values()).count("a thread") == 1
+
+
+def test_a_threads_ident_may_be_replaced(film: Film, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As gevent does: the main thread is then in no list under its own, and is the main program still."""
+    main = threading.main_thread()
+    monkeypatch.setattr(threading, "get_ident", lambda: 7)
+    ident = _thread.get_ident()
+    monkeypatch.setattr(main, "_ident", 7)
+    assert ident not in frames_of_others()
+    assert waiters.WatchedThread(ident).name == "MainThread"
+
+
+@pytest.mark.parametrize("packages", [True, False])
+def test_threads_of_installed_packages_are_a_scripts_own(packages: bool) -> None:
+    """In a notebook they are its machinery, and are left out."""
+    package: dict[str, Any] = {"lock": (lock := _thread.allocate_lock())}
+    code = "def get():\n    with lock:\n        pass"
+    exec(compile(code, os.path.join("site-packages", "package.py"), "exec"), package)
+    with Film(packages=packages) as film, contextlib.ExitStack() as stack:
+        lock.acquire()
+        stack.enter_context(another(package["get"], name="a package's"))
+        stack.callback(lock.release)
+        if packages:
+            waits(film, "a package's", "in a call that the X-ray cannot see")
+        assert ("a package's" in film.story()) is packages
+
+
+def test_only_in_a_notebook_a_task_of_a_package_is_a_cell(
+    film: Film, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Elsewhere it is a task like others."""
+    package: dict[str, Any] = {}
+    code = "async def serve(own):\n    await own()"
+    exec(compile(code, os.path.join("site-packages", "package.py"), "exec"), package)
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    loops = list[asyncio.AbstractEventLoop]()
+
+    async def own() -> None:
+        loops.append(asyncio.get_running_loop())
+        await over.wait()
+
+    over = asyncio.Event()
+    with another(asyncio.run, package["serve"](own), name="the loop"):
+        assert waits(film, "task serve", "await").on == "Event.wait"
+        loops[0].call_soon_threadsafe(over.set)
