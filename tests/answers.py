@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import functools
 import socket
 import threading
 from collections.abc import Iterator
@@ -68,6 +69,7 @@ def wrong(number: str, answer: Any, failed: str, silent: str = "", silence: floa
     return verdict
 
 
+@functools.cache  # the solution of 08 runs hundreds of orders
 def solved(number: str) -> dict[str, Any]:
     """Returns what the solution of an exercise defines, and the parts that stand after its check."""
     [path] = refresh.SOLUTIONS.glob(f"{number}_*.ipynb")

@@ -1,6 +1,7 @@
 """The checker: how it gets to know a server, and what it makes of good ones and of bad ones."""
 
 import contextlib
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -9,10 +10,11 @@ from typing import Any
 
 import pytest
 from checked import RELAY, Deaf, judge, script
-from faults import POSIX, SOON, eventually
+from faults import LINUX, POSIX, SOON, eventually
 
 import chatlib
 from chatlib.checker import check as checking
+from chatlib.checker import specimens
 from chatlib.checker.case import Outcome, step
 from chatlib.checker.errors import Broken
 from chatlib.checker.harness.dialect import DIALECTS
@@ -34,9 +36,9 @@ def test_a_server_that_is_running_already_is_checked_and_left_running() -> None:
         assert report.passed
         assert len(report.of(Outcome.SKIPPED)) == 5
         assert "its memory, threads and descriptors must be visible" in report.of(Outcome.SKIPPED)[0].reason
-        assert eventually(lambda: not server.clients)  # those of the check are still leaving
+        assert eventually(lambda: not server.service.members)  # those of the check are still leaving
         with chatlib.connect(server) as a, chatlib.connect(server) as b:
-            assert eventually(lambda: len(server.clients) == 2)
+            assert eventually(lambda: len(server.service.members) == 2)
             a.send("still here")
             assert b.receive(SOON) == "still here"
 
@@ -125,7 +127,10 @@ threading.Thread(target=work, daemon=True).start()
 
 
 @POSIX
-def test_that_asyncio_never_rests_without_descriptors_is_not_held_against_a_server(tmp_path: Path) -> None:
+@pytest.mark.parametrize("log", ["", "import logging; logging.basicConfig(filename='server.log')"])
+def test_that_asyncio_never_rests_without_descriptors_is_not_held_against_a_server(
+    tmp_path: Path, log: str
+) -> None:
     """It tries again too often by itself: on a slow machine all the time, here with a shorter delay."""
     relay = """
 import asyncio, sys
@@ -148,7 +153,7 @@ async def main():
     await server.serve_forever()
 asyncio.run(main())
 """
-    report = chatlib.check(script(tmp_path, relay), "raw", cases=["lifecycle.descriptors"])
+    report = chatlib.check(script(tmp_path, log + relay), "raw", cases=["lifecycle.descriptors"])
     assert report.passed and not report.verdicts[0].reason, report
 
 
@@ -316,6 +321,24 @@ def test_where_chance_decides_that_is_said(faces: list[bool], outcome: Outcome, 
     assert (verdict.failure.actual if verdict.failure else verdict.reason) == said
 
 
+@step("it is in a hurry, or not")
+def hurry(session: Session, turns: list[float]) -> None:
+    """Fails if nothing is let come to rest."""
+    turns.append(session.timeouts.turn)
+    if not turns[-1]:
+        raise Broken("a rest", "a race of our own making")
+
+
+def test_where_hundreds_come_in_a_hurry_only_what_passes_counts() -> None:
+    """It takes a second less; what fails so might not, if the server had come to rest between two clients."""
+    [late] = checking.chosen_cases(["delivery.late"])
+    turns: list[float] = []
+    case = replace(late, steps=(hurry(turns),), given=(), chance=True, crowded=True)
+    [verdict] = judge(target_of(Threads), [case], DIALECTS["lines"])
+    assert (verdict.outcome, verdict.reason) == (Outcome.PASS, "")
+    assert len(turns) == 2 and turns[0] == 0.0 < turns[1]
+
+
 PROMPTS = """
 import socket, sys, threading, time
 def serve(client):
@@ -348,7 +371,174 @@ def test_one_at_a_time_is_not_judged_on_descriptors() -> None:
 
 
 def test_what_a_server_says_of_its_own_is_no_part_of_a_flood() -> None:
-    """An address has dots, too; those of the flood are all counted."""
-    seen = Lines()
-    seen(line(0) + b"* Client (127.0.0.1, 54321) is offline\n" + line(1))
-    assert (seen.dots, seen.numbers, seen.told) == (2 * line(0).count(b"."), [0, 1], 1)
+    """An address has dots, too; those of the flood are all counted, in whatever pieces they come."""
+    data = line(0, b"\n") + b"* Client (127.0.0.1, 54321) is offline\n" + line(1, b"\r\n")
+    for size in (len(data), 1, 2, 11):
+        seen = Lines()
+        for at in range(0, len(data), size):
+            seen(data[at : at + size])
+        assert (seen.dots, seen.numbers, seen.told) == (2 * line(0, b"\n").count(b"."), [0, 1], 1)
+
+
+@pytest.mark.parametrize(
+    ("server", "outcome"), [("keeps_all_for_a_sleeper", Outcome.SKIPPED), ("threads", Outcome.PASS)]
+)
+def test_of_little_that_flowed_no_more_is_said_than_it_shows(server: str, outcome: Outcome) -> None:
+    """Where all of it may be kept, and still be less than is allowed, the memory is not judged."""
+    [memory] = checking.chosen_cases(["slow.memory"])
+    little = replace(memory, steps=(flood.flood_and_measure("alice", "bob", 8, growth=12),))
+    program = [sys.executable, "-m", specimens.__name__, server, "{port}", "lines"]
+    [verdict] = judge(target_of(program), [little], DIALECTS["lines"])
+    assert verdict.outcome is outcome, verdict
+    assert outcome is Outcome.PASS or "flowed in time, and its memory grew by" in verdict.reason
+
+
+TAKES_TWO = RELAY.replace(
+    "        while data := client.recv(1024):\n",
+    "        name, text = b'%d: ' % client.getpeername()[1], b''\n"
+    "        while data := client.recv(2):\n"
+    "            text += data\n"
+    "            if not text.endswith(b'\\n'):\n"
+    "                continue\n"
+    "            data, text = name + text, b''\n",
+)
+FORGETS_OTHERS = RELAY.replace(
+    "        clients.remove(client)\n",
+    "        clients[:] = clients[:1] if client is clients[-1] else [c for c in clients if c != client]\n",
+)
+
+SHRINKS = (
+    RELAY.replace("in clients[:]", "in clients")
+    .replace("        clients.remove(client)\n        client.close()\n", "        pass\n")
+    .replace(
+        "                    other.sendall(data)\n",
+        "                    try:\n"
+        "                        other.sendall(data)\n"
+        "                    except OSError:\n"
+        "                        clients.remove(other)\n",
+    )
+)
+FORGETS_LAST = RELAY.replace(
+    "        while data := client.recv(1024):\n",
+    "        while data := client.recv(1024):\n"
+    "            try:\n"
+    "                if not client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):\n"
+    "                    break\n"
+    "            except BlockingIOError:\n"
+    "                pass\n",
+)
+SPINS = RELAY.replace("while data := client.recv(1024):", "while (data := client.recv(1024)) is not None:")
+SPINS = SPINS.replace("        clients.remove(client)\n        client.close()\n", "        pass\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "case"),
+    [
+        (TAKES_TWO, "framing.joined"),
+        pytest.param(FORGETS_LAST, "departures.half", marks=LINUX),
+        pytest.param(SPINS, "departures.closed", marks=pytest.mark.exhaustive),
+        (FORGETS_OTHERS, "departures.others"),
+        (SHRINKS, "departures.others"),
+    ],
+    ids=["takes two", "forgets last", "spins", "forgets others", "shrinks"],
+)
+def test_a_fault_that_depends_on_where_is_found(tmp_path: Path, text: str, case: str) -> None:
+    """A line may end in the middle of a pair of bytes, or come together with the end; a thread may spin until
+    another client is reset; it may be the last one that leaves; a list that shrinks may skip the speaker."""
+    dialect = "lines" if case.startswith("framing") else "raw"
+    report = chatlib.check(script(tmp_path, text), dialect, cases=[case])
+    assert report.failed == (case,), str(report)
+
+
+RETURNS = RELAY.replace(
+    "        while data := client.recv(1024):\n",
+    "        text = b''\n"
+    "        while data := client.recv(1024):\n"
+    "            data, end, text = (text + data).rpartition(b'\\r\\n')\n"
+    "            if len(text) > 16_384:\n"
+    "                break\n"
+    "            data += end\n",
+)
+"""Ends lines with CR LF, and the conversation where a line is too long, as Twisted's `LineReceiver` does."""
+
+
+def test_a_flood_ends_its_lines_as_the_server_wants_it(tmp_path: Path) -> None:
+    """It was taken for one endless line, and all cases of slow readers were skipped."""
+    [case] = checking.chosen_cases(["isolation.unread"])
+    little = replace(case, steps=(flood.flood("alice", "bob", 1),))
+    dialect = replace(DIALECTS["lines"], newline=b"\r\n")
+    [verdict] = judge(target_of(script(tmp_path, RETURNS)), [little], dialect)
+    assert verdict.outcome is Outcome.PASS, verdict
+
+
+def test_a_newline_that_is_lost_is_called_so(tmp_path: Path) -> None:
+    """Such a line is whole: it has not come apart. What a slow reader hears cannot be told apart."""
+    text = RELAY.replace("sendall(data)", "sendall(data.replace(b'\\n', b''))")
+    letter, slow = checking.chosen_cases(["framing.letter", "slow.lines"])
+    little = replace(slow, steps=(flood.flood_and_wake("alice", "bob", 1),))
+    framed, unjudged = judge(target_of(script(tmp_path, text)), [letter, little], DIALECTS["lines"])
+    assert framed.failure is not None and framed.failure.actual.startswith("no newline came behind it: ")
+    assert framed.case.hint == "Send a newline behind each line, too."
+    assert unjudged.reason.endswith("see framing"), unjudged
+
+
+class Ascii(chatlib.Chat):
+    """Passes on nothing else."""
+
+    says = True
+
+    def answer(self, member: chatlib.Member, lines: list[str]) -> None:
+        try:
+            "".join(lines).encode("ascii")
+        except UnicodeEncodeError as error:
+            print(error if self.says else "no line")
+        else:
+            super().answer(member, lines)
+
+
+class LosesLetters(Ascii):
+    """Does the same for some other reason."""
+
+    says = False
+
+
+@pytest.mark.parametrize(("service", "outcome"), [(Ascii, Outcome.SKIPPED), (LosesLetters, Outcome.FAIL)])
+def test_budget_chat_may_take_ascii_only(service: type[chatlib.Chat], outcome: Outcome) -> None:
+    """Its specification promises no other letters; that it is for that reason, Python's error says."""
+    [letter] = checking.chosen_cases(["framing.letter"])
+    target = target_of(lambda address: chatlib.ThreadingServer(address, service()))
+    [verdict] = judge(target, [letter], DIALECTS["budget-chat"])
+    assert (verdict.outcome, verdict.blocked) == (outcome, False), verdict
+
+
+class TakesAnyName(chatlib.Chat):
+    """Two clients may have the same one."""
+
+    def _problem_with(self, name: str) -> str:
+        return ""
+
+
+def test_that_a_list_is_left_over_is_no_guess_where_clients_can_join() -> None:
+    """What else fails before the case has a cause of its own."""
+    race = chatlib.check(
+        lambda address: chatlib.ThreadingServer(address, TakesAnyName()),
+        "budget-chat",
+        cases=["names.empty", "names.race"],
+    ).verdicts[-1]
+    assert race.reason.startswith("before that, mallory was let in") and "left over" not in race.reason
+
+
+@LINUX
+@pytest.mark.exhaustive
+def test_a_server_that_is_busy_with_an_endless_line_has_not_refused_it(tmp_path: Path) -> None:
+    """It takes no more for a while, and would go on to keep it all."""
+    busy = RELAY.replace("import", "import time,", 1).replace(
+        "        while data := client.recv(1024):\n",
+        "        while data := client.recv(1 << 16):\n"
+        "            end = time.monotonic() + 60 * (not data.endswith(b'\\n'))\n"
+        "            while time.monotonic() < end:\n"
+        "                pass\n",
+    )
+    [endless] = checking.chosen_cases(["framing.endless"])
+    [verdict] = judge(target_of(script(tmp_path, busy)), [endless], DIALECTS["lines"])
+    assert verdict.outcome is Outcome.SKIPPED and "it is too slow" in verdict.reason, verdict

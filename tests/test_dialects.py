@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from checked import RELAY, Deaf, script
@@ -102,6 +102,47 @@ def test_a_first_line_that_is_taken_in_is_a_name(tmp_path: Path, prompt: bytes) 
     assert report.passed and report.dialect.name_first, str(report)
 
 
+@pytest.mark.parametrize("late", [0.0, 0.2])
+def test_a_name_may_be_asked_before_the_next_client_is_accepted(tmp_path: Path, late: float) -> None:
+    """The second client is asked only when the first has answered; then all are told its name."""
+    asks = (
+        f"    __import__('time').sleep({late})\n"
+        "    client.sendall(b'NICK')\n    notice = client.recv(100) + b' joined!'\n"
+        "    [other.sendall(notice) for other in clients]\n    clients.append(client)\n"
+    )
+    text = RELAY.replace("    clients.append(client)\n", asks)
+    report = chatlib.check(script(tmp_path, text), "auto", cases=["delivery.reach"])
+    assert report.passed and report.dialect.name_first, str(report)
+
+
+COUNTS = 'b"#%d %.6f | " % (next(number), time.time()) + data'
+PROMPTS = 'b"\\r(%d): " % client.getpeername()[1] + data + b">> "'
+QUOTES = 'b"%r\\n" % data.decode().strip().encode()'
+WELCOME = "client.sendall(b'*** Welcome! ***\\n>>')"
+NOTICE = "[one.sendall(b'Another has come.\\n') for one in clients if one is not client]"
+
+
+@pytest.mark.parametrize(
+    ("greeting", "line"),
+    [(WELCOME, COUNTS), (WELCOME, PROMPTS), (NOTICE, QUOTES)],
+    ids=["counters", "prompts", "a notice"],
+)
+def test_a_first_line_that_is_passed_on_is_no_name(tmp_path: Path, greeting: str, line: str) -> None:
+    """Also where each line has another number, or where the others are told that a client has come."""
+    text = RELAY.replace("    try:\n", f"    {greeting}\n    try:\n", 1)
+    text = text.replace("sendall(data)", f"sendall({line})").replace("import", "import itertools, time,", 1)
+    text = text.replace("clients = []", "clients, number = [], itertools.count(1)")
+    report = chatlib.check(script(tmp_path, text), "auto", cases=["delivery.reach"])
+    assert report.passed and not report.dialect.name_first, str(report)
+
+
+def test_a_server_that_reads_a_little_and_sleeps_is_not_taken_for_one_of_lines(tmp_path: Path) -> None:
+    """It passes on half a line, when it comes to it."""
+    text = RELAY.replace("recv(1024)", "recv(100)").replace("import", "import time,", 1)
+    text = text.replace("sendall(data)\n", "sendall(data)\n            time.sleep(1)\n")
+    assert chatlib.check(script(tmp_path, text), "auto", cases=["delivery.reach"]).dialect.name == "raw"
+
+
 class Same(socketserver.BaseRequestHandler):
     """Answers with the same bytes."""
 
@@ -190,12 +231,37 @@ class Json(Same):
 
 
 class Frames(Same):
-    """Takes the first four bytes for a length, and waits for the rest."""
+    """Takes the first four bytes for a length, and waits for the rest. Its operator is asked something."""
 
     def handle(self) -> None:
         """A letter is a large number."""
+        print("Server: ", end="")
         frame = self.request.makefile("rb")
         frame.read(int.from_bytes(frame.read(4), "big"))
+
+
+class Greets(Same):
+    """Greets a client, and leaves it when it says something."""
+
+    def handle(self) -> None:
+        """Whatever that is."""
+        self.request.sendall(b"room 1\n")
+        self.request.recv(1024)
+
+
+class Fleeting(socketserver.StreamRequestHandler):
+    """Passes on what each says first, and nothing after that."""
+
+    room: ClassVar[list[Any]] = []
+
+    def handle(self) -> None:
+        """Until the client has left."""
+        self.room.append(self.wfile)
+        line = self.rfile.readline()
+        for other in self.room:
+            if other is not self.wfile and not other.closed:
+                other.write(line)
+        self.rfile.read()
 
 
 @pytest.mark.parametrize(
@@ -207,8 +273,12 @@ class Frames(Same):
         (Polite, "It answers the sender only, and not with the lines that were said: "),
         (Login, "It asks for a login: "),
         (Json, "It speaks JSON: "),
-        (Frames, "Two clients said lines, and neither heard anything."),
-        (socketserver.BaseRequestHandler, "When a client said a line, its connection was closed."),
+        (Fleeting, "Alice's first line reached bob, and her last one did not. He received "),
+        (Frames, "neither heard anything. It printed: Server: Server: (does it ask for input?)."),
+        (
+            Greets,
+            'It greets a client with "room 1\\n". When a client said a line, its connection was closed.',
+        ),
     ],
 )
 def test_what_another_protocol_is_is_said(handler: Any, sentence: str) -> None:

@@ -9,7 +9,7 @@ from faults import POSIX
 
 import chatlib
 from chatlib.checker.targets import folder, program_run
-from chatlib.checker.targets.folder import StandIn
+from chatlib.checker.targets.folder import StandIn, StandIns
 
 LINKS = POSIX  # on Windows, few accounts may make them
 
@@ -109,3 +109,27 @@ def test_a_limit_of_the_checker_is_named_and_is_no_failure(
     [_, long] = report.verdicts
     assert long.reason == "a limit of the checker, no fault of it: a file that it wrote reached 16 KiB"
     assert report.points({"framing.long": 1}) == {"earned": 0, "possible": 0, "unjudged": 1}
+
+
+@LINKS
+def test_one_is_used_again_as_long_as_nothing_was_written_there(project: Path) -> None:
+    """Into it or beside it, by whatever name; and never by two programs at once."""
+    stand_ins = StandIns(project)
+    one, other = stand_ins.take(), stand_ins.take()
+    assert one is not other
+    for _ in range(2):
+        stand_ins.give_back(one)
+    assert stand_ins.take() is one
+    stand_ins.give_back(one)
+    (one.path / "history.txt").write_text("after!\n")
+    third = stand_ins.take()
+    assert third is not one and (third.path / "history.txt").read_text() == "before\n"
+    assert not one.path.exists()
+    (third.path.parent / "left.txt").touch()
+    stand_ins.give_back(third)
+    last = stand_ins.take()
+    assert last is not third
+    stand_ins.close()
+    for used in other, last:
+        stand_ins.give_back(used)
+    assert not any(used.path.exists() for used in (other, third, last))

@@ -1,5 +1,6 @@
 """What can be checked, and what cannot: classes, programs, addresses. Nothing of them is left running."""
 
+import _thread
 import contextlib
 import io
 import os
@@ -46,6 +47,17 @@ class SpinningServer(socketserver.ThreadingTCPServer):
 
     daemon_threads = True
     allow_reuse_address = True
+
+
+class Restless(SpinningServer):
+    """Works for a while whenever it has looked whether a client connects."""
+
+    works = threading.Event()
+
+    def service_actions(self) -> None:
+        self.works.set()
+        for _ in range(3_000_000):
+            pass
 
 
 def check_spinning() -> None:
@@ -182,6 +194,42 @@ def test_a_server_that_does_not_say_where_it_listens_is_ended(monkeypatch: pytes
     with pytest.raises(chatlib.TargetError, match="its server_address must be the host and port"):
         chatlib.check(Nowhere, cases=["delivery.reach"])
     assert eventually(lambda: set(threading.enumerate()) <= before)
+
+
+def test_a_thread_that_works_just_now_is_seen_where_it_waits_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look at a server finds the same, whatever it does at that moment."""
+    monkeypatch.setattr("chatlib.checker.targets.in_process.LOOKS", SOON)
+    target = target_of(lambda address: Restless(address, Spinning))
+    with target, contextlib.closing(contextlib.ExitStack()) as stack:
+        instance = target.start()
+        stack.callback(instance.discard)
+        assert Restless.works.wait(SOON)
+        assert instance.waiting() == ("the server waits in select for a connection",)
+
+
+class Unseen(SpinningServer):
+    """Looks for no client, but waits in C."""
+
+    def __init__(self, address: Any) -> None:
+        super().__init__(address, Spinning)
+        self.lock = _thread.allocate_lock()
+        self.lock.acquire()
+
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
+        self.lock.acquire()
+
+    def shutdown(self) -> None:
+        self.lock.release()
+
+
+def test_a_thread_that_cannot_be_seen_is_told_in_a_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waits for something, though no call of it is watched."""
+    monkeypatch.setattr("chatlib.checker.targets.in_process.LOOKS", 0.0)
+    with target_of(Unseen) as target, contextlib.closing(contextlib.ExitStack()) as stack:
+        instance = target.start()
+        stack.callback(instance.discard)
+        words = "the server is in a call that the X-ray cannot see, line "
+        assert eventually(lambda: "".join(instance.waiting()).startswith(words)), instance.waiting()
 
 
 UDP = """

@@ -110,6 +110,9 @@ class Case(Generic[Context]):
     """True if the server has to end in it. In all other cases it must not."""
     chance: bool = False
     """True if threads that run at the same time may decide it: one failure alone is looked at again."""
+    crowded: bool = False
+    """True if hundreds of clients come one after the other: at first, the server is not let come to rest
+    between them, which takes a second. What fails so is looked at as all others are, and that counts."""
     deadline: float = 12.0
     """Seconds for all steps. When they are over, nothing waits any longer, and the step has failed."""
 

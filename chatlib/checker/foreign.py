@@ -25,16 +25,21 @@ _LOGIN = re.compile(rb"log ?in|password", re.IGNORECASE)
 def in_words(session: Session) -> str:
     """Returns what two clients have met, in sentences. Asks whether the server speaks HTTP, or TLS."""
     ended = session.instance.ended(session.timeouts.quiet)
-    said = last_lines(session.instance.printed(), 2)
+    printed = session.instance.printed()
+    said = last_lines(printed, 2)
     alice, bob = session.peers.get("alice"), session.peers.get("bob")
     if alice is None or bob is None:
         what = "It does not let two clients in."
     else:
-        what = protocol_of(session, alice) or conversation_of(alice, bob)
+        talk = conversation_of(alice, bob)  # before it is asked for its protocol: others may hear that
+        if alice.greeted:
+            talk = f"It greets a client with {show(bytes(alice.heard[: alice.greeted]))}. {talk}"
+        what = protocol_of(session, alice) or talk
     if ended:
         what += f" {ended[0].upper()}{ended[1:]}."
     if said:
-        what += f" It printed: {' / '.join(line.strip() for line in said)}."
+        asks = "" if printed.endswith("\n") else " (does it ask for input?)"
+        what += f" It printed: {' / '.join(line.strip() for line in said).rstrip('.')}{asks}."
     return what
 
 
@@ -55,17 +60,19 @@ def protocol_of(session: Session, alice: Peer) -> str:
 
 
 def conversation_of(alice: Peer, bob: Peer) -> str:
-    """Says what came back of what alice has said."""
-    heard = show(bytes(alice.heard))
-    if alice.heard and alice.end:
-        return f"It closes the connection after one answer: {heard}."
-    if alice.heard:
-        whom = "everybody" if alice.nick.encode() in bob.heard else "the sender only"
-        return f"It answers {whom}, and not with the lines that were said: {heard}."
+    """Says what came back of what alice has said, after the greeting."""
+    heard, heard_by_bob = alice.since(alice.greeted or 0), bob.since(bob.greeted or 0)
+    if heard and alice.end:
+        return f"It closes the connection after one answer: {show(heard)}."
+    if alice.nick.encode() in bob.heard:
+        received = show(bytes(bob.heard))
+        return f"Alice's first line reached bob, and her last one did not. He received {received}."
+    if heard:
+        return f"It answers the sender only, and not with the lines that were said: {show(heard)}."
     if alice.end:
         return f"When a client said a line, its connection was {alice.end}."
-    if bob.heard:
-        return f"What alice says does not reach bob, who received {show(bytes(bob.heard))}."
+    if heard_by_bob:
+        return f"What alice says does not reach bob, who received {show(heard_by_bob)}."
     return "Two clients said lines, and neither heard anything."
 
 

@@ -27,11 +27,11 @@ class Ruling(NamedTuple):
     joined: bool = True
     """False if not even its clients were served."""
     hint: str = ""
-    """What to look at, where the server's own words say it better than the case."""
+    """What to look at, where what the server did or printed says it better than the case."""
 
 
 LEFT_OVER = " (is a list outside the class left over from an earlier case?)"
-"""A guess, where a class served earlier cases in this process and now fails before it is judged."""
+"""A guess, where a class served earlier cases in this process, and now does not even let clients join."""
 
 
 def judged(
@@ -69,11 +69,11 @@ def _steps_taken(case: Case[Session], session: Session, is_first: bool) -> Rulin
             if limit := session.instance.limit():
                 return Ruling(Outcome.SKIPPED, reason=f"a limit of the checker, no fault of it: {limit}")
             if len(done) < len(case.given):
-                left_over = "" if is_first or not session.target.in_process else LEFT_OVER
+                left_over = "" if is_first or done or not session.target.in_process else LEFT_OVER
                 reason = f"before that, {broken.actual}{left_over}"
                 return Ruling(Outcome.SKIPPED, None, reason, True, broken.certain, joined=bool(done))
             failure = _failure(session, done, str(step), broken)
-            hint = forgotten_await(session.instance.printed())
+            hint = forgotten_await(session.instance.printed()) or broken.hint
             return Ruling(Outcome.FAIL, failure, certain=broken.certain, hint=hint)
         done.append(str(step))
     # A client that sees the end of its connection may have seen the end of the server.

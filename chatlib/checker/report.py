@@ -21,11 +21,11 @@ SIGNS = {Outcome.PASS: "pass", Outcome.FAIL: "FAIL", Outcome.SKIPPED: "skip", Ou
 MARKS = {Outcome.PASS: "✓", Outcome.FAIL: "✗", Outcome.SKIPPED: "–", Outcome.ERROR: "!"}
 COLOURS = {
     Outcome.PASS: "var(--jp-success-color0, #1b5e20)",
-    Outcome.FAIL: "var(--jp-error-color0, #b71c1c)",
+    Outcome.FAIL: "var(--jp-error-color1, #b71c1c)",
     Outcome.SKIPPED: "inherit",
-    Outcome.ERROR: "var(--jp-error-color0, #b71c1c)",
+    Outcome.ERROR: "var(--jp-error-color1, #b71c1c)",
 }
-"""In HTML, of sign and mark. JupyterLab's are those of its theme, light or dark."""
+"""In HTML, of sign and mark. JupyterLab's are those of its theme, light or dark, that can be read in both."""
 
 
 @dataclass(frozen=True)

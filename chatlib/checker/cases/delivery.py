@@ -49,7 +49,7 @@ def talk_in_a_row(session: Session, who: str) -> None:
     listeners = session.listeners(speaker)
 
     def missing() -> int:
-        return sum(not session.hears(peer, text) for peer in listeners for text in texts)
+        return sum(not session.settled([peer], text) for peer in listeners for text in texts)
 
     while (before := missing()) and session.wait(lambda: missing() < before):  # noqa: B023
         pass  # it may be slow, as long as it goes on
@@ -97,7 +97,7 @@ def talk_at_once(session: Session, *names: str) -> None:
 def _compare_all(session: Session, said: dict[Peer, bytes]) -> None:
     pairs = [(speaker, listener) for speaker in said for listener in session.listeners(speaker)]
     quiet = session.timeouts.quiet
-    session.wait(lambda: all(session.hears(listener, said[speaker]) for speaker, listener in pairs))
+    session.wait(lambda: all(session.settled([listener], said[speaker]) for speaker, listener in pairs))
     if session.dialect.framed:  # the end of the last line may be yet to come
         session.wait(lambda: all(session.line(peer, said[who]) is not None for who, peer in pairs), quiet)
     for speaker, listener in pairs:
@@ -144,9 +144,9 @@ CASES = (
     Case(
         "delivery.answer",
         "A line is answered",
-        "Each line is answered, and comes back as the dialect says: in upper case, or as it was.",
+        "Each line is answered: in upper case by a server that shouts, unchanged by an echo.",
         steps=(join("alice"), reach("alice")),
-        hint="Answer with the line, in upper case if it is to be shouted, and a newline.",
+        hint="Answer the whole line, with its newline. When a handler returns or fails, its connection ends.",
         lesson="02 One at a time",
         dialects=ANSWERING,
     ),
@@ -156,7 +156,8 @@ CASES = (
         "Each line arrives exactly once, and lines arrive in the order in which they were said.",
         given=(join("alice", "bob"), talk("alice", "bob")),
         steps=(talk_in_a_row("alice"), talk_in_a_row("bob")),
-        hint="Is a client in the list twice? Is each line sent by a new thread?",
+        hint="Is a client in the list twice? Is each line sent by a new thread?"
+        " Does what one recv brings after its first line get lost?",
         lesson=LATE,
     ),
     Case(

@@ -76,6 +76,7 @@ CASES = (
         steps=(crowd_in("alice"), talk("alice", "bob")),
         hint="Is there a limit on clients, or on threads? Does the server accept while it serves?",
         chance=True,
+        crowded=True,
         lesson=THREADS,
         deadline=25.0,
     ),

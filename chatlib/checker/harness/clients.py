@@ -18,6 +18,11 @@ SLEEPER_BUFFER = 4096
 """Bytes of the receive buffer of a client that will not read. A large one would hide that it does not."""
 
 CHUNK = 262_144
+"""Bytes that are sent at once."""
+
+READ = 65_536
+"""Bytes that are read at once. `recv` makes room for so many each time: four times as much takes it ten times
+as long."""
 
 FLOODED = 8_000_000
 """Bytes that one client may hear in a case. More can only be nonsense, and would fill our own memory."""
@@ -31,6 +36,8 @@ class Peer:
     def __init__(self, name: str, nick: str, sock: socket.socket) -> None:
         self.name, self.nick, self.sock = name, nick, sock
         self.heard = bytearray()
+        self.greeted: int | None = None
+        """How many bytes it had heard when it first said something; None while it has not."""
         self.end = ""
         """How the server ended the connection: `closed` or `reset`; empty while it has not."""
         self.listener: Callable[[bytes], None] = self.heard.extend
@@ -112,6 +119,8 @@ class Clients:
 
     def send(self, peer: Peer, data: bytes, seconds: float) -> int:
         """Sends for one client, and reads for all meanwhile. Returns how many bytes were taken in time."""
+        if peer.greeted is None:
+            peer.greeted = len(peer.heard)
         sent, deadline = 0, min(time.monotonic() + seconds, self.deadline)
         view = memoryview(data)
         while sent < len(data) and not peer.end and not peer.gone:
@@ -142,11 +151,19 @@ class Clients:
         with contextlib.suppress(OSError):
             peer.sock.shutdown(socket.SHUT_WR)
 
+    def say_and_half_close(self, peer: Peer, data: bytes) -> None:
+        """It says something short, and that this was all: where the system can (Linux), in one segment."""
+        with contextlib.suppress(
+            OSError
+        ):  # the server has gone; or it takes nothing more, and hears only the end
+            peer.sock.send(data, getattr(socket, "MSG_MORE", 0))
+        self.half_close(peer)
+
     def leave(self, peer: Peer) -> None:
         """It leaves politely. What has come is read before: closing over unread bytes would send a reset."""
         self.half_close(peer)
         with contextlib.suppress(OSError):  # nothing more has come; or the server has gone before
-            while peer.reads and not peer.end and peer.sock.recv(CHUNK):
+            while peer.reads and not peer.end and peer.sock.recv(READ):
                 pass
         self._close(peer)
 
@@ -190,7 +207,7 @@ class Clients:
 
     def _read(self, peer: Peer) -> None:
         try:
-            data = peer.sock.recv(CHUNK)
+            data = peer.sock.recv(READ)
         except BlockingIOError:
             return
         except OSError as error:

@@ -1,5 +1,6 @@
 """The steps of which cases are made. Each says in words what it does; several names stand in one text."""
 
+import operator
 import re
 import time
 
@@ -12,7 +13,7 @@ from chatlib.checker.steps.joining import acquaint, admit
 from chatlib.checker.targets.target import Usage
 from chatlib.resources import Spinner
 
-LOOK = 0.1
+LOOK = 0.05
 """Seconds between two looks at an idle server."""
 
 REST, SHARE = 0.3, 0.1
@@ -22,6 +23,10 @@ thread gets so many seconds of processor time. On a busy machine that takes long
 ASLEEP, NOTHING = 3.0, 0.03
 """It rests as well if in so many seconds it takes no more than so many, and that thread at least twice that.
 (It may get less than a server that spins: Linux shares processors out between sessions, then within each.)"""
+
+STARVED = 0.8
+"""It does not rest, however little it takes, while it is ready to run for more than this share of the time:
+others have what it wants."""
 
 WATCHED = 1.5
 """Seconds of processor time. A server that has taken so much without a rest never rests, if that thread has
@@ -39,8 +44,8 @@ def join(session: Session, *names: str) -> None:
         admit(session, name, sleeper=name == "sleeper")
         if here or session.dialect.answers:
             acquaint(session, name, *here)
-        else:  # no other client can confirm that the first one is served
-            session.pause(session.timeouts.quiet)
+        else:  # no other client can confirm that the first one is served: its thread has its turn to begin
+            session.pause(session.timeouts.turn)
         here.append(name)
 
 
@@ -163,17 +168,28 @@ def _comes_to_rest(session: Session, usage: Usage) -> bool:
         Unjudged: The time is over, and there was too little processor time to be had.
     """
     with Spinner() as spinner:
-        looks = [(time.monotonic(), usage.cpu(), spinner.used)]
-        while looks[-1][1] - looks[0][1] < WATCHED or looks[-1][2] < 2 * REST:
+        looks = [(time.monotonic(), usage.cpu(), usage.queued(), spinner.used)]
+        while looks[-1][1] - looks[0][1] < WATCHED or looks[-1][3] < 2 * REST:
             session.pause(LOOK)
-            now, used, spun = time.monotonic(), usage.cpu(), spinner.used
-            for then, used_then, spun_then in looks:
-                taken, had = used - used_then, spun - spun_then
-                little = taken <= NOTHING <= had / 2 and now - then >= ASLEEP
-                if little or (had >= REST and taken <= SHARE * had):
-                    return True
-            looks.append((now, used, spun))
+            look = time.monotonic(), usage.cpu(), usage.queued(), spinner.used
+            if any(rested(*map(operator.sub, look, earlier)) for earlier in looks) and not usage.is_ready():
+                return True
+            looks.append(look)
     return False
+
+
+def rested(seconds: float, taken: float, queued: float, had: float) -> bool:
+    """Whether a server was at rest between two looks.
+
+    Args:
+        seconds: What passed.
+        taken: Of that, the processor time that it took.
+        queued: Of that, how long it was ready to run, and others ran.
+        had: The processor time that a thread got that spins.
+    """
+    if taken + queued > STARVED * seconds:
+        return False
+    return (taken <= NOTHING <= had / 2 and seconds >= ASLEEP) or (had >= REST and taken <= SHARE * had)
 
 
 def _asyncio_tries_again(session: Session) -> bool:
@@ -182,7 +198,7 @@ def _asyncio_tries_again(session: Session) -> bool:
     It tries again a hundred times for each failure, a second later: on a slow computer, all the time (CPython
     issue 151615, mended in 2026). The server's author cannot help it.
     """
-    return "socket.accept() out of system resource" in session.instance.printed()
+    return session.instance.says("socket.accept() out of system resource")
 
 
 @step("nobody does anything, and the server takes no processor time")
@@ -193,8 +209,9 @@ def idle(session: Session, survives: bool = False) -> None:
         session: Where.
         survives: True if this is where it is seen whether the server has survived what was done before.
     """
-    usage, marks = session.usage(), [(peer, len(peer.heard)) for peer in session.present()]
-    session.pause(2 * session.timeouts.quiet)  # it may still tidy up
+    usage = session.usage()
+    session.pause(2 * session.timeouts.quiet)  # it may still tidy up, and send what was said before
+    marks = [(peer, len(peer.heard)) for peer in session.present()]
     rests = _comes_to_rest(session, usage)
     if ended := session.instance.ended():
         if not survives:

@@ -104,7 +104,7 @@ def _greet(session: Session, pairs: list[tuple[Peer, Peer]], patience: float) ->
     left = list(pairs)
 
     def is_heard(pair: tuple[Peer, Peer]) -> bool:
-        return any(session.hears(pair[1], text) for text in said[pair[0]])
+        return any(text in pair[1].heard for text in said[pair[0]])
 
     def all_heard() -> bool:
         while left and is_heard(left[-1]):  # what was heard once is not looked at again
@@ -115,7 +115,7 @@ def _greet(session: Session, pairs: list[tuple[Peer, Peer]], patience: float) ->
     while left and silent < patience:
         if len(left) == before:
             for speaker in dict.fromkeys(a for a, _ in left):
-                said[speaker].append(session.say(speaker, session.ping()))
+                said[speaker].append(session.dialect.spoken(session.say(speaker, session.ping())))
         before = len(left)
         session.wait(all_heard, pause)
         left[:] = [pair for pair in left if not is_heard(pair)]
@@ -126,14 +126,18 @@ def _greet(session: Session, pairs: list[tuple[Peer, Peer]], patience: float) ->
             break
         if len(left) == before:
             silent, pause = silent + pause, min(2 * pause, session.timeouts.patience / 4)
-    if not left:
-        # What was said again arrives, too: before a step says something, or takes it for the answer to that.
-        within = session.timeouts.patience if session.dialect.answers else 2 * session.timeouts.quiet
-        again = [(a, b) for a, b in pairs if len(said[a]) > 1]
-        session.wait(lambda: all(session.hears(b, said[a][-1]) or b.end for a, b in again), within)
-    for speaker, listener in left[:1]:
-        what = "gets an answer" if speaker is listener else f"hears what {speaker.name} says"
-        if ended := next((peer for peer in (speaker, listener) if peer.end), None):
-            raise Broken(f"{listener.name} {what}", session.fate(ended))
-        actual = session.silence(f"{listener.name} heard nothing of it")
-        raise Broken(f"{listener.name} {what}", actual, certain=False)
+    if left:
+        raise _unheard(session, *left[0])
+    # What was said again arrives, too: before a step says something, or takes it for the answer to that.
+    within = session.timeouts.patience if session.dialect.answers else 2 * session.timeouts.quiet
+    again = [(said[a][-1], b) for a, b in pairs if len(said[a]) > 1]
+    session.wait(lambda: all(text in peer.heard or peer.end for text, peer in again), within)
+
+
+def _unheard(session: Session, speaker: Peer, listener: Peer) -> Broken:
+    """Says which of two does not hear the other, and what became of them."""
+    what = "gets an answer" if speaker is listener else f"hears what {speaker.name} says"
+    expected = f"{listener.name} {what}"
+    if ended := next((peer for peer in (speaker, listener) if peer.end), None):
+        return Broken(expected, session.fate(ended))
+    return Broken(expected, session.silence(f"{listener.name} heard nothing of it"), certain=False)

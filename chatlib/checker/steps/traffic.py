@@ -21,23 +21,31 @@ LENGTH = 997
 _LINE = re.compile(rb"(\d{7})(\.+)(\d{7})\r?$")
 
 
-def line(number: int) -> bytes:
+def line(number: int, newline: bytes) -> bytes:
     """Returns one line of a flood, with its newline: whether it is torn can be seen at both ends."""
     ends = f"{number:07}".encode()
-    return ends + b"." * (LENGTH - 15) + ends + b"\n"
+    return ends + b"." * (LENGTH - 15) + ends + newline
 
 
-def dots_in(data: bytes) -> int:
-    """Returns how many dots of a flood have come: not those of an address, as in a notice of the server."""
-    return 2 * data.count(b"..")  # a line has an even number of them
-
-
-class Lines:
-    """Follows the lines of a flood as one client receives them."""
+class Dots:
+    """Counts how much of a flood has come: its lines are made of dots, an even number of them."""
 
     def __init__(self) -> None:
         self.dots = 0
-        """How much of the flood has come: its lines are made of dots."""
+        self._half = b""
+
+    def count(self, data: bytes) -> None:
+        """Counts them in pairs: a single dot belongs to an address, as in a notice of the server."""
+        data = self._half + data
+        self.dots += 2 * data.count(b"..")
+        self._half = b"." * ((len(data) - len(data.rstrip(b"."))) % 2)  # the other may come next
+
+
+class Lines(Dots):
+    """Follows the lines of a flood as one client receives them."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self.torn = b""
         """The first line that was not whole."""
         self.numbers: list[int] = []
@@ -46,7 +54,7 @@ class Lines:
         self._rest = b""
 
     def __call__(self, data: bytes) -> None:
-        self.dots += dots_in(data)
+        self.count(data)
         *lines, self._rest = (self._rest + data).split(b"\n")
         self._rest = self._rest[-4 * LENGTH :]
         for one in lines:
@@ -64,15 +72,15 @@ class Lines:
         return next((a + 1 for a, b in pairs if b != a + 1), None)
 
 
-class Echo:
+class Echo(Dots):
     """Counts how much of a flood comes back to its speaker, if any does."""
 
     def __init__(self) -> None:
-        self.dots = 0
+        super().__init__()
         self._moved = 0.0
 
     def __call__(self, data: bytes) -> None:
-        self.dots += dots_in(data)
+        self.count(data)
         self._moved = time.monotonic()
 
     def is_late(self, dots: int, patience: float) -> bool:
@@ -92,6 +100,7 @@ class Flow:
 
     def __init__(self, session: Session, speaker: Peer, listener: Peer) -> None:
         self.session, self.speaker, self.listener = session, speaker, listener
+        self.what = "all answers" if speaker is listener else f"all that {speaker.name} says"
         self.lines = Lines()
         self.pacing = [self.lines]
         """What is heard by the clients that must not fall behind."""
@@ -132,7 +141,7 @@ class Flow:
 
     def forget_what_is_lost(self) -> None:
         """From now on, what has not come counts no longer as under way: it would fill the window for ever."""
-        self.session.pause(4 * self.session.timeouts.quiet)
+        self.session.wait(lambda: self._arrived() >= self.sent, 4 * self.session.timeouts.quiet)
         self.sent = int(self._arrived())
 
     @property
@@ -151,7 +160,7 @@ class Flow:
     def _stalled(self) -> Broken:
         ended, name = self._ended(), self.listener.name
         what = self.session.fate(ended) if ended else self.session.explain(f"{name} heard nothing more")
-        expected = f"{name} hears all that {self.speaker.name} says, without a pause"
+        expected = f"{name} hears {self.what}, without a pause"
         return Broken(expected, f"after {self._arrived() / MEGABYTE:.0f} MB {what}", certain=bool(ended))
 
     def _arrived(self) -> int:
@@ -169,7 +178,8 @@ class Flow:
         """Sends what fits into the window. Never waits."""
         while self._owed or (self.sent < goal and self.sent - self._arrived() < WINDOW):
             if not self._owed:
-                self._owed = b"".join(line(self.number + number) for number in range(16))
+                newline = self.session.dialect.newline
+                self._owed = b"".join(line(self.number + number, newline) for number in range(16))
                 self.number += 16
             try:
                 took = self.speaker.sock.send(self._owed)

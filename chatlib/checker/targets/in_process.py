@@ -26,6 +26,9 @@ from chatlib.sockets import LOOPBACK, Address
 STARTS_WITHIN = 3.0
 """Seconds in which it has to be made, and to listen."""
 
+LOOKS = 0.5
+"""Seconds in which each of its threads is expected to wait for something, unless one is busy."""
+
 _alone = threading.Lock()
 """Held while servers run in this process: two checks at once would take each other's threads for theirs."""
 
@@ -64,9 +67,9 @@ class InProcessTarget:
 
     def start(self, port: int = 0, descriptors: int = 0, within: float = STARTS_WITHIN) -> Instance:
         self._printed.clear()
-        before = set(threading.enumerate())
+        before, held = set(threading.enumerate()), OwnProcess(list).descriptors() if psutil else 0
         server = self._made((LOOPBACK[0], port))
-        return InProcessInstance(server, self._printed, before)
+        return InProcessInstance(server, self._printed, before, held)
 
     def close(self) -> None:
         """Nothing is left: each instance ends its own threads."""
@@ -109,13 +112,14 @@ class InProcessInstance:
         server: The server.
         printed: What it prints.
         before: The threads that were there without it.
+        held: How many descriptors were, if that can be seen.
 
     Raises:
         TargetError: It cannot be connected to.
     """
 
-    def __init__(self, server: Any, printed: deque[str], before: set[threading.Thread]) -> None:
-        self.server, self._printed, self._before = server, printed, before
+    def __init__(self, server: Any, printed: deque[str], before: set[threading.Thread], held: int) -> None:
+        self.server, self._printed, self._before, self._held = server, printed, before, held
         self.usage: Usage | None = OwnProcess(self._threads) if psutil else None
         self._error = ""
         self._thread = threading.Thread(target=self._serve, name="the server", daemon=True)
@@ -137,15 +141,20 @@ class InProcessInstance:
     def printed(self) -> str:
         return "".join(list(self._printed))
 
+    def says(self, text: str) -> bool:
+        return text in self.printed()
+
     def waiting(self) -> tuple[str, ...]:
-        threads = {thread.name for thread in self._threads()}
+        def threads() -> set[str]:
+            return {thread.name for thread in self._threads()}
+
         with Film() as film:
-            recording = film.recording()
-        spans = tuple(span for span in recording.spans if span.thread in threads)
-        waiting = replace(recording, spans=spans).waiting
+            recording = film.when_all_wait(threads, LOOKS)
+        its = replace(recording, spans=tuple(span for span in recording.spans if span.thread in threads()))
         # Where a thread waits in our own lines, the X-ray of a student's server does not name them.
         return tuple(
-            str(one._replace(place=None) if one.place and is_own(one.place.file) else one) for one in waiting
+            str(one._replace(place=None) if one.place and is_own(one.place.file) else one)
+            for one in its.present
         )
 
     def limit(self) -> str:
@@ -166,7 +175,8 @@ class InProcessInstance:
         """Ends it; blocks for a second or two. A thread that goes on, in a busy loop, is ended by force."""
         self.stop(0.5)
         threads = self._threads()
-        _joined(threads, 0.3)
+        if _joined(threads, 0.3) and self.usage and self.usage.descriptors() <= self._held:
+            return  # nothing of it is left
         self._close_connections()
         if not _joined(threads, 0.3):
             self._wake_accept()
@@ -188,7 +198,7 @@ class InProcessInstance:
         A connection that the server has forgotten is closed, too: collected later, it would change the count
         of descriptors while the next server is watched.
         """
-        # Sifted first, and in one go: there may be a million objects, and this is done after each case.
+        # Sifted first, and in one go: there may be a million objects, which takes a tenth of a second.
         for connection in [thing for thing in gc.get_objects() if issubclass(type(thing), socket.socket)]:
             with contextlib.suppress(OSError, IndexError):  # closed or reset before; or not of the internet
                 if connection.getsockname()[1] == self.address[1]:

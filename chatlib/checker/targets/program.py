@@ -3,8 +3,10 @@
 import socket
 import sys
 import uuid
+from pathlib import Path
 
 from chatlib.checker.errors import TargetError
+from chatlib.checker.targets.folder import StandIns
 from chatlib.checker.targets.program_run import POSIX, ProgramInstance, reap
 from chatlib.checker.targets.target import PORT, STARTS_WITHIN, Instance, Need
 from chatlib.resources import psutil
@@ -39,7 +41,7 @@ class ProgramTarget:
         self.offers = frozenset(offers | ({Need.LIMITS} if POSIX else set()))
         # Where the port is fixed, there can be only one at a time.
         self.workers = 4 if any(PORT in word for word in command) else 1
-        self._run = uuid.uuid4().hex
+        self._run, self._folders = uuid.uuid4().hex, StandIns(Path.cwd())
 
     def __enter__(self) -> "ProgramTarget":
         return self
@@ -52,7 +54,7 @@ class ProgramTarget:
         while True:
             tries -= 1
             chosen = port or self.port or _bound(0)
-            program = ProgramInstance(self.command, self._run, chosen, descriptors)
+            program = ProgramInstance(self.command, self._run, chosen, self._folders, descriptors)
             try:
                 program.wait_until_it_listens(within)
                 return program
@@ -68,6 +70,7 @@ class ProgramTarget:
     def close(self) -> None:
         """Kills what still runs of its programs, also what they have left behind in sessions of their own."""
         reap(self._run)
+        self._folders.close()
 
 
 def _bound(port: int) -> int:

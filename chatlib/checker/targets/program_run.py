@@ -16,7 +16,7 @@ from typing import Any
 
 from chatlib.checker.errors import TargetError
 from chatlib.checker.targets.capture import KEPT, last_lines
-from chatlib.checker.targets.folder import StandIn
+from chatlib.checker.targets.folder import StandIns
 from chatlib.checker.targets.target import PORT
 from chatlib.resources import process_tree, psutil
 from chatlib.sockets import LOOPBACK, Address
@@ -58,6 +58,7 @@ class ProgramInstance:
         command: Its words; `{port}` stands for the port.
         run: Tells the programs of this check from those of others.
         port: Where it is to listen.
+        folders: Has one in which it is started.
         descriptors: How many it may have; as many as it likes if 0.
 
     Raises:
@@ -67,14 +68,16 @@ class ProgramInstance:
     server: Any = None
     thread: threading.Thread | None = None
 
-    def __init__(self, command: list[str], run: str, port: int, descriptors: int = 0) -> None:
+    def __init__(
+        self, command: list[str], run: str, port: int, folders: StandIns, descriptors: int = 0
+    ) -> None:
         self.address: Address = (LOOPBACK[0], port)
         self.killed = ""
         """Why it was killed, if it was."""
         self._discarded = False
         self._cookie = f"{run}-{uuid.uuid4().hex}"  # not the port: a second server may be started on it
         self._printed = bytearray()
-        self._folder = StandIn(Path.cwd())
+        self._folders, self._folder = folders, folders.take()
         command = [word.replace(PORT, str(port)) for word in command]
         if POSIX:
             limits = _limits() | ({"RLIMIT_NOFILE": descriptors} if descriptors else {})
@@ -83,7 +86,7 @@ class ProgramInstance:
         try:
             self._process = _spawn(command, environment, self._folder.path)
         except BaseException:
-            self._folder.discard()
+            folders.give_back(self._folder)
             raise
         assert self._process.stdin and self._process.stdout
         self._leash, self._output = self._process.stdin, self._process.stdout
@@ -151,6 +154,9 @@ class ProgramInstance:
     def printed(self) -> str:
         return bytes(self._printed).decode("utf-8", "replace")
 
+    def says(self, text: str) -> bool:
+        return text in self.printed() or self._folder.contains(text.encode())
+
     def waiting(self) -> tuple[str, ...]:
         return ()
 
@@ -194,7 +200,7 @@ class ProgramInstance:
         if self._drain.is_alive():  # a child in a session of its own still holds the other end
             reap(self._cookie)
             self._drain.join(1.0)
-        self._folder.discard()
+        self._folders.give_back(self._folder)
 
     def _kill(self) -> None:
         children = self.usage.processes() if self.usage else []  # before they lose their parent
@@ -243,11 +249,16 @@ def elsewhere_of(listeners: set[tuple[str, int]], wanted: int) -> str:
 
 
 def reap(cookie: str) -> None:
-    """Kills the processes whose environment tells that they are ours. Blocks for some milliseconds."""
+    """Kills the processes whose environment tells that they are ours. Blocks for some milliseconds.
+
+    A supervisor is told to end, with all that it has: killed, it would lose a child that is just becoming
+    another program, and has no environment at that moment.
+    """
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             if process.environ().get(COOKIE, "").startswith(cookie):
-                process.kill()
+                supervises = POSIX and str(SUPERVISOR) in process.cmdline()
+                (process.terminate if supervises else process.kill)()
 
 
 def _spawn(command: list[str], environment: dict[str, str], folder: Path) -> "subprocess.Popen[bytes]":

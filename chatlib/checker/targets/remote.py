@@ -40,6 +40,9 @@ class Remote:
     def printed(self) -> str:
         return ""
 
+    def says(self, text: str) -> bool:
+        return False
+
     def waiting(self) -> tuple[str, ...]:
         return ()
 

@@ -1,8 +1,8 @@
 """Runs a program under limits, and ends it and its children as soon as the checker is gone.
 
 A process of its own (POSIX): `python supervisor.py LIMITS COMMAND`. Its standard input is a leash, a pipe
-that the checker holds: the kernel closes it however the checker ends, by SIGKILL too. Then the program is
-killed.
+that the checker holds: the kernel closes it however the checker ends, by SIGKILL too. Then, or when SIGTERM
+comes, the program is killed.
 """
 
 import contextlib
@@ -93,16 +93,16 @@ def main() -> None:
     silent, _writer = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
+    for number in signal.SIGCHLD, signal.SIGTERM:
+        signal.signal(number, lambda *_: None)  # that it came is read from `woken`
     adopt()
     child, leash = os.fork(), [0]
     if child == 0:
         run(limits, command, silent)
     while (status := status_of(child)) is None:
         ready, _, _ = select.select([*leash, woken], [], [])
-        if woken in ready:
-            os.read(woken, 64)
-        if 0 in ready:
+        came = os.read(woken, 64) if woken in ready else b""
+        if 0 in ready or signal.SIGTERM in came:
             leash = []
             for kill in os.killpg, os.kill:  # it has no group yet if it is killed before `setsid`
                 with contextlib.suppress(ProcessLookupError, PermissionError):

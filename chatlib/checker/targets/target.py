@@ -29,6 +29,12 @@ class Usage(Protocol):
     def cpu(self) -> float:
         """Seconds of processor time since it began."""
 
+    def queued(self) -> float:
+        """Seconds in which it was ready to run, and others ran; 0 where the system does not say."""
+
+    def is_ready(self) -> bool:
+        """Whether it runs now, or is ready to: how long that lasts is counted only when it has run."""
+
     def memory(self) -> int:
         """Bytes."""
 
@@ -59,6 +65,9 @@ class Instance(Protocol):
 
     def printed(self) -> str:
         """Returns what it printed last, not without end."""
+
+    def says(self, text: str) -> bool:
+        """Whether it has printed this, or written it into a file of its folder, such as a log."""
 
     def waiting(self) -> tuple[str, ...]:
         """Returns which thread waits for what, if it runs in this process."""
