@@ -18,10 +18,12 @@ from chatlib.lazy import lazily
 
 if TYPE_CHECKING:  # the same as _HOMES, for those who read without running: type checkers, editors
     from chatlib import bench as bench
+    from chatlib import relay as relay
     from chatlib.api import Film, Orders, check, exercise, orders, playground, predict, xray
     from chatlib.background import running, start, stop, stop_all
     from chatlib.checker.errors import TargetError
     from chatlib.checker.report import Report
+    from chatlib.classroom.classroom import Classroom
     from chatlib.client import Client, Disconnected, connect
     from chatlib.diagnosis import doctor
     from chatlib.journal import Entry, Journal
@@ -69,6 +71,8 @@ __all__ = [
     "Client",
     "Disconnected",
     "doctor",
+    # a room for a class, on the local network
+    "Classroom",
     # what every thread is waiting for
     "xray",
     "Film",
@@ -95,11 +99,13 @@ _HOMES = {
     "chatlib.bench": "bench",
     "chatlib.checker.errors": "TargetError",
     "chatlib.checker.report": "Report",
+    "chatlib.classroom.classroom": "Classroom",
     "chatlib.client": "Client Disconnected connect",
     "chatlib.diagnosis": "doctor",
     "chatlib.journal": "Entry Journal",
     "chatlib.servers": "AsyncioServer ForkingServer Limits MODELS RawThreadServer SelectorServer Server"
     " SyncServer ThreadingServer",
+    "chatlib.relay": "relay",
     "chatlib.services": "Broadcast Chat Member Service Shout",
     "chatlib.wire": "LineReader encode",
 }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from chatlib import notebook_cells
 from chatlib.film.film import RING, Film
 from chatlib.schedules.orders import Orders
-from chatlib.teach.predict import Prediction, ask
+from chatlib.teach.predict import Prediction, Room, ask
 
 if TYPE_CHECKING:
     from chatlib.checker.report import Report
@@ -37,7 +37,7 @@ def xray(limit: int = RING) -> Film:
 def _live(film: Film) -> "LiveFilm":
     from chatlib.views.live import LiveFilm
 
-    return LiveFilm(film.recording, lambda: not film.running)
+    return LiveFilm(film.recording, lambda: not film.running, glance=lambda: film.glance(keep=False))
 
 
 Film.live_view = _live  # given to the class: a film that a student makes with `Film()` is shown live as well
@@ -133,7 +133,7 @@ def exercise(number: str, answer: Any) -> "Report":
         return report_on(number, answer, line)
 
 
-def predict(question: str, choices: Sequence[str]) -> Prediction:
+def predict(question: str, choices: Sequence[str], room: Room | None = None) -> Prediction:
     """Asks what will happen, before an experiment that measures it.
 
         guess = chatlib.predict("What does bob get?", choices=["an answer", "nothing"])
@@ -146,12 +146,14 @@ def predict(question: str, choices: Sequence[str]) -> Prediction:
     Args:
         question: What is asked.
         choices: The possible answers: two or more, all different.
+        room: A `Classroom` in which all are asked, too: `guess.show_votes()` shows their answers as bars,
+            and `guess.votes.csv()` is the table of them.
 
     Raises:
         ValueError: There are fewer than two choices, or two are the same.
     """
     notebook_cells.close_earlier()
-    return ask(question, choices, _buttons)
+    return ask(question, choices, _buttons, room)
 
 
 def _buttons(prediction: Prediction) -> "Choices":

@@ -1,6 +1,7 @@
 """Servers in background threads: start one, stop one, stop them all. The notebook goes on meanwhile."""
 
 import contextlib
+import errno
 import os
 import signal
 import socketserver
@@ -15,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 from chatlib import notebook_cells
 from chatlib.servers import Server
 from chatlib.servers.core.server import STOP_WITHIN
-from chatlib.sockets import hang_up
+from chatlib.sockets import Keepers, hang_up
 
 POLL_INTERVAL = 0.05
 """Seconds between a stock server's checks for `shutdown`. (socketserver's default is 0.5.)"""
@@ -51,6 +52,8 @@ class Running:
     stopping: threading.Event
     handlers: dict[Any, threading.Thread]
     """The connections of a stock server, each with the thread that serves it: the server keeps no list."""
+    cell: str
+    """The title of the notebook's cell that has started it."""
 
 
 _running: dict[int, Running] = {}  # by `id(server)`: a student's server need not be hashable
@@ -80,8 +83,11 @@ def start(server: AnyServer | Callable[..., AnyServer], *args: Any, **kwargs: An
     is_server = _has_verb(server, "serve_forever")
     if not is_server and not callable(server):
         raise TypeError(f"{server!r} is neither a server nor a class that makes one")
+    if isinstance(server, type) and issubclass(server, socketserver.BaseRequestHandler):
+        name = server.__name__
+        raise TypeError(f'{name} is a handler, not a server: start(TCPServer, ("127.0.0.1", 0), {name})')
     notebook_cells.close_earlier()
-    made: Any = server if is_server else _bindable_again(server)(*args, **kwargs)  # type: ignore[arg-type]
+    made: Any = server if is_server else _made(server, args, kwargs)  # type: ignore[arg-type]
     if _has_ended(made):
         raise ValueError("this server has been stopped; make a new one and start that")
     if isinstance(made, Server) and made.threads:
@@ -157,12 +163,34 @@ def _has_ended(server: Any) -> bool:
     return stopped or (isinstance(listener, socket) and listener.fileno() == -1)
 
 
-def _bindable_again(factory: Callable[..., Any]) -> Callable[..., Any]:
-    """Lets a stock class bind the port that it had a moment ago, which it refuses by default."""
+def _made(factory: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """Returns a server. A stock one may bind the port that it had a moment ago, which it refuses by default.
+
+    If the port is taken, and the error does not say so yet, it says by whom.
+    """
     stock = isinstance(factory, type) and issubclass(factory, socketserver.TCPServer)
-    if not stock or issubclass(factory, Server) or os.name != "posix":  # type: ignore[arg-type]
-        return factory
-    return type(factory.__name__, (factory,), {"allow_reuse_address": True})  # type: ignore[arg-type]
+    if stock and not issubclass(factory, Server) and os.name == "posix":  # type: ignore[arg-type]
+        factory = type(factory.__name__, (factory,), {"allow_reuse_address": True})  # type: ignore[arg-type]
+    try:
+        return factory(*args, **kwargs)
+    except OSError as error:
+        address = next((one for one in args if isinstance(one, tuple) and len(one) == 2), ("", 0))
+        keeper = keeper_of(address[1]) if error.errno == errno.EADDRINUSE else ""
+        if not keeper or keeper in str(error):
+            raise
+        raise type(error)(error.errno, f"{error.strerror}{keeper}") from None
+
+
+def keeper_of(port: int) -> str:
+    """Says which cell's server has a port, and how to free it; nothing if it is none of a cell's."""
+    for running in list(_running.values()):
+        address = running.server.server_address
+        if running.cell and not _has_ended(running.server) and address[1:2] == (port,):
+            return f", by the server of the cell {running.cell}; to free it, run chatlib.stop_all() in a cell"
+    return ""
+
+
+Keepers.of = staticmethod(keeper_of)
 
 
 def _prepare(server: Any) -> Running:
@@ -170,7 +198,7 @@ def _prepare(server: Any) -> Running:
     stock = isinstance(server, socketserver.BaseServer)
     options = {"poll_interval": POLL_INTERVAL} if stock else {}
     thread = threading.Thread(target=server.serve_forever, kwargs=options, name="the server", daemon=True)
-    running = Running(server, thread, threading.Event(), {})
+    running = Running(server, thread, threading.Event(), {}, notebook_cells.title())
     if stock and not isinstance(server, Server):
         _track(running, server)
     return running

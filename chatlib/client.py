@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 from chatlib import notebook_cells
+from chatlib.services import THE_ROOM_CONTAINS
 from chatlib.sockets import LOOPBACK, Address, checked
 from chatlib.wire import LineReader, encode
 
@@ -57,18 +58,24 @@ def address_of(target: Any) -> Address:
     return {"": here, "0.0.0.0": here, "localhost": here, "::": "::1"}.get(host, host), port
 
 
-def connect(target: Any, name: str | None = None, timeout: float = DEADLINE) -> "Client":
-    """Connects to a server. Blocks for at most `timeout` seconds.
+def connect(
+    target: Any, name: str | None = None, timeout: float = DEADLINE, code: str | None = None
+) -> "Client":
+    """Connects to a server. Blocks for at most `timeout` seconds, and as long again with a code.
 
     In a notebook, a connection that an earlier run of the same cell opened is closed first.
 
     Args:
         target: A server, a pair of host and port, or a text like `127.0.0.1:8888`.
-        name: What to call the client in messages; `client 1` and so on if not given. It is not sent.
+        name: What to call the client in messages; `client 1` and so on if not given. Without a code it
+            is not sent.
         timeout: Seconds to wait for the connection.
+        code: What opens a class's room (`python -m chatlib class`): sent with the name, as the first line.
+            Empty for a room without a code.
 
     Raises:
         ConnectionRefusedError: No server listens there.
+        Disconnected: The room does not take this code or this name; the message says why.
         TimeoutError: No answer in time.
         OSError: There is no such host.
         TypeError, ValueError: This is not an address.
@@ -83,7 +90,30 @@ def connect(target: Any, name: str | None = None, timeout: float = DEADLINE) -> 
         raise (type(error)(error.errno, reason) if error.errno else type(error)(reason)) from None
     client = Client(connection, name or f"client {next(_numbers)}")
     notebook_cells.remember(client, Client.close)
+    if code is not None:
+        join(client, code, timeout)
     return client
+
+
+def join(client: "Client", code: str, timeout: float = DEADLINE) -> None:
+    """Says code and name to a room. Blocks for at most `timeout` seconds.
+
+    Raises:
+        Disconnected: The room does not take them, or the address has to wait; the message says why.
+        TimeoutError: No answer in time: this is no such room.
+    """
+    deadline = time.monotonic() + timeout
+    try:
+        greeting = client.receive(timeout)
+        if greeting.startswith("* "):  # it is full, say
+            raise Disconnected(greeting)
+        client.send(f"{code} {client.name}".strip(), timeout)
+        answer = client.receive(max(0.0, deadline - time.monotonic()))
+        if not answer.startswith(THE_ROOM_CONTAINS):
+            raise Disconnected(answer)
+    except OSError:
+        client.close()
+        raise
 
 
 class ClientName:

@@ -6,6 +6,8 @@ import socket
 import sys
 from typing import NamedTuple
 
+from chatlib.relay.redis_server import installed
+
 
 class Finding(NamedTuple):
     """One thing that was looked at."""
@@ -39,6 +41,7 @@ def doctor() -> Report:
         [
             Finding("Python 3.11 or newer", sys.version_info >= (3, 11), "install it from python.org"),
             *map(_package, ("jupyterlab", "ipykernel", "ipywidgets", "anywidget", "psutil", "matplotlib")),
+            _redis(),
             _loopback(),
         ]
     )
@@ -47,6 +50,11 @@ def doctor() -> Report:
 def _package(name: str) -> Finding:
     there = importlib.util.find_spec(name) is not None
     return Finding(f"the package {name}", there, "use the Python of .venv, which python3 run.py lab makes")
+
+
+def _redis() -> Finding:
+    there = installed() or importlib.util.find_spec("fakeredis")
+    return Finding("a Redis for lesson 13", bool(there), "install redis-server, or pip install fakeredis")
 
 
 def _loopback() -> Finding:

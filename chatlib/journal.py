@@ -19,7 +19,7 @@ class Entry(NamedTuple):
     """One thing that happened."""
 
     what: str
-    """`came`, `said`, `left`, `refused`, `failed`, `paused` or `named`."""
+    """`came`, `said`, `left`, `refused`, `failed`, `paused`, `resumed` or `named`."""
     who: str
     """The client, as the server names it: `client 1` is the first that came."""
     text: str
@@ -74,6 +74,12 @@ class Journal:
     def find(self, what: str | None = None, who: str | None = None) -> list[Entry]:
         """Returns the entries of one kind, or of one client, or all."""
         return [entry for entry in self if what in (None, entry.what) and who in (None, entry.who)]
+
+    def after(self, number: int) -> tuple[list[Entry], int]:
+        """Returns the entries that came after the one of this number, and the number of the last: 0 is before
+        all."""
+        news = [entry for entry in self._numbered() if entry[0] > number]
+        return [Entry(*entry) for _, *entry in news], news[-1][0] if news else number
 
     def wait_for(self, what: str, who: str | None = None, count: int = 1, timeout: float = 1.0) -> bool:
         """Waits for `count` such entries. Blocks for at most `timeout` seconds; returns whether they came."""

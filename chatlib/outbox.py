@@ -40,12 +40,14 @@ class Outbox:
 
     # There may be thousands: slots save memory. The `__dict__` is for a service's own notes about a member.
     __slots__ = (
-        *("name", "ended", "closed", "connection", "sender", "stalled", "_flusher", "_limit"),
+        *("name", "address", "ended", "closed", "connection", "sender", "stalled", "_flusher", "_limit"),
         *("_news", "_is_queued", "_rest", "_lock", "__dict__", "__weakref__"),
     )
 
     def __init__(self, sock: socket.socket, name: str, flusher: "Flusher", limit: int = OUTBOX_LIMIT) -> None:
         self.name = name
+        self.address = ""
+        """The host that it connects from; the server says so, before it is served."""
         self.ended = ""
         """Why this side ended the conversation; empty while it goes on."""
         self.closed = False

@@ -1,22 +1,28 @@
 """What is said: a service decides which client hears what. It knows nothing of waiting: no I/O here."""
 
 import threading
+from collections.abc import Callable
 from typing import Protocol
 
 from chatlib.journal import Journal
 from chatlib.wire import encode
+
+Flush = Callable[[], None]
+"""Sends what has been posted. Never blocks."""
 
 
 class Member(Protocol):
     """One client, as a service sees it."""
 
     name: str
+    address: str
+    """The host that it connects from."""
 
     def post(self, data: bytes) -> None:
         """Puts bytes into the client's outbox. Never blocks.
 
         They are sent at the latest when the service's method that posts them has returned. Code that
-        posts from elsewhere, from a timer say, calls the server's `flusher.flush()` afterwards.
+        posts from elsewhere, from a thread of its own say, then calls what `Service.begin` was given.
         """
 
     def finish(self, why: str) -> None:
@@ -24,6 +30,18 @@ class Member(Protocol):
 
         It has left when it has closed its side, too, or speaks again.
         """
+
+    def abort(self, why: str) -> None:
+        """Ends the conversation at once: what it is owed may be lost. Never blocks."""
+
+
+TAKEN = "this name is taken"
+
+
+def problem_with_name(name: str, longest: int) -> str:
+    """Says why this cannot be a name in a chat; empty if it can."""
+    is_name = name.isascii() and name.isalnum() and len(name) <= longest
+    return "" if is_name else f"a name has 1 to {longest} letters and digits"
 
 
 class Service:
@@ -44,6 +62,12 @@ class Service:
         self.members: dict[Member, None] = {}  # a set that keeps the order in which they came
         # Reentrant, as a method of a service may call another one, which takes the lock again.
         self._lock = threading.RLock()
+
+    def begin(self, flush: Flush) -> None:
+        """A server begins to serve. May be overridden: by a service with a thread of its own, say."""
+
+    def end(self, flush: Flush) -> None:
+        """That server has stopped. May be overridden."""
 
     def joined(self, member: Member) -> None:
         """A client has come."""
@@ -99,6 +123,10 @@ class Broadcast(Service):
                 other.post(data)
 
 
+THE_ROOM_CONTAINS = "* The room contains: "
+"""How a chat says that a name was taken in; the names of the others follow."""
+
+
 class Chat(Service):
     """The public Budget Chat protocol: a name first, presence lines, `[name] text`.
 
@@ -107,6 +135,7 @@ class Chat(Service):
     """
 
     NAME_LIMIT = 32
+    """Letters and digits that a name may have."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -132,16 +161,14 @@ class Chat(Service):
             member.post(encode([f"* {problem}"]))
             member.finish(problem)
             return False
-        member.post(encode([f"* The room contains: {', '.join(self._names.values())}"]))
+        member.post(encode([THE_ROOM_CONTAINS + ", ".join(self._names.values())]))
         self._tell_others(member, [f"* {name} has entered the room"])
         self._names[member] = name
         self.journal.add("named", member.name, name)
         return True
 
     def _problem_with(self, name: str) -> str:
-        if not (name.isascii() and name.isalnum() and len(name) <= self.NAME_LIMIT):
-            return f"a name has 1 to {self.NAME_LIMIT} letters and digits"
-        return "this name is taken" if name in self._names.values() else ""
+        return problem_with_name(name, self.NAME_LIMIT) or (TAKEN if name in self._names.values() else "")
 
     def _tell_others(self, member: Member, lines: list[str]) -> None:
         data = encode(lines)

@@ -1,11 +1,13 @@
 """What every socket needs, on every system: an address, options, a way to hang up, a way to be woken."""
 
 import contextlib
+import errno
+import ipaddress
 import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 Address = tuple[str, int]
@@ -31,6 +33,20 @@ def checked(address: Any) -> Address:
     raise TypeError(f'{address!r} is not an address: that is a pair like ("127.0.0.1", 9999)')
 
 
+def is_loopback(host: str) -> bool:
+    """Says whether only this computer can connect to a host."""
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
+class Keepers:
+    """Knows who has a port."""
+
+    of: Callable[[int], str] = staticmethod(lambda port: "")
+    """Says who has a port, and how to free it; nothing if that is not known. `background` hands it down."""
+
+
 @contextlib.contextmanager
 def explaining(address: Address) -> Iterator[None]:
     """Names the address in an error of `bind`, whose own message says only that some address is in use."""
@@ -39,7 +55,8 @@ def explaining(address: Address) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = f"cannot listen on {address[0]}:{address[1]}: {error.strerror}"
+        keeper = Keepers.of(address[1]) if error.errno == errno.EADDRINUSE else ""
+        reason = f"cannot listen on {address[0]}:{address[1]}: {error.strerror}{keeper}"
         raise type(error)(error.errno, reason) from None
 
 

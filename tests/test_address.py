@@ -1,6 +1,7 @@
 """What an address is, and what a beginner is told that wrote something else."""
 
 import socket
+import socketserver
 from collections.abc import Callable
 from typing import Any
 
@@ -39,6 +40,7 @@ def test_an_address_of_the_newer_family_is_cut_to_host_and_port() -> None:
         (lambda: UNCHECKED.start(UNCHECKED.SyncServer, service="shout"), "is not a service"),
         (lambda: UNCHECKED.start(UNCHECKED.SyncServer, limits=0.5), "write Limits"),
         (lambda: UNCHECKED.start("SyncServer"), "neither a server nor a class that makes one"),
+        (lambda: UNCHECKED.start(socketserver.StreamRequestHandler), "is a handler, not a server"),
         (lambda: UNCHECKED.stop(UNCHECKED.SyncServer), "stop takes what start has returned"),
         (lambda: UNCHECKED.stop("SyncServer"), "stop takes what start has returned"),
     ],

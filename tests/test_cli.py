@@ -301,6 +301,16 @@ sys.exit(main(["serve", "sync", "--port", "80"]))
     assert "cannot listen on 127.0.0.1:80: Permission denied" in result.stderr
 
 
+def test_to_let_a_whole_network_in_is_warned_of() -> None:
+    """There is no code; on this computer alone, none is needed."""
+    with serving("threading", "--host", "0.0.0.0") as (process, _):
+        assert process.stderr
+        assert process.stderr.readline().startswith("warning: no code: everybody on this network can come in")
+    with serving("threading", "--host", "localhost") as (process, _):
+        process.terminate()
+        assert process.communicate() == ("", "")
+
+
 def test_a_port_without_a_listener_is_one_clear_line(call: Call) -> None:
     """The line names the address that was asked for."""
     with socket.create_server(("127.0.0.1", 0)) as closed:

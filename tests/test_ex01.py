@@ -91,10 +91,10 @@ def decoding(sock: socket.socket, seconds: float) -> str:
         (raising, "deadline.nothing", "it raised TimeoutError: timed out, in line "),
         (impatient, "deadline.nothing", "it returned much earlier: it did not wait"),
         (fixed, "deadline.nothing", "it waited much longer"),
-        (sleeping, "deadline.later", "it went on waiting although it was there"),
+        (sleeping, "deadline.later", "it went on waiting, although the bytes were there"),
         (confusing, "deadline.left", "it returned None"),
         (polling, "deadline.asleep", "it was busy all the time: it asks again and again"),
-        (dozing, "deadline.there", "it went on waiting although it was there"),
+        (dozing, "deadline.there", "it went on waiting, although the bytes were there"),
         (decoding, "deadline.there", "it returned 'hello'"),
     ],
 )

@@ -87,6 +87,15 @@ def counting_all(self: Any, line: bytes) -> None:
         unlimited(self, line)
 
 
+def keeping(self: Any, line: bytes) -> None:
+    """Cuts off, and keeps the line all the same: memory grows with each line for a client that is gone."""
+    with self.changed:
+        self.waiting.append(line)
+        self.changed.notify()
+        if size(self) > self.limit:
+            self.client.shutdown(socket.SHUT_RDWR)
+
+
 def strict(self: Any, line: bytes) -> None:
     """Cuts off at the limit, and not beyond it."""
     with self.changed:
@@ -136,6 +145,7 @@ def sending_on(self: Any) -> None:
         ({"send_all": sending_locked}, "outbox.waits", "it did not return: it was still in line "),
         ({"post": counting_all}, "outbox.room", "it has received 10 lines, and it was cut off"),
         ({"post": strict}, "outbox.limit", "it was cut off"),
+        ({"post": keeping}, "outbox.limit", "110 bytes wait: more than 100"),
         ({"post": unlimited}, "outbox.limit", "it has received 0 lines, and it is still connected"),
         ({"post": dropping}, "outbox.limit", "it has received 0 lines, and it is still connected"),
         ({"post": counting_lines}, "outbox.limit", "it has received 0 lines, and it is still connected"),

@@ -152,7 +152,7 @@ def test_a_forked_pool_is_told() -> None:
 @pytest.mark.parametrize(
     ("close_pool", "sentence"),
     [
-        (lambda self: None, "of the pool still run: 1"),
+        (lambda self: None, "the pool still has 1 process"),
         pytest.param(
             *(lambda self: self.pool.close(), "has no attribute 'close', in line"),
             marks=pytest.mark.exhaustive,

@@ -21,12 +21,15 @@ class Ear:
 
     def __init__(self, name: str) -> None:
         self.name, self.heard, self.finished = name, b"", ""
+        self.address = "127.0.0.1"
 
     def post(self, data: bytes) -> None:
         self.heard += data
 
     def finish(self, why: str) -> None:
         self.finished = why
+
+    abort = finish
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from chatlib.bench.records import FLOOR, Figures, Row
 
@@ -17,8 +18,18 @@ if TYPE_CHECKING:
 NO_MATPLOTLIB = "the picture needs the package matplotlib: pip install matplotlib"
 
 INK = "#797979"
-"""Text and frames: as far from white paper as from the black of a dark theme, because the picture has no
-background. JupyterLab shows it as an image: it cannot ask for the theme, and the page's styles end there."""
+"""Text and frames, for matplotlib, which knows no variables of CSS. In the picture, one takes its place."""
+
+STYLE = (
+    ".chatbench{--ink:var(--jp-ui-font-color1,#444);--paper:var(--jp-layout-color0,#fff)}"
+    "@media(prefers-color-scheme:dark){"
+    ".chatbench{--ink:var(--jp-ui-font-color1,#ccc);--paper:var(--jp-layout-color0,#111)}}"
+    ".chatbench:not(:root){max-width:100%;height:auto}"
+)
+"""JupyterLab's colours. They do not reach an image: that paints its paper, and asks the reader's system."""
+
+INLINE = "(at=>at.innerHTML=decodeURIComponent(at.firstChild.src.split(',',2)[1]))"
+"""Puts the picture itself in the place of its image."""
 
 FLOOR_LOOK: dict[str, Any] = {"color": INK, "marker": "_", "linestyle": (0, (6, 3))}
 
@@ -89,7 +100,16 @@ def svg(rows: tuple[Row, ...], service: str) -> str:
     # A notebook wants no XML declaration; on one line, a rule of nbval can tell where the picture ends.
     start, _, rest = " ".join(drawn.getvalue().split()).partition("<svg")[2].partition(">")
     title = f"{what} per second, latency and memory, by the number of clients"
-    return f'<svg{start} role="img"><title>{title}</title>{rest}'
+    head = f'<svg{start} class="chatbench" role="img"><title>{title}</title><style>{STYLE}</style>'
+    paper = '<rect width="100%" height="100%" style="fill: var(--paper)"/>'
+    # matplotlib's own style is meant for all that a page has: in a notebook, that would be more than this.
+    return head + paper + rest.replace("*{", ".chatbench *{").replace(INK, "var(--ink)")
+
+
+def fragment(picture: str) -> str:
+    """Returns a part of an HTML page with a picture. Where no scripts are run, it is an image."""
+    image = f'<img src="data:image/svg+xml,{quote(picture)}" alt="The figures, as curves">'
+    return f"<div>{image}</div><script>{INLINE}(document.currentScript.previousElementSibling)</script>"
 
 
 def memory_of(figures: Figures) -> float | None:

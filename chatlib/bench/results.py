@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from chatlib.bench.plot import svg
+from chatlib.bench.plot import fragment, svg
 from chatlib.bench.records import FLOOR, Figures, Plan, Row
 from chatlib.bench.table import table
 
@@ -86,7 +86,8 @@ class Results:
         numbers = ", ".join(map(str, sorted({row.clients for row in self.rows if row.figures})))
         shown = {"text/plain": f"{names}\nmeasured with {numbers} clients; print(...) shows the figures"}
         try:
-            shown["image/svg+xml"] = self.svg()
+            shown["image/svg+xml"] = picture = self.svg()
+            shown["text/html"] = fragment(picture)
         except ImportError as error:
             shown["text/plain"] += f"\n{error}"
         return shown

@@ -1,4 +1,4 @@
-"""The commands: `python -m chatlib serve | chat | check | xray | bench | doctor`."""
+"""The commands: `python -m chatlib serve | chat | class | check | xray | bench | doctor`."""
 
 import argparse
 import importlib
@@ -10,6 +10,7 @@ from chatlib.cli.arguments import Parser
 COMMANDS = {
     "serve": "run a server until Ctrl-C",
     "chat": "talk to a server from this terminal; Ctrl-C or Ctrl-D to leave",
+    "class": "open a room for a class, on the local network, until Ctrl-C",
     "check": "say which promises a server keeps",
     "xray": "run a script and film what its threads wait for",
     "bench": "measure what each way to wait costs on this computer",

@@ -13,6 +13,11 @@ def write(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
 
 
+def warn_of_open_door() -> None:
+    """Says that clients on other computers need no code."""
+    print("warning: no code: everybody on this network can come in and read along", file=sys.stderr)
+
+
 def allow_any_letter(encoding: str | None = None) -> None:
     """Lets letters be printed that a console or a file lacks: spelled out, or in another encoding.
 

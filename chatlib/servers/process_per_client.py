@@ -22,20 +22,20 @@ class ForkingServer(Server, Forking):  # type: ignore[misc]
     """Accepts in one process, and serves each client in a copy of it, made at the moment when it comes.
 
     The handler of `SyncServer`, but it blocks in a process of its own. But nothing is shared: what a service
-    remembers in one copy, the others never see. `Shout` works as ever, `Broadcast` reaches no client, and the
-    journal here has joins and departures, but not what was said. To fork a process that has other threads is
-    risky: Python 3.12 and later warn of it, and on macOS the system's own libraries may crash.
+    remembers in one copy, the others never see. `Shout` works as ever, `Broadcast` reaches no client (without
+    a relay), and the journal here has joins and departures, but not what was said. To fork a process that has
+    other threads is risky: Python 3.12 and later warn of it, and on macOS the system's libraries may crash.
 
     Raises:
         NotImplementedError: This system cannot fork.
     """
 
+    serves_here = False
+
     def listen(self, address: Address) -> None:
         """Creates the socket, binds it and listens. The kernel completes connections from here on."""
         if not hasattr(os, "fork"):
-            raise NotImplementedError(
-                "this system cannot fork: use ThreadingServer, a thread for each client"
-            )
+            raise NotImplementedError("this system cannot fork: use ThreadingServer, a thread for each")
         self.children: dict[socket, Any] = {}
         Forking.__init__(self, address, Conversation)
 
@@ -46,7 +46,6 @@ class ForkingServer(Server, Forking):  # type: ignore[misc]
         child.start()
         self.children[request] = child
         self.service.journal.add("came", self.clients[request].name)
-        # `serve_forever` sleeps in this selector: a child that ends wakes it, and it calls `ended`.
         self.selector.register(child.sentinel, EVENT_READ, functools.partial(self.ended, request))
 
     def serve(self, request: socket, client_address: Any) -> None:
@@ -57,10 +56,11 @@ class ForkingServer(Server, Forking):  # type: ignore[misc]
         self.after_fork(request)
         with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C reaches the children, too
             self.finish_request(request, client_address)  # makes a Conversation: blocks until it has left
+            self.service.end(self.flusher.flush)
         os._exit(0)  # a plain exit would print the parent's buffered output, also copied, a second time
 
     def ended(self, request: socket) -> None:
-        """In the parent: a child has ended, and with it the conversation. Does not block."""
+        """In the parent: a child has ended, which has woken `serve_forever`. Does not block."""
         self.selector.unregister(self.children[request].sentinel)
         self.reap(request)
 

@@ -38,6 +38,34 @@ class Buttons(Protocol):
         """Shows what the prediction knows by now."""
 
 
+class Votes(Protocol):
+    """What counts the answers of a class."""
+
+    shown: bool
+    """Whether the counts may be seen."""
+
+    @property
+    def bars(self) -> list[str]:
+        """How many have given each answer."""
+
+    @property
+    def total(self) -> int:
+        """How many have answered."""
+
+    def csv(self, names: bool = False) -> str:
+        """Returns the answers as CSV, with the names of those who gave them if that is asked for."""
+
+
+class Room(Protocol):
+    """Where a class is asked."""
+
+    def ask(self, question: str, choices: Sequence[str], changed: Callable[[], None], /) -> Votes:
+        """Puts the question to all; what it returns counts the answers."""
+
+    def close_vote(self, measured: str = "", /) -> None:
+        """Ends the vote."""
+
+
 class Prediction:
     """A question that the reader answers before the experiment does.
 
@@ -66,6 +94,9 @@ class Prediction:
         self._outcome: str | None = None
         self._buttons = buttons
         self._view: Buttons | None = None
+        self._room: Room | None = None
+        self.votes: Votes | None = None
+        """The answers of a class, if it was asked: `guess.votes.csv()` is the table of them."""
         self._lock = threading.Lock()  # a click may be handled in another thread than the cell that measures
 
     @property
@@ -90,6 +121,17 @@ class Prediction:
                 self._answer = choice
                 self._refresh()
 
+    def ask_in(self, room: Room) -> None:
+        """Puts the question to a class, too. Its answers are counted, and shown after `show_votes`."""
+        self._room, self.votes = room, room.ask(self.question, self.choices, self._refresh_safely)
+
+    def show_votes(self) -> None:
+        """Shows the answers of the class as bars, which go on growing until one of them is measured."""
+        if not self.votes:
+            raise ValueError("no class was asked: chatlib.predict(..., room=room)")
+        self.votes.shown = True
+        self._refresh_safely()
+
     def measured(self, choice: str) -> Comparison:
         """Says which of the choices has come true, and returns it beside the answer. May be said again.
 
@@ -97,6 +139,8 @@ class Prediction:
             ValueError: It is none of the choices.
         """
         self._check(choice)
+        if self._room:  # without our lock: a vote that is counted just now waits for it, and holds the room's
+            self._room.close_vote(choice)
         with self._lock:
             self._outcome = choice
             self._refresh()
@@ -104,16 +148,21 @@ class Prediction:
 
     @property
     def marks(self) -> list[str]:
-        """What is to be said of each choice: that it was the answer, that it was measured, or nothing."""
+        """What is to be said of each choice: it was the answer, it was measured, so many gave it."""
         both = (("you said", self._answer), ("measured", self._outcome))
-        return [", ".join(mark for mark, marked in both if marked == choice) for choice in self.choices]
+        bars = self.votes.bars if self.votes and self.votes.shown else [""] * len(self.choices)
+        return [
+            ", ".join(filter(None, [*(mark for mark, marked in both if marked == choice), bar]))
+            for choice, bar in zip(self.choices, bars, strict=True)
+        ]
 
     @property
     def told(self) -> str:
         """How far it has come, in a sentence or three."""
         if self._outcome is not None:
             return repr(Comparison(self._answer, self._outcome))
-        return f"{_ASKED if self._answer is None else f'You said: {self._answer}'}\n{_OPEN}"
+        answers = f"\nAnswers of the class so far: {self.votes.total}" if self.votes else ""
+        return f"{_ASKED if self._answer is None else f'You said: {self._answer}'}\n{_OPEN}{answers}"
 
     def __repr__(self) -> str:
         noted = [f" ({mark})" if mark else "" for mark in self.marks]
@@ -123,6 +172,10 @@ class Prediction:
     def _check(self, choice: str) -> None:
         if choice not in self.choices:
             raise ValueError(f"{choice!r} is none of the choices: {', '.join(map(repr, self.choices))}")
+
+    def _refresh_safely(self) -> None:
+        with self._lock:
+            self._refresh()
 
     def _refresh(self) -> None:
         if self._view:
@@ -142,7 +195,12 @@ _asked: dict[str, Prediction] = {}
 """The latest of each notebook cell."""
 
 
-def ask(question: str, choices: Sequence[str], buttons: Callable[[Prediction], Buttons]) -> Prediction:
+def ask(
+    question: str,
+    choices: Sequence[str],
+    buttons: Callable[[Prediction], Buttons],
+    room: Room | None = None,
+) -> Prediction:
     """Returns a prediction: the one that this notebook cell has asked before, if that is still open.
 
     A click on a choice makes its cell the active one. So Shift + Enter, which the reader then presses to go
@@ -154,4 +212,6 @@ def ask(question: str, choices: Sequence[str], buttons: Callable[[Prediction], B
         return before
     if run:
         _asked[run.cell] = asked
+    if room:
+        asked.ask_in(room)
     return asked

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 
+from chatlib.door import OpenDoor
 from chatlib.outbox import OUTBOX_LIMIT
 from chatlib.wire import LINE_LIMIT
 
@@ -23,6 +24,8 @@ class Limits:
     idle: float = 86_400.0
     """Seconds of silence after which a client counts as gone: more than 0, and at most 24 days, which is the
     longest that a socket can wait. On a `SyncServer` the others wait that long."""
+    door: OpenDoor = OpenDoor()
+    """Which addresses may connect, and how often: a `Door` counts them."""
 
     @property
     def high_water(self) -> int:

@@ -38,8 +38,7 @@ class Server:
 
     A subclass adds three methods: `listen`, `get_request` and `process_request`; an event loop replaces
     `wait`, too. They are declared and not defined here: a definition would hide the one of `socketserver`,
-    which comes second. Of socketserver's other hooks, `handle_request`, `verify_request` and
-    `service_actions` are not used.
+    which comes second. Its `handle_request`, `verify_request` and `service_actions` are not used.
 
     Args:
         address: Host and port to listen on. This computer only, and any free port, if not given.
@@ -61,6 +60,8 @@ class Server:
     process_request: Callable[[Any, Any], None]
     blocking = True
     """Whether its sockets block: the thread that serves a client then sleeps in `recv`."""
+    serves_here = True
+    """Whether clients are served in this process, and not in a copy of it."""
     allow_reuse_address = os.name == "posix"  # on Windows a second server could bind, and would hear nothing
     request_queue_size = BACKLOG
 
@@ -95,8 +96,7 @@ class Server:
     def serve_forever(self, poll_interval: float = 0.5) -> None:
         """Accepts clients until `shutdown` is called. Blocks, so it is usually called in a thread of its own.
 
-        Once shut down, a server does not serve again. `poll_interval` is there because socketserver has it:
-        this loop does not poll, it is woken.
+        Once shut down, a server does not serve again. `poll_interval`, which socketserver has, is not used.
 
         Raises:
             RuntimeError: Another thread serves already.
@@ -113,6 +113,8 @@ class Server:
             # A client may connect, wake `select` and be gone before `accept`, which would then block, for the
             # next client, and `shutdown` could not wake it. Non-blocking, it raises BlockingIOError instead.
             self.socket.setblocking(False)
+            if self.serves_here:
+                self.service.begin(self.flusher.flush)
             with self._wakeup.set_by_signals():
                 self.wait(self._wakeup)
         finally:
@@ -157,6 +159,7 @@ class Server:
         """Shuts down, and frees the port. Blocks for at most 3 s, and only if a thread does not end."""
         self.shutdown()
         self.socket.close()
+        self.service.end(self.flusher.flush)
         self.flusher.close()
 
     @property
@@ -176,6 +179,7 @@ class Server:
             outbox = self.clients.pop(request, None)
         if outbox:
             outbox.close()  # first: it sends by the same descriptor, whose number is free after the next line
+            self.limits.door.leave(outbox.address)
         request.close()
 
     def start_handler(self, target: Callable[..., None], *args: Any, name: str) -> None:
@@ -199,6 +203,7 @@ class Server:
         self._inherited = self.clients
         self.clients = {request: self.make_client(request, mine.name)}
         self.service.after_fork()
+        self.service.begin(self.flusher.flush)
 
     def pause(self) -> None:
         """Sleeps a little: while no descriptor is free, to accept again at once only burns the processor.
@@ -235,7 +240,7 @@ class Server:
             return
         self._short_of_descriptors = False
         name = f"client {next(self._numbers)}"
-        if problem := self._admit(connection, name):
+        if problem := self._admit(connection, name, str(address[0])):
             self._refuse(connection, name, problem)
             return
         try:
@@ -246,7 +251,7 @@ class Server:
             self.shutdown_request(connection)
             raise
 
-    def _admit(self, connection: Socket, name: str) -> str:
+    def _admit(self, connection: Socket, name: str, host: str) -> str:
         """Adds a client. Returns why not, if it cannot be served."""
         # A `shutdown` at the same moment either finds the client, or is found here. Without the lock it could
         # do neither, and the client's thread would never be told to end.
@@ -255,11 +260,15 @@ class Server:
                 return "the server stops"
             if len(self.clients) >= self.limits.clients:
                 return "the server is full"
+            if problem := self.limits.door.enter(host):
+                return problem
             try:
                 connection.settimeout(self.limits.idle if self.blocking else 0.0)
                 set_options(connection)
-                self.clients[connection] = self.make_client(connection, name)
+                client = self.clients[connection] = self.make_client(connection, name)
+                client.address = host
             except OSError as error:
+                self.limits.door.leave(host)
                 return error.strerror or "the connection broke"
         return ""
 

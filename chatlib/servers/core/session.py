@@ -12,7 +12,7 @@ from typing import Any
 
 from chatlib.outbox import Flusher, Outbox
 from chatlib.own_code import is_own
-from chatlib.services import Service
+from chatlib.services import Member, Service
 from chatlib.wire import LineReader, encode
 
 CHUNK = 65_536
@@ -87,7 +87,7 @@ def deliver(service: Service, client: Outbox, lines: LineReader, chunk: bytes) -
         client.finish("it sent a line that was too long")
 
 
-def call_service(service: Service, client: Outbox, call: Callable[[], None]) -> None:
+def call_service(service: Service, client: Member, call: Callable[[], None]) -> None:
     """Calls a method of the service. If it raises, this ends the client's conversation, and no other."""
     try:
         call()

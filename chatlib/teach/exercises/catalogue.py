@@ -21,6 +21,7 @@ from chatlib.teach.exercises import (
     ex10_coroutines,
     ex11_processes,
     ex12_choice,
+    ex13_duplicates,
     ex14_capstone,
 )
 from chatlib.teach.exercises.exercise import Exercise
@@ -42,6 +43,7 @@ EXERCISES = {
     "10": ex10_coroutines.EXERCISE,
     "11": ex11_processes.EXERCISE,
     "12": ex12_choice.EXERCISE,
+    "13": ex13_duplicates.EXERCISE,
     "14": ex14_capstone.EXERCISE,
 }
 

@@ -84,7 +84,7 @@ def receive(trial: Trial, expected: bytes, means: str, sends: bytes = b"", late:
             acting.join()
     _compare(found, expected, promise)
     if is_late:
-        actual = "it went on waiting although it was there"
+        actual = "it went on waiting, although the bytes were there"
         raise Broken("it returns as soon as something arrives", actual, certain=False)
 
 

@@ -44,7 +44,9 @@ def vanish(session: Session, who: str) -> None:
     reset(who).run(session)
     if not session.wait(lambda: all(end.fileno() == -1 for end in ends)):
         expected = f"the socket by which the server talked with {who} is closed"
-        raise Broken(expected, session.silence("it stayed open: finish_request has raised"), certain=False)
+        raise Broken(
+            expected, session.explain("it stayed open, although finish_request has raised"), certain=False
+        )
 
 
 CASES = (

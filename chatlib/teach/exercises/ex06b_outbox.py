@@ -159,6 +159,9 @@ def fill(trial: Trial, count: int, size: int, fits: bool) -> None:
             room.expect(
                 "the client is cut off: client.shutdown(socket.SHUT_RDWR)", lambda: room.client.cut_off
             )
+            kept = sum(map(len, list(getattr(room.outbox, "waiting", ()))))
+            if kept > LIMIT:
+                raise Broken("a line that does not fit is not kept", f"{kept} bytes wait: more than {LIMIT}")
         elif room.client.cut_off:
             raise Broken("the client stays: no more than 100 bytes wait", "it was cut off")
 

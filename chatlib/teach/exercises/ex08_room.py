@@ -81,8 +81,8 @@ CASES = (
             alone(2, (ALICE, True), (call("rename", "bob", "carol"), False), (EVERYONE, ["alice"])),
             give_away(),
         ),
-        hint="No thread can go on? A Lock cannot be taken twice, not even by the thread that holds it. "
-        "And each way out of a method must give it back: with does that.",
+        hint="Does everyone() return a list of its own, list(self.names)? And if no thread can "
+        "go on: a Lock cannot be taken twice, not even by the thread that holds it. with gives it back.",
         lesson=LESSON,
     ),
     Case(

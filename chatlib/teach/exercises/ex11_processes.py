@@ -1,5 +1,7 @@
 """Exercise 11: a server that lets other processes compute. It works wherever Python can start a fresh one."""
 
+import functools
+import gc
 import os
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
@@ -10,6 +12,7 @@ from chatlib.checker.harness.clients import Peer
 from chatlib.checker.harness.dialect import show
 from chatlib.checker.harness.session import Session
 from chatlib.checker.steps.basic import half_close, join, see_the_end
+from chatlib.sockets import Address
 from chatlib.teach.exercises.ex11_gate import Gate
 from chatlib.teach.exercises.ex11_worker import HELD
 from chatlib.teach.exercises.exercise import Exercise, is_subclass_of
@@ -45,7 +48,15 @@ class PoolServer(Server, Protocol):
 
 def with_a_gate(server: Any) -> Make:
     """Returns what makes a server of this class whose workers come to a gate of ours."""
-    return prepared(server, Gate)
+
+    @functools.wraps(server, updated=())
+    def made(address: Address) -> Any:
+        # What is left of an earlier pool: collected while the next is made, it would call multiprocessing's
+        # resource tracker from within, which warns of it (CPython issue 109593).
+        gc.collect()
+        return server(address)
+
+    return prepared(made, Gate)
 
 
 def _gate(session: Session) -> Gate:
@@ -155,7 +166,8 @@ def end_with_the_pool(session: Session) -> None:
             session.instance.server.close_pool()
         except Exception as error:  # the one that was lost when the server was closed
             why = f" (close_pool failed: {told(error)})"
-        actual = f"the server's serve_forever has returned, but of the pool still run: {left}{why}"
+        count = "1 process" if left == 1 else f"{left} processes"
+        actual = f"serve_forever has returned, and the pool still has {count}{why}"
         raise Broken("the processes of the pool end, too", actual)
 
 
