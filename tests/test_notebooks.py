@@ -92,6 +92,16 @@ def test_no_cell_is_empty_or_longer_than_a_screen(path: Path) -> None:
         assert 0 < len(lines) <= 30
 
 
+@notebook
+def test_a_drawing_of_letters_fits_into_a_narrow_window(path: Path) -> None:
+    """Of 900 pixels, with the list of files. Where a line breaks, nothing stands below what it belongs to.
+
+    A command may break.
+    """
+    for drawing in re.findall(r"```text\n(.*?)```", markdown(path), re.DOTALL):
+        assert [line for line in drawing.splitlines() if len(line) > 44 and " -m " not in line] == []
+
+
 @_each([*PATHS, *SOLVED])
 def test_a_notebook_can_be_read_by_a_beginner(path: Path) -> None:
     """No cell is long: 15 lines of code without the answer, 200 words of text, 30 words in a sentence."""

@@ -19,6 +19,7 @@ EASE = {
     "10": 93.3,
     "11": 91.6,
     "12": 94.4,
+    "13": 96.9,
     "14": 92.9,
 }
 """Of each lesson, when this was first measured."""
