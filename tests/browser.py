@@ -28,6 +28,13 @@ ARGUMENTS = [
     "--disable-background-networking",
 ]
 
+READY = """path => {
+    const tab = window.jupyterapp?.shell.currentWidget;
+    const kernel = tab?.sessionContext?.session?.kernel;
+    return tab?.context.path === path && kernel?.connectionStatus === 'connected' && kernel.status === 'idle';
+}"""
+"""Whether a notebook is the one in front, with a kernel that has nothing to do."""
+
 
 class Lab(NamedTuple):
     """A running JupyterLab."""
@@ -65,6 +72,7 @@ def lab(folder: Path) -> Iterator[Lab]:
     variables["PYTHONPATH"] = os.pathsep.join([*here, *filter(None, [variables.get("PYTHONPATH")])])
     options = ["--no-browser", "--ip=127.0.0.1", f"--port={random.choice(OURS)}"]
     options += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder}", "--allow-root"]
+    options += ["--LabApp.expose_app_in_browser=True"]  # for `open_notebook`
     _write_settings(folder / ".jupyter" / "CONFIG")
     command = [sys.executable, "-m", "jupyterlab", *options]
     with (folder / "lab.log").open("w") as log:
@@ -90,16 +98,37 @@ def chromium(program: str) -> Iterator[Browser]:
 
 
 def open_notebook(page: Page, lab: Lab, notebook: str) -> None:
-    """Opens a notebook, and waits until its kernel is ready."""
-    page.goto(lab.page_of(notebook))
+    """Opens a notebook, with no other beside it, and waits until its kernel is ready.
+
+    JupyterLab is loaded once for a page: that takes a processor seven seconds, another notebook in it one.
+    """
+    if page.url.startswith(lab.address):
+        close_all(page)
+        page.evaluate("path => void jupyterapp.commands.execute('docmanager:open', { path })", notebook)
+    else:
+        page.goto(lab.page_of(notebook))
     page.wait_for_selector(".jp-Notebook .jp-Cell")
-    page.get_by_text("| Idle").wait_for()  # in the status bar; before that, "Run All Cells" runs none
+    page.wait_for_function(READY, arg=notebook)  # before that, "Run All Cells" runs none
 
 
-def choose(page: Page, menu: str, entry: str) -> None:
-    """Chooses an entry of JupyterLab's menu bar."""
+def close_all(page: Page) -> None:
+    """Closes all notebooks, without a question whether to save them; what runs goes on."""
+    page.evaluate("""async () => {
+        await jupyterapp.restored;  // or a page that was just loaded would open them again
+        for (const tab of [...jupyterapp.shell.widgets('main')].filter(tab => tab.context)) {
+            tab.context.model.dirty = false;
+            tab.close();
+        }
+    }""")
+    page.locator(".jp-Notebook").first.wait_for(state="detached")
+    page.get_by_text("| Idle").wait_for(state="detached")
+
+
+def choose(page: Page, menu: str, *entries: str) -> None:
+    """Chooses an entry of JupyterLab's menu bar, or one of a menu in that."""
     page.locator(".lm-MenuBar-itemLabel", has_text=menu).first.click()
-    page.locator(".lm-Menu-itemLabel").get_by_text(entry, exact=True).click()
+    for entry in entries:
+        page.locator(".lm-Menu-itemLabel").get_by_text(entry, exact=True).click()
 
 
 def restart_kernel(page: Page) -> None:

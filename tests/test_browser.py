@@ -3,12 +3,13 @@
 What was seen is kept as pictures: in the folder that CHATLIB_PICTURES names, or else a temporary one.
 """
 
+import contextlib
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import nbformat
 import pytest
@@ -22,12 +23,15 @@ pytest.importorskip("jupyterlab", reason="JupyterLab is not installed")
 pytest.importorskip("playwright.sync_api", reason="playwright, which drives a browser, is not installed")
 
 import browser  # noqa: E402
+import contrast  # noqa: E402
 import refresh  # noqa: E402
 from films import HOSTILE, one_at_a_time  # noqa: E402
 from learner import Keyboard, Learner, Mouse  # noqa: E402
 
 from chatlib.film.render import svg  # noqa: E402
 from chatlib.teach import my_course  # noqa: E402
+from chatlib.teach.deck import deck  # noqa: E402
+from chatlib.teach.exercises.ex02_handler import CASES  # noqa: E402
 
 PROGRAM = browser.executable()
 pytestmark = [
@@ -62,6 +66,10 @@ KEYS = [
     "chatlib.orders(list, lambda names: names.append(1), lambda names: names.append(2))",
     "film",
 ]
+TALK = [
+    "import chatlib\n\nalice = chatlib.connect(chatlib.start(chatlib.SyncServer))",
+    "alice.send('hi')\nalice.receive()",
+]
 SCALES = [
     "import chatlib, time\n\nfilm = chatlib.xray().start()\nfilm",
     "time.sleep(0.8)\ntime.sleep(0.01)",
@@ -69,6 +77,14 @@ SCALES = [
 ]
 EVERY_DAY = ("02_one_at_a_time", "08_shared_state")  # films, and the view of a scheduler
 TWO, EXERCISE = "02_one_at_a_time.ipynb", "exercises/02_answer_in_upper_case.ipynb"
+THEMES = ("JupyterLab Dark", "JupyterLab Light")  # all other tests see the last one
+REPORT = "notebooks/solutions/02_answer_in_upper_case.ipynb"
+RUNNING = ("keys.ipynb", "prediction.ipynb", "notebooks/playground.ipynb", REPORT)
+SAVED = [  # the text of an exercise is that of its solution
+    path.relative_to(refresh.ROOT).as_posix()
+    for folder in (refresh.LESSONS, refresh.SOLUTIONS)
+    for path in folder.glob("*.ipynb")
+]
 PATIENCE = 180_000.0  # milliseconds; only a failing test waits so long
 RELOADS = 5  # ipywidgets waits four seconds for the widgets of a kernel: on a busy computer, in vain
 
@@ -81,6 +97,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Lab"]:
     browser.write_notebook(folder / "prediction.ipynb", PREDICTIONS)
     browser.write_notebook(folder / "keys.ipynb", KEYS)
     browser.write_notebook(folder / "scales.ipynb", [*SCALES, "'another cell'"])
+    browser.write_notebook(folder / "talk.ipynb", TALK)
     shutil.copytree(refresh.LESSONS, folder / "notebooks")
     renew_copy(folder, folder)
     with browser.lab(folder) as running:
@@ -94,16 +111,51 @@ def chromium() -> Iterator["BrowserContext"]:
         yield program.new_context(viewport={"width": 1400, "height": 900})
 
 
+@pytest.fixture(scope="module")
+def window(chromium: "BrowserContext") -> "Page":
+    """The page in which JupyterLab is."""
+    return chromium.new_page()
+
+
 @pytest.fixture
-def page(chromium: "BrowserContext", tmp_path: Path, request: pytest.FixtureRequest) -> Iterator["Page"]:
-    """A page of it, in which no script may fail."""
-    complaints: list[str] = []
+def page(window: "Page", tmp_path: Path, request: pytest.FixtureRequest) -> Iterator["Page"]:
+    """The page in which JupyterLab is; after a test that has failed, it is loaded anew."""
+    failed = request.session.testsfailed
+    window.bring_to_front()  # or it would be drawn now and then only
+    with watched(window, pictures(tmp_path) / f"{request.node.name}_at_the_end.png"):
+        yield window
+    if request.session.testsfailed > failed:
+        window.goto("about:blank")
+    else:
+        browser.close_all(window)
+
+
+@pytest.fixture
+def sheet(chromium: "BrowserContext", tmp_path: Path, request: pytest.FixtureRequest) -> Iterator["Page"]:
+    """A page for itself, which may be loaded again."""
     page = chromium.new_page()
-    page.set_default_timeout(PATIENCE)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    yield page
-    page.screenshot(path=pictures(tmp_path) / f"{request.node.name}_at_the_end.png")
+    with watched(page, pictures(tmp_path) / f"{request.node.name}_at_the_end.png"):
+        yield page
     page.close()
+
+
+@contextlib.contextmanager
+def watched(page: "Page", picture: Path) -> Iterator[None]:
+    """No script of the page may fail meanwhile; what is to be seen at the end is kept.
+
+    But for JupyterLab's own, of a notebook that was closed while its kernel still spoke.
+    """
+    complaints: list[str] = []
+
+    def note(error: object) -> None:
+        if str(error) != "Disposed":
+            complaints.append(str(error))
+
+    page.set_default_timeout(PATIENCE)
+    page.on("pageerror", note)
+    yield
+    page.screenshot(path=picture)
+    page.remove_listener("pageerror", note)
     assert not complaints
 
 
@@ -133,25 +185,25 @@ def wait_until_run(page: "Page", cells: int) -> None:
 # The live view
 
 
-def test_a_film_from_its_first_cell_to_a_new_kernel(lab: "Lab", page: "Page", tmp_path: Path) -> None:
+def test_a_film_from_its_first_cell_to_a_new_kernel(lab: "Lab", sheet: "Page", tmp_path: Path) -> None:
     """It appears, moves while a cell is busy, obeys keys, and survives a reload and the kernel's end."""
-    browser.open_notebook(page, lab, "film.ipynb")
-    view = page.locator(".chatfilm-view")
-    page.locator(".jp-Cell").first.click()
-    page.keyboard.press("Shift+Enter")
+    browser.open_notebook(sheet, lab, "film.ipynb")
+    view = sheet.locator(".chatfilm-view")
+    sheet.locator(".jp-Cell").first.click()
+    sheet.keyboard.press("Shift+Enter")
     view.locator("svg.chatfilm").wait_for()
     assert "Nothing has happened yet." in (view.locator("svg").text_content() or "")
-    page.keyboard.press("Shift+Enter")
-    assert_it_moves_while_a_cell_is_busy(page, view)
+    sheet.keyboard.press("Shift+Enter")
+    assert_it_moves_while_a_cell_is_busy(sheet, view)
     view.screenshot(path=pictures(tmp_path) / "live_view.png")
-    assert_hostile_text_is_text(page, view)
-    wait_until_run(page, 2)
+    assert_hostile_text_is_text(sheet, view)
+    wait_until_run(sheet, 2)
     assert_it_says_who_waits(view)
-    assert_keys_work(page, view)
-    assert_a_reload_restores_it(page, view)
-    browser.choose(page, "Run", "Run All Cells")
-    page.wait_for_selector(".chatfilm-view[data-finished='true']")
-    assert_it_is_left_without_its_kernel(page, view, lab)
+    assert_keys_work(sheet, view)
+    assert_a_reload_restores_it(sheet, view)
+    browser.choose(sheet, "Run", "Run All Cells")
+    sheet.wait_for_selector(".chatfilm-view[data-finished='true']")
+    assert_it_is_left_without_its_kernel(sheet, view, lab)
 
 
 def assert_it_moves_while_a_cell_is_busy(page: "Page", view: "Locator") -> None:
@@ -243,7 +295,7 @@ def assert_it_is_left_without_its_kernel(page: "Page", view: "Locator", lab: "La
 
 
 def test_the_key_l_draws_a_film_to_scale(lab: "Lab", page: "Page", tmp_path: Path) -> None:
-    """While it runs, as it was then, and in a page of its own; and L once more draws it as before."""
+    """While it runs, and as it was then; and L once more draws it as before."""
     browser.open_notebook(page, lab, "scales.ipynb")
     view = page.locator(".chatfilm-view")
     for cells, state in ((0, 1), "live"), ((2, 3), "as it was then"):
@@ -252,8 +304,12 @@ def test_the_key_l_draws_a_film_to_scale(lab: "Lab", page: "Page", tmp_path: Pat
         view.last.locator(".cf-step:not(.cf-open)").nth(1).wait_for()
         assert_key_l_changes_the_scale(page, view.last)
         view.last.screenshot(path=pictures(tmp_path) / f"to_scale_{state.replace(' ', '_')}.png")
-    page.set_content(svg.page(one_at_a_time(), "by itself"))
-    assert_key_l_changes_the_scale(page, view)
+
+
+def test_the_key_l_draws_a_film_in_a_page_of_its_own_to_scale(sheet: "Page") -> None:
+    """As in JupyterLab."""
+    sheet.set_content(svg.page(one_at_a_time(), "by itself"))
+    assert_key_l_changes_the_scale(sheet, sheet.locator(".chatfilm-view"))
 
 
 def assert_key_l_changes_the_scale(page: "Page", view: "Locator") -> None:
@@ -284,16 +340,16 @@ def proportion(view: "Locator") -> float:
 
 
 @pytest.mark.parametrize("width", [900, 1366])
-def test_a_film_can_be_read_in_a_narrow_window(page: "Page", width: int) -> None:
+def test_a_film_can_be_read_in_a_narrow_window(sheet: "Page", width: int) -> None:
     """It is shown whole where it can be read so; to fit it all makes it no smaller than can be read."""
-    page.set_viewport_size({"width": width, "height": 900})
-    page.set_content(svg.page(one_at_a_time(), "narrow"))
-    reel = page.locator(".reel")
+    sheet.set_viewport_size({"width": width, "height": 900})
+    sheet.set_content(svg.page(one_at_a_time(), "narrow"))
+    reel = sheet.locator(".reel")
     assert reel.evaluate("reel => reel.scrollWidth <= reel.clientWidth")
-    page.set_viewport_size({"width": width // 2, "height": 900})
+    sheet.set_viewport_size({"width": width // 2, "height": 900})
     reel.focus()
-    page.keyboard.press("f")
-    drawn = page.locator(".cf-label").first.evaluate("label => label.getScreenCTM().a")
+    sheet.keyboard.press("f")
+    drawn = sheet.locator(".cf-label").first.evaluate("label => label.getScreenCTM().a")
     assert drawn > 0.59
 
 
@@ -376,7 +432,7 @@ def assert_it_is_compared_and_locked(page: "Page", asked: "Locator") -> None:
 
 
 def assert_it_stays_without_its_kernel(page: "Page", asked: "Locator", lab: "Lab") -> None:
-    """What was saved is text and HTML; a page that is loaded again looks the same."""
+    """What was saved is text and HTML; opened again, it looks the same."""
     told = asked.inner_text()
     browser.choose(page, "File", "Save Notebook")
     page.wait_for_selector(".jp-mod-current:not(.jp-mod-dirty)")
@@ -384,7 +440,7 @@ def assert_it_stays_without_its_kernel(page: "Page", asked: "Locator", lab: "Lab
     assert set(saved.cells[0].outputs[0].data) == {"text/html", "text/plain"}
     assert "widgets" not in saved.metadata
     browser.restart_kernel(page)
-    page.reload()
+    browser.open_notebook(page, lab, "prediction.ipynb")
     asked.wait_for()
     assert asked.inner_text() == told
 
@@ -411,6 +467,20 @@ def test_from_wherever_one_has_clicked_shift_and_enter_runs_the_cell(lab: "Lab",
         )
 
 
+@pytest.mark.exhaustive
+def test_what_a_notebook_has_started_outlives_its_tab(lab: "Lab", page: "Page") -> None:
+    """Opened again, its client still talks to its server, as lesson 00 says."""
+    browser.open_notebook(page, lab, "talk.ipynb")
+    run_cells(page, 0)
+    browser.choose(page, "File", "Save Notebook")
+    page.wait_for_selector(".jp-mod-current:not(.jp-mod-dirty)")
+    browser.choose(page, "File", "Close Tab")
+    page.locator(".jp-Notebook").wait_for(state="detached")
+    browser.open_notebook(page, lab, "talk.ipynb")
+    run_cells(page, 1)
+    page.locator(".jp-OutputArea-output").get_by_text("'HI'").wait_for()
+
+
 # The learner's own copy
 
 
@@ -425,7 +495,7 @@ def test_the_first_page_leads_to_a_lesson_that_need_not_be_saved(
     page.locator(".jp-mod-current", has_text="00_start_here.ipynb").wait_for()
     page.locator(".jp-Notebook:visible .jp-CodeCell").first.wait_for()
     page.get_by_text("| Idle").wait_for()
-    assert page.locator(".jp-mod-dirty").count() == 0
+    assert page.locator(".jp-mod-dirty").all_inner_texts() == []
 
 
 def test_the_first_page_leads_to_the_pictures_of_a_lesson(lab: "Lab", page: "Page") -> None:
@@ -498,7 +568,7 @@ def solve_the_exercise(page: "Page", learner: Learner) -> None:
     """First an answer that is wrong, then the right one; after each, the check says so."""
     follow(page, learner, "Exercise 02", Path(EXERCISE).name)
     for line, told in (
-        ("self.wfile.writelines(self.rfile)", "Answer with the line"),
+        ("self.wfile.writelines(self.rfile)", CASES[0].hint),
         ("self.wfile.writelines(line.upper() for line in self.rfile)", "Well done!"),
     ):
         learner.write(line)
@@ -534,8 +604,13 @@ def test_the_playground_is_played_with_mouse_and_keyboard(lab: "Lab", page: "Pag
     """A silent client holds up the others on the left, and not on the right; each button can be reached."""
     browser.open_notebook(page, lab, "notebooks/playground.ipynb")
     browser.choose(page, "Run", "Run All Cells")
-    for name in ("alice", "comes", "bob", "comes", "says a line"):
+    for name in ("alice", "comes"):
         page.get_by_role("button", name=name, exact=True).click()
+    page.get_by_text("The server's only thread waits for alice").wait_for()  # or bob may be first
+    for name in ("bob", "comes", "says a line"):
+        page.get_by_role("button", name=name, exact=True).click()
+    chosen = page.locator(".widget-toggle-buttons").get_by_role("button", pressed=True)
+    assert chosen.all_inner_texts() == ["bob"]  # a screen reader says so
     page.get_by_text("bob waits for alice: the server's only thread waits in recv for alice").wait_for()
     page.get_by_text("Nobody waits for anybody else: each client has a thread of its own").wait_for()
     page.locator(".jp-OutputArea-output:visible").first.screenshot(path=pictures(tmp_path) / "playground.png")
@@ -590,3 +665,50 @@ def test_an_untrusted_lesson_says_what_its_pictures_show(lab: "Lab", page: "Page
     page.get_by_text("waits in recv for A").first.wait_for()
     assert page.locator(".jp-RenderedSVG").count() == 0
     assert "model not found" not in page.locator(".jp-Notebook").inner_text()
+
+
+# Contrast
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", sorted({f"my-course/{my_course.START}", *RUNNING, *SAVED}))
+def test_every_text_stands_out_in_light_and_in_dark(lab: "Lab", page: "Page", name: str) -> None:
+    """Of all that a notebook has saved, and of what runs."""
+    browser.open_notebook(page, lab, name)
+    if name in RUNNING:
+        browser.choose(page, "Run", "Run All Cells")
+        wait_until_run(page, page.locator(".jp-CodeCell").count())
+        page.locator(".jupyter-widgets, .chatlib-choices, .jp-RenderedHTML").first.wait_for()
+    for theme in THEMES:
+        browser.choose(page, "Settings", "Theme", theme)
+        page.locator(f"body[data-jp-theme-name='{theme}']").wait_for(state="attached")
+        assert contrast.hard_to_read(page) == {}, theme
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_of_a_page_without_jupyter_stands_out(
+    sheet: "Page", scheme: Literal["light", "dark"]
+) -> None:
+    """The film of a script, and the slides."""
+    sheet.emulate_media(color_scheme=scheme)
+    lessons = sorted(refresh.LESSONS.glob("[0-9]*.ipynb"))
+    for made in (svg.page(one_at_a_time(), "by itself"), deck(lessons)):
+        sheet.set_content(made)
+        assert contrast.hard_to_read(sheet) == {}
+
+
+def test_contrast_is_that_with_what_is_painted_behind(sheet: "Page") -> None:
+    """The page, a bar beneath a text of a picture, or its halo; what is hidden does not count."""
+    text = '<text x="10" y="24" font-size="20"'
+    sheet.set_content(f"""
+        <section style="color:#777">grey<p style="background:#000a">dark</p><p hidden>hidden</p></section>
+        <section style="color:#0008">pale</section>
+        <section><svg width="300" height="90">
+        {text}>alone</text>
+        <path d="M0 30H300V60H0z" fill-opacity=".5"/>
+        {text} dy="30">on a bar</text>
+        {text} dy="30" fill="#fff" paint-order="stroke" stroke="#000" stroke-width="4">halo</text>
+        </svg></section>
+    """)
+    expected = {"grey": 4.48, "dark": 1.66, "pale": 4.48, "alone": 21.0, "on a bar": 5.28, "halo": 21.0}
+    assert contrast.measured(sheet) == pytest.approx(expected, abs=0.05)

@@ -19,14 +19,14 @@ PACKAGE = Path(chatlib.__file__).parent
 # package itself, `__init__`, stands on top, and `__main__` above it.
 LAYERS = {
     "chatlib": [
-        "wire sockets descriptors own_code notebook_cells diagnosis resources lazy kill_thread prompt",
+        "wire sockets door descriptors own_code notebook_cells resources lazy kill_thread prompt",
         "journal",
         "services outbox",
         "servers",
         "background client",
         "film",
-        "checker bench relay schedules stage",  # a failure of a check shows who waited for whom
-        "teach views terminal",
+        "checker bench relay classroom schedules stage",  # a failure of a check shows who waited for whom
+        "teach views terminal diagnosis",
         "api cli",
     ],
     "chatlib.servers": [
@@ -34,7 +34,7 @@ LAYERS = {
         "coroutines event_loop one_at_a_time raw_threads",
         "process_per_client thread_per_client",  # one_at_a_time's handler, other servers
     ],
-    "chatlib.film": ["spans", "record", "render", "film interrupts", "script"],
+    "chatlib.film": ["spans", "record", "render", "film interrupts page", "watcher", "script"],
     "chatlib.checker": [
         "errors",
         "targets",
@@ -56,9 +56,11 @@ LAYERS = {
         "orders",
         "program",
     ],
+    "chatlib.relay": ["cable log", "relay redis_server", "rooms", "chat"],
+    "chatlib.classroom": ["ballot names seat phone", "room poster", "page", "classroom"],
     "chatlib.stage": ["actor sentence", "stage"],
     "chatlib.teach": ["predict notebook_file", "my_course deck exercises"],
-    "chatlib.cli": ["arguments output", "serve chat check xray bench doctor"],
+    "chatlib.cli": ["arguments output signals", "serve chat check xray bench doctor class"],
 }
 
 

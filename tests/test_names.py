@@ -112,9 +112,9 @@ def test_importing_starts_nothing() -> None:
 
 
 def test_the_public_names_are_exact() -> None:
-    """`__all__` names each once; it is all that `dir` and Tab offer, with the package `bench`."""
+    """`__all__` names each once; it is all that `dir` and Tab offer, with two packages."""
     assert sorted(chatlib.__all__) == sorted(set(chatlib.__all__))
-    assert dir(chatlib) == sorted({*chatlib.__all__, "bench"})
+    assert dir(chatlib) == sorted({*chatlib.__all__, "bench", "relay"})
     for name in chatlib.__all__:
         assert not isinstance(getattr(chatlib, name), ModuleType), f"{name} is a module"
 
