@@ -14,6 +14,7 @@ import socket
 import sys
 import weakref
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 from chatlib.film.record.harmless import harmless, is_of_handler
@@ -57,7 +58,9 @@ REALLY = {"close": "_real_close"}
 """`close` does nothing yet while there is a file that `makefile` made: what is watched is the end itself."""
 
 _FLAGS_AT = {"recv": 1, "recvfrom": 1, "recv_into": 2, "recvfrom_into": 2, "recvmsg": 2, "recvmsg_into": 2}
-"""Which argument of each says that it only looks at bytes, and leaves them where they are."""
+"""Which argument of each says that it only looks at bytes and leaves them there, or that it does not wait."""
+
+_AT_ONCE = getattr(socket, "MSG_DONTWAIT", 0)  # Windows has no such thing
 
 
 def watched_method(name: str, original: Any) -> Any:
@@ -70,7 +73,7 @@ def watched_method(name: str, original: Any) -> Any:
         if ends is None or (leaves and None in ends):  # only a connection is left
             return original(self, *args, **kwargs)
         said = subject_of(self) if ends == NOWHERE else ""
-        call = enter(name, ends, said, 2, _timeout_of(self) != 0)
+        call = enter(name, ends, said, 2, not asks(self, name, args, kwargs))
         if call is None:
             return original(self, *args, **kwargs)
         size, outcome = 0, "failed"
@@ -99,6 +102,20 @@ def watched_method(name: str, original: Any) -> Any:
 
 _timeout_of = _socket.socket.timeout.__get__  # of C: a class of the program's may say anything
 
+
+def asks(self: socket.socket, name: str, args: Any = (), kwargs: Any = MappingProxyType({})) -> bool:
+    """Whether a call returns at once, whatever there is. With a time to wait, Python waits despite flags."""
+    seconds = _timeout_of(self)
+    return seconds == 0 or (seconds is None and bool(_flags_of(name, args, kwargs) & _AT_ONCE))
+
+
+def _flags_of(name: str, args: Any, kwargs: Any) -> int:
+    if (at := _FLAGS_AT.get(name)) is None or not (args[at:] or kwargs):
+        return 0
+    flags = args[at] if len(args) > at else kwargs.get("flags", 0)
+    return flags if isinstance(flags, int) else 0
+
+
 _PREPARED = RECEIVING | {"shutdown", "connect", "connect_ex", "sendto"}
 
 
@@ -121,8 +138,7 @@ def _read(self: socket.socket, call: Call, args: Any, kwargs: Any, result: Any) 
     """Returns how many bytes a call has moved, and how it ended; notes between which ends it was."""
     size, outcome = METHODS[call.name](args, result), "done"
     if call.name in RECEIVING:
-        at = _FLAGS_AT[call.name]
-        flags = args[at] if len(args) > at else kwargs.get("flags")
+        flags = _flags_of(call.name, args, kwargs)
         if flags and flags & socket.MSG_PEEK:  # first a number: to ask an enum takes a microsecond
             size = 0  # it has only looked: the bytes lie there for another call
         elif not size:

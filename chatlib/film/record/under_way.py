@@ -108,7 +108,9 @@ def _into_c(frame: FrameType) -> Found | None:
         return None
     if isinstance(call.func, ast.Attribute) and call.func.attr in METHODS:
         owner = _value_of(call.func.value, frame)
-        return _of_socket(call.func.attr, owner) if isinstance(owner, socket.socket) else None
+        told = [_value_of(argument, frame) for argument in call.args]
+        waits = isinstance(owner, socket.socket) and not socket_calls.asks(owner, call.func.attr, told)
+        return _of_socket(call.func.attr, owner) if waits else None
     if getattr(_value_of(call.func, frame), "__name__", "") == "sleep":
         seconds = _value_of(call.args[0], frame)  # nothing is calculated: how long a sum is, is not said
         return "sleep", NOWHERE, f"{seconds:g} s" if type(seconds) in (int, float) else "some time"
