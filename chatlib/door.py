@@ -42,6 +42,9 @@ class Door(OpenDoor):
         attempts: Wrong codes after which an address has to wait.
         pause: Seconds for which it waits then.
         clock: Gives the seconds.
+
+    Raises:
+        ValueError: Less than one client, one for each address, or one attempt.
     """
 
     def __init__(

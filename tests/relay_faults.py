@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 from faults import SOON, eventually
 from two_hosts import Host, NotHere, another_host
 
@@ -33,6 +34,8 @@ class Redis:
     """A real one, in a folder of its own, that can be killed, paused and started again."""
 
     def __init__(self, host: str = LOOPBACK[0]) -> None:
+        if not PROGRAM:
+            pytest.skip("needs redis-server")
         self.folder = Path(tempfile.mkdtemp(prefix="chatlib-test-"))
         with socket.create_server((host, 0)) as probe:
             self.address: tuple[str, int] = probe.getsockname()

@@ -156,6 +156,12 @@ def test_telephones_and_terminals_are_counted_together() -> None:
     async def come(classroom: Classroom) -> None:
         async with dialled(classroom) as phone:
             await lines_from(phone, "* 127.0.0.1 has 1 connections already")
+        assert classroom.page
+        left = asyncio.run_coroutine_threadsafe(tasks(), classroom.page._loop)
+        assert not any("_send_on" in name for name in await asyncio.wrap_future(left))
+
+    async def tasks() -> list[str]:
+        return [task.get_coro().__qualname__ for task in asyncio.all_tasks()]  # type: ignore[union-attr]
 
     with Classroom(door=Door(per_address=1)) as classroom:
         with chatlib.connect(classroom.address, "bob", SOON, ""):
@@ -299,6 +305,7 @@ def test_the_pages_in_a_browser(chromium: "Browser", classroom: Classroom, width
         classroom.room.close_vote()
         page.get_by_text("What now?").wait_for(state="hidden")
         classroom.room.remove("anna")
+        page.get_by_text("* the teacher has sent you out").wait_for()
         page.get_by_text("The connection has ended.").wait_for()
     page.close()
     assert problems == []

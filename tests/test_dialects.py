@@ -14,6 +14,7 @@ from checked import RELAY, Deaf, script
 from faults import SOON, environment
 
 import chatlib
+from chatlib.checker import foreign
 
 
 @pytest.mark.parametrize(
@@ -288,6 +289,12 @@ def test_what_another_protocol_is_is_said(handler: Any, sentence: str) -> None:
     text = str(caught.value)
     assert text.startswith("not judged: ") and sentence in text and "as in --dialect lines" in text
     assert "Try auto" not in text
+
+
+def test_brackets_without_an_end_are_no_json() -> None:
+    """However many: a million would be more than Python's own reader bears."""
+    assert not foreign._is_json(b"[" * 1_000_000)
+    assert foreign._is_json(b'{"error": "no object"}\n')
 
 
 def test_a_server_that_expects_tls_is_recognised(tmp_path: Path) -> None:

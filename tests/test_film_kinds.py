@@ -3,6 +3,7 @@
 import _thread
 import asyncio
 import contextlib
+import gc
 import io
 import itertools
 import logging
@@ -13,6 +14,7 @@ import selectors
 import socket
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,6 +94,51 @@ def test_what_only_asks_is_noted_if_it_has_found_something(film: Film, pair: Pai
         there.sendall(b"x")
         assert eventually(lambda: selector.select(timeout=0))
     assert [span.outcome for span in calls(film, "select")] == ["done"]
+
+
+def test_less_time_than_none_is_none_for_a_selector(film: Film, pair: Pair) -> None:
+    """It only asks then, as the documentation says."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(pair[0], selectors.EVENT_READ)
+        assert selector.select(-1) == []
+    assert calls(film, "select") == []
+
+
+# Calls that were made before the film began
+
+
+def test_a_thread_that_waited_then_is_not_kept_alive(pair: Pair) -> None:
+    """Nor what it carries with it."""
+    here, there = pair
+    with contextlib.ExitStack() as later:
+        with another(lambda: here.recv(1)) as thread:
+            film = later.enter_context(xray())
+            assert eventually(film.waiting)
+            there.sendall(b"x")
+        over = weakref.ref(thread)
+        del thread
+        gc.collect()
+        assert over() is None
+        assert "recv" in film.story()
+
+
+def test_nothing_of_the_programs_is_asked_what_it_is(pair: Pair) -> None:
+    """A function that it has made may answer anything, and do anything to answer."""
+    (here, there), asked = pair, list[str]()
+
+    class Receive:
+        __call__ = staticmethod(here.recv)
+
+        def __getattr__(self, name: str) -> str:
+            asked.append(name)
+            raise AttributeError(name)
+
+    receive = Receive()
+    with another(lambda: receive(1)):
+        with xray() as film:
+            assert eventually(film.waiting)
+        there.sendall(b"x")
+    assert asked == []
 
 
 # What is waited for

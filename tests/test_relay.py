@@ -19,11 +19,10 @@ from two_hosts import NotHere
 import chatlib
 from chatlib.cli import main
 from chatlib.relay import Cable, SharedChat, SharedRoom, log, redis_server, relay, rooms
+from chatlib.relay.chat import GONE_AFTER
 from chatlib.relay.log import START, Log, Position, Said
 
 ROOT = Path(__file__).parent.parent
-REAL = pytest.mark.skipif(not relay_faults.PROGRAM, reason="needs redis-server")
-pytestmark = REAL
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +111,9 @@ def test_a_plain_client_is_served_as_ever(
     pair: list[chatlib.Server], serve: Serve, connect: Connect, redis: Redis
 ) -> None:
     """Its own lines do not come back, no line has a position, and another room hears nothing."""
-    elsewhere = connect(serve(chatlib.ThreadingServer, service=SharedRoom(redis.url, "elsewhere")))
+    third = serve(chatlib.ThreadingServer, service=SharedRoom(redis.url, "elsewhere"))
+    elsewhere, apart = connect(third), connect(third)
+    here(third, 2)
     alice, bob = connect(pair[0]), connect(pair[0])
     here(pair[0], 2)
     alice.send("one\ntwo\n\nthree")
@@ -120,7 +121,8 @@ def test_a_plain_client_is_served_as_ever(
     bob.send("AFTER start")  # its first line, and a wish
     bob.send("AFTER start")  # any other is a line like others
     assert alice.receive(SOON) == "AFTER start"
-    assert elsewhere.waits(0.05)
+    apart.send("end")
+    assert elsewhere.receive(SOON) == "end"
 
 
 def test_one_service_may_serve_two_servers(serve: Serve, connect: Connect, place: tuple[str, str]) -> None:
@@ -222,7 +224,6 @@ def test_a_client_that_reads_too_slowly_for_the_log_is_told(
     serve: Serve,
     plug: Dial,
     open_log: Callable[[], Log],
-    monkeypatch: pytest.MonkeyPatch,
     place: tuple[str, str],
 ) -> None:
     """What it has not got is gone: it is cut off, as it would never know what it has missed."""
@@ -297,6 +298,9 @@ def test_what_is_no_position_is_a_line(pair: list[chatlib.Server], connect: Conn
     here(pair[1])
     alice.send("AFTER all")
     assert bob.receive(SOON) == "AFTER all"
+    carol = connect(pair[0])
+    carol.send(f"AFTER {10**19}-0-0")  # beyond 64 bits: Redis would not answer, and nobody would catch up
+    assert bob.receive(SOON) == f"AFTER {10**19}-0-0"
     with pytest.raises(ValueError, match="is not a position"):
         Position.parse("1-2")
 
@@ -340,8 +344,8 @@ def test_a_name_is_there_once_on_all_servers(chats: list[chatlib.Server], connec
     told = [hears(client, 2)[1] for client in crowd]
     assert sorted(told) == ["* The room contains: carol", *["* this name is taken"] * 19]
     one = next(number for number, line in enumerate(told) if "carol" in line)
-    assert hears(carol, 2) == ["* alice has entered the room", f"[alice] I am number {one}"]
-    assert carol.waits(0.05)
+    crowd[one].send("end")
+    assert hears(carol, 3) == ["* alice has entered the room", f"[alice] I am number {one}", "[alice] end"]
 
 
 def test_a_bad_name_is_refused_at_once(chats: list[chatlib.Server], connect: Connect) -> None:
@@ -378,36 +382,55 @@ def test_a_chatter_comes_back_to_where_it_was(
 
 
 def test_the_chatters_of_a_killed_server_are_said_to_have_left(
-    serve: Serve, connect: Connect, place: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    serve: Serve, connect: Connect, place: tuple[str, str], open_log: Callable[[], Log]
 ) -> None:
     """When it has given no sign of life for a while; then their names are free."""
-    monkeypatch.setattr(relay, "BEAT", 0.02)
     killed, where = relay_faults.process(place[0], "threading", service="chat", room=place[1])
     bob = connect(where)
     bob.send("bob")
     hears(bob, 2)
-    alice = named(serve(chatlib.ThreadingServer, service=SharedChat(*place)), "alice", connect)
+    service: Any = SharedChat(*place)
+    alice = named(serve(chatlib.ThreadingServer, service=service), "alice", connect)
+    ours, theirs = open_log(), open_log()
+    ours.server = service._relay.server
+    [theirs.server] = ours.beat()[0].keys() - {ours.server}
+    for _ in range(2 * GONE_AFTER):  # its signs of life, and ours: they come faster than by themselves
+        theirs.beat()
+        service.beat(ours)
+    bob.send("still here")
+    assert alice.receive(SOON) == "[bob] still here"
     relay_faults.end(killed)
+    for _ in range(GONE_AFTER + 1):
+        service.beat(ours)
     assert alice.receive(SOON) == "* bob has left the room"
     named(serve(chatlib.AsyncioServer, service=SharedChat(*place)), "bob", connect)
     assert alice.receive(SOON) == "* bob has entered the room"
 
 
 def test_a_server_that_was_thought_gone_asks_for_its_names_again(
-    chats: list[chatlib.Server],
-    connect: Connect,
-    open_log: Callable[[], Log],
-    monkeypatch: pytest.MonkeyPatch,
+    chats: list[chatlib.Server], connect: Connect, open_log: Callable[[], Log]
 ) -> None:
     """It was cut off for too long; the others are told that its clients left, and are there again."""
-    monkeypatch.setattr(relay, "BEAT", 0.02)
     alice, bob = named(chats[0], "alice", connect), named(chats[1], "bob", connect)
     service: Any = chats[1].service
     opened = open_log()
+    opened.server = service._relay.server
+    service.beat(opened)
     opened._redis.hdel(opened._names, "bob")
-    opened.forget(service._relay._log.server)
+    opened.forget(opened.server)
+    service.beat(opened)
     assert hears(alice, 2) == ["* bob has entered the room", "* bob has entered the room"]
     assert bob.receive(SOON).startswith("* The room contains: alice")
+
+
+def test_a_name_is_asked_for_however_much_waits_for_redis(
+    chats: list[chatlib.Server], connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is never refused for that: the client would have said its name, and be nobody. Its lines may be."""
+    monkeypatch.setattr(relay, "QUEUE_LIMIT", -1)
+    alice = named(chats[0], "alice", connect)
+    alice.send("hello")
+    assert alice.receive(SOON) == "* not accepted: [alice] hello"
 
 
 # Nothing twice, nothing lost
@@ -466,11 +489,6 @@ def test_no_accepted_line_is_lost_or_shown_twice(fault: Callable[[], Count]) -> 
         assert numbers == EXPECTED[fault].replace(",", "")
 
 
-def test_two_servers_never_have_the_same_name(place: tuple[str, str]) -> None:
-    """Each start draws its own."""
-    assert len({Log(*place).server for _ in range(50)}) == 50
-
-
 def test_the_table_of_faults_is_about_these(request: pytest.FixtureRequest) -> None:
     """Each fault stands in docs/reliability.md, with what was expected, and with nothing lost or twice."""
     text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
@@ -479,6 +497,31 @@ def test_the_table_of_faults_is_about_these(request: pytest.FixtureRequest) -> N
         _, _, told, observed, lost, twice, _ = (cell.strip() for cell in row.split("|"))
         assert told == expected
         assert (observed.count("/"), lost, twice) == (2, "0", "0") or observed.startswith("not tried: ")
+
+
+def test_a_cable_that_is_cut_while_it_connects_carries_nothing(
+    serve: Serve, plug: Dial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plug is pulled between a client and the server: both are told."""
+    connect = socket.create_connection
+    cable: Any = serve(Cable, serve(chatlib.ThreadingServer))
+
+    def connect_meanwhile(*place: Any) -> socket.socket:
+        cable.cut()
+        return connect(*place)
+
+    monkeypatch.setattr(socket, "create_connection", connect_meanwhile)
+    assert read_to_the_end(plug(cable)) == b""
+
+
+def test_a_cable_keeps_no_connection_that_has_ended(serve: Serve, plug: Dial) -> None:
+    """However many have come and gone."""
+    cable: Any = serve(Cable, serve(chatlib.ThreadingServer))
+    for _ in range(20):
+        with plug(cable) as client:
+            client.sendall(b"hello\n")
+            assert client.recv(100) == b"HELLO\n"
+    assert eventually(lambda: not cable._ends)
 
 
 # A slow Redis
@@ -615,7 +658,10 @@ def test_a_server_of_the_command_line_shares_the_room_that_is_named(serve: Serve
 # A Redis for a lesson
 
 
-@pytest.mark.parametrize("real", [True, False])
+NEEDS_ONE = pytest.mark.skipif(not relay_faults.PROGRAM, reason="needs redis-server")
+
+
+@pytest.mark.parametrize("real", [pytest.param(True, marks=NEEDS_ONE), False])
 def test_a_lesson_has_a_redis_of_its_own(
     real: bool, serve: Serve, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:

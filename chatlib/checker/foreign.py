@@ -104,5 +104,5 @@ def client_hello() -> bytes:
 def _is_json(heard: bytes) -> bool:
     try:
         return isinstance(json.loads(heard.split(b"\n")[0]), dict | list)
-    except ValueError:
+    except (ValueError, RecursionError):  # it may be a million brackets
         return False

@@ -12,7 +12,7 @@ class Ballot:
     Args:
         question: What is asked.
         choices: The possible answers. A client says the number of one.
-        changed: Called, with no lock held, when an answer was counted: it may be shown.
+        changed: Called when an answer was counted: it may be shown. The room holds its lock then.
     """
 
     def __init__(

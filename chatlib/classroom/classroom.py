@@ -103,7 +103,7 @@ class Classroom:
         self.room.close_vote(measured)
 
     def close(self) -> None:
-        """Ends the room: all connections are closed. Blocks for at most 3 s; harmless when called twice."""
+        """Ends the room: all connections are closed. Blocks for at most 6 s; harmless when called twice."""
         self._closed.set()
         if self.page:
             self.page.close()

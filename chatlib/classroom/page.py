@@ -46,6 +46,7 @@ class Page:
 
     Raises:
         OSError: The address is not available.
+        TimeoutError: The computer is too busy to start the thread of the page.
     """
 
     def __init__(self, room: Room, address: Address, names: set[str], poster: Callable[[], str]) -> None:
@@ -62,7 +63,9 @@ class Page:
             target=lambda: asyncio.run(self._serve(ready)), name="the page", daemon=True
         )
         self._thread.start()
-        ready.wait(PATIENCE)
+        if not ready.wait(PATIENCE):
+            self._listener.close()
+            raise TimeoutError(f"the page has not started within {PATIENCE:g} s")
 
     def close(self) -> None:
         """Ends all connections. Blocks for at most 2 s."""
@@ -198,6 +201,7 @@ class RoomSocket(WebSocketHandler):
             room.journal.add("refused", phone.name, problem)
             self.write_message(f"* {problem}\n")
             self.close()
+            phone.close()
             return
         self.phone = phone
         self.page.phones[phone] = None

@@ -63,7 +63,8 @@ class Phone:
         """Ends the connection at once."""
         with self._lock:
             self.ended = self.ended or why
-        self._call(self._stream.close)
+        # A turn later: a line that was posted just now is written first, as far as the kernel takes it.
+        self._call(lambda: self._loop.call_soon(self._stream.close))
 
     def close(self) -> None:
         """The connection has ended: there is nothing to send any more."""

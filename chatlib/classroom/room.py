@@ -124,6 +124,8 @@ class Room(Chat):
     def slow(self, name: str, seconds: float, holding_the_lock: bool = False) -> None:
         """Has the thread that serves one member sleep before each of its messages; 0 ends that.
 
+        The room has a thread for each member, but for telephones, which one thread serves: all of them wait.
+
         While it holds the room's lock, all other threads wait for it: the sleeper that mutes the room.
         """
         if not 0 <= seconds <= LONGEST_PAUSE:
@@ -173,7 +175,7 @@ class Room(Chat):
 
     def _enter(self, seat: Seat, line: str) -> bool:
         """Takes a client's first line. Returns whether it is in the room now."""
-        code, _, name = line.strip().rpartition(" ")
+        code, _, name = line.rpartition(" ")
         member, host = seat.member, seat.member.address
         if self.door.must_wait(host):  # also with the right code: another connection of it has guessed on
             return self._refuse(seat, "too many wrong codes: wait a minute")

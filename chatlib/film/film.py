@@ -112,8 +112,8 @@ class Film:
     def glance(self, keep: bool = True) -> None:
         """Notes which threads are in calls that the X-ray cannot see, and which are busy.
 
-        Blocks for a twentieth of a second if there are any. All that says what threads wait for now begins
-        with this; what only hands out the record does not.
+        Blocks for 60 ms if there is one, up to 0.3 s if there are twenty, and longer on a busy computer.
+        All that says what threads wait for now begins with this; what only hands out the record does not.
 
         Args:
             keep: Whether that is still told when it is over. A view that moves looks often, and by chance.

@@ -4,7 +4,7 @@ import contextlib
 import math
 import socket
 import threading
-from collections.abc import Callable
+import time
 from typing import Any
 
 from chatlib.client import address_of
@@ -27,7 +27,7 @@ class Cable:
         self._listener.settimeout(LOOK)
         self.server_address = self._listener.getsockname()
         self.cuts = 0
-        """How often connections were cut."""
+        """How often all connections were cut; `shutdown` counts."""
         self._ends: list[socket.socket] = []
         self._is_cut = self._is_over = False
         self._flows = threading.Event()
@@ -63,8 +63,14 @@ class Cable:
     def serve_forever(self) -> None:
         """Connects clients with the server, until `shutdown`. Blocks."""
         while not self._is_over:
-            with contextlib.suppress(OSError):  # mostly a TimeoutError
+            try:
                 near, _ = self._listener.accept()
+            except TimeoutError:
+                continue
+            except OSError:  # out of descriptors: it would fail again at once
+                time.sleep(LOOK)
+                continue
+            with contextlib.suppress(OSError):  # the server is away
                 self._connect(near)
 
     def shutdown(self) -> None:
@@ -87,14 +93,17 @@ class Cable:
         for end in (near, far):
             end.settimeout(None)
         with self._lock:
+            if self._is_cut or self._is_over:  # meanwhile: `_drop` has not seen these two
+                near.close()
+                far.close()
+                return
             self._ends += near, far
         self._start(near, far, False)
         self._start(far, near, True)
 
     def _start(self, source: socket.socket, sink: socket.socket, are_replies: bool) -> None:
-        target: Callable[..., None] = self._carry
         threading.Thread(
-            target=target, args=(source, sink, are_replies), name="the cable", daemon=True
+            target=self._carry, args=(source, sink, are_replies), name="the cable", daemon=True
         ).start()
 
     def _carry(self, source: socket.socket, sink: socket.socket, are_replies: bool) -> None:
@@ -107,6 +116,8 @@ class Cable:
                         sink.sendall(chunk[:passing])
                     if passing < len(chunk):
                         self._drop()
+            with self._lock:
+                self._ends = [end for end in self._ends if end is not source]
             hang_up(sink)
 
     def _passing(self, size: int, are_replies: bool) -> int:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 KEPT = 10_000
 """Entries that a room keeps at least, and a hundred more at most: Redis drops them by the block.
-An entry holds what a client said at once: mostly a line, and at most 64 KiB."""
+An entry holds what a client said at once: mostly a line, and at most 128 KiB."""
 
 READ = 1000
 """Entries that are read at once."""
@@ -23,7 +23,8 @@ ANSWER = 2.0
 MARK_KEPT = 86_400
 """Seconds for which Redis remembers how far a server had written."""
 
-PATTERN = re.compile(r"(\d{1,20})-(\d{1,20})-(\d{1,9})")
+POSITION = r"\d{1,19}-\d{1,19}-\d{1,9}"
+"""How one is written. A number of Redis has 64 bits, and it would answer nothing at all to a greater one."""
 
 
 class Position(NamedTuple):
@@ -36,9 +37,9 @@ class Position(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> "Position":
         """Reads one. Raises ValueError if the text is none."""
-        if not (found := PATTERN.fullmatch(text)):
+        if not re.fullmatch(POSITION, text):
             raise ValueError(f"{text!r} is not a position, like 1764500000000-0-2")
-        return cls(*map(int, found.groups()))
+        return cls(*map(int, text.split("-")))
 
     @property
     def entry(self) -> str:
@@ -104,21 +105,28 @@ class Log:
         self._address = urlsplit(url).netloc.rpartition("@")[2]  # no password: it goes into messages
         self.server = uuid.uuid4().hex[:16]
         """Its name here. Each start draws a new one, so no two servers have the same."""
-        self._stream = f"chatlib:{room}"
-        self._names = f"{self._stream}:names"
-        self._servers = f"{self._stream}:servers"
-        self._mark = f"{self._stream}:written:{self.server}"
+        self._stream = f"chatlib:{room}"  # before the room's name, or a room "x:names" would meet that of "x"
+        self._names = f"chatlib-names:{room}"
+        self._servers = f"chatlib-servers:{room}"
+        self._mark = f"chatlib-written:{self.server}:{room}"
         self._is_certain = True
 
     def check(self) -> None:
-        """Raises ConnectionRefusedError, which says how to start one, if no Redis answers."""
+        """Raises ConnectionRefusedError, which says how to start one, if no Redis answers as it should."""
         try:
-            self._redis.ping()
+            self._redis.xlen(self._stream)  # more than a ping: it needs the password, and a stream
         except self.errors as error:
             raise ConnectionRefusedError(
                 f"no Redis answers at {self._address} ({reason(error)}); "
                 "to start one here: redis-server --appendonly yes"
             ) from None
+
+    @property
+    def conflict(self) -> type[Exception]:
+        """What `append` raises if another server has changed the names meanwhile."""
+        from redis import WatchError
+
+        return WatchError
 
     @property
     def errors(self) -> tuple[type[Exception], ...]:

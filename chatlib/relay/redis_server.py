@@ -19,6 +19,9 @@ PROGRAMS = ("redis-server", "valkey-server")
 READY_WITHIN = 20.0
 """Seconds that a Redis may take to answer for the first time, on a busy computer."""
 
+END_WITHIN = 5.0
+"""Seconds that it may take to end."""
+
 # Ends the program when its own input ends: that is when this process closes it, or ends, however it does.
 KEEPER = "import subprocess as s, sys; p = s.Popen(sys.argv[1:]); sys.stdin.read(); p.kill(); p.wait()"
 
@@ -95,14 +98,18 @@ class RedisServer:
         return url_of(self.server_address)
 
     def serve_forever(self) -> None:
-        """Blocks until it has ended."""
+        """Blocks until `shutdown`."""
         self._process.wait()
 
     def shutdown(self) -> None:
-        """Ends it. Blocks for a moment."""
+        """Ends it. Blocks for a moment, and for at most `END_WITHIN` seconds."""
         if self._process.stdin:
             self._process.stdin.close()
-        self._process.wait()
+        try:
+            self._process.wait(END_WITHIN)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     def server_close(self) -> None:
         """Ends it, and removes what it has kept."""

@@ -15,7 +15,7 @@ from chatlib.journal import Journal
 from chatlib.relay.log import READ, Entry, Log, Position, Said, reason
 
 QUEUE_LIMIT = 8_388_608
-"""Bytes that may wait for Redis, each line counted with 100 more. What goes beyond is not accepted."""
+"""Characters that may wait for Redis, each line counted with 100 more. What goes beyond is not accepted."""
 
 PATIENCE = 0.1
 """Seconds for which a handler thread waits at most until there is room in the queue: see `wait_for_room`."""
@@ -179,7 +179,7 @@ class Relay:
         try:
             yield
         except self._log.errors as error:
-            if type(error).__name__ == "WatchError":  # another server changed the names: at once again
+            if isinstance(error, self._log.conflict):  # at once again
                 return
             if what not in self._away:
                 self._away[what] = time.monotonic()

@@ -17,16 +17,16 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from chatlib.relay.log import START, Entry, Log, Position, Said
+from chatlib.relay.log import POSITION, START, Entry, Log, Position, Said
 from chatlib.relay.relay import Relay
 from chatlib.services import TAKEN, Flush, Member, Service
 from chatlib.wire import encode
 
-AFTER = re.compile(r"AFTER (now|start|\d{1,20}-\d{1,20}-\d{1,9})")
+AFTER = re.compile(rf"AFTER (now|start|{POSITION})")
 """The first line of a client that wants to know positions."""
 
 SLICE = 65_536
-"""Bytes that a client is given at once. It gets more when it has read all but so many."""
+"""Characters that a client is given at once. It gets more when it has read all but so many bytes."""
 
 PAGE = 200
 """Entries that are read at once for a client that is behind."""
@@ -39,6 +39,8 @@ TOO_LATE = "it read too slowly: what it has not got is not kept any more"
 
 class SharedRoom(Service):
     """Sends each line to every other client, on every server that has the same room.
+
+    To make one blocks for up to `ANSWER` seconds, if Redis does not answer.
 
     Args:
         url: Where Redis is.
@@ -71,7 +73,10 @@ class SharedRoom(Service):
     # What the server calls
 
     def begin(self, flush: Flush) -> None:
-        """A server serves: begins to write to the log, and to read it."""
+        """A server serves: begins to write to the log, and to read it.
+
+        Blocks for up to `ANSWER` seconds, with the lock held, if Redis does not answer.
+        """
         with self._lock:
             self._flushes.append(flush)
             if len(self._flushes) > 1:  # another server serves it already
@@ -89,7 +94,8 @@ class SharedRoom(Service):
             self._flushes.remove(flush)
             if self._flushes:
                 return
-        self._relay.close()  # without the lock, which the reading thread may wait for
+            relay = self._relay  # another server may begin right after this block, with a relay of its own
+        relay.close()  # without the lock, which the reading thread may wait for
 
     def after_fork(self) -> None:
         """In a new process: it has no thread of the relay, and begins anew."""
@@ -249,7 +255,7 @@ class SharedRoom(Service):
 
 
 def slices(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
-    """Gives entries in pieces of about `SLICE` bytes."""
+    """Gives entries in pieces of about `SLICE` characters."""
     some: list[Entry] = []
     size = 0
     for entry in entries:

@@ -99,7 +99,7 @@ def _kind_of(file: Any, number: int = -1) -> str:
             return "socket"
         if _socket.socket.type.__get__(found) == socket.SOCK_DGRAM:
             return "datagram"
-        return "listener" if found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) else "socket"
+        return "listener" if _listens(found) else "socket"
     with harmless:  # Windows: a socket is no file, and nothing else can be waited for
         number = _number_of(file) if number < 0 else number
         mode = os.fstat(number).st_mode
@@ -107,6 +107,15 @@ def _kind_of(file: Any, number: int = -1) -> str:
             kind = "pipe" if stat.S_ISFIFO(mode) else "file" if stat.S_IFMT(mode) else "descriptor"
             return "input" if number == 0 else kind
     return "socket"
+
+
+def _listens(found: socket.socket) -> bool:
+    """Whether a socket waits for clients. macOS does not tell: there, it has a port, and no peer."""
+    try:
+        return bool(_socket.socket.getsockopt(found, socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except OSError:
+        local = ends_of(found)[0]
+        return local is not None and local[1] != 0
 
 
 def socket_of(file: Any) -> Any:

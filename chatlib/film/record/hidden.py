@@ -57,7 +57,7 @@ class Silent:
 def note_hidden(recorder: Recorder, packages: bool, keep: bool) -> None:
     """Notes threads that are in calls which cannot be seen, and those that are busy.
 
-    Blocks for `STILL` seconds or a little more if there are such threads.
+    Blocks for `STILL` seconds or a little more if there is such a thread, and for 0.3 s if there are twenty.
 
     Args:
         recorder: Knows which threads have made a watched call meanwhile: those are neither.

@@ -5,6 +5,7 @@ is noted, as that is what the program has asked for; `enter` sees to it. Each is
 """
 
 import functools
+import math
 import queue
 import select
 import sys
@@ -33,7 +34,9 @@ def watched_wait(name: str, subject: Callable[..., str | None], original: Any) -
         original: The function.
     """
 
-    asks = {"select": functools.partial(_asks, 3), "poll": functools.partial(_asks, 0)}.get(name)
+    asks = {"select": lambda *told: _time(3, *told) == 0, "poll": lambda *told: _time(0, *told) == 0}.get(
+        name
+    )
 
     @functools.wraps(original)
     def watched(*args: Any, **kwargs: Any) -> Any:
@@ -52,17 +55,17 @@ def watched_select(original: Any) -> Any:
     def watched(self: Any, *args: Any, **kwargs: Any) -> Any:
         if recorders:
             asyncio_tasks.look(sys._getframe().f_back)
-        call = enter("select", *_waited_for(self), 2, not _asks(0, args, kwargs)) if recorders else None
+        call = enter("select", *_waited_for(self), 2, _time(0, args, kwargs) > 0) if recorders else None
         args = (self, *args)
         return original(*args, **kwargs) if call is None else _followed(call, original, args, kwargs)
 
     return watched
 
 
-def _asks(at: int, args: Any, kwargs: Any) -> bool:
-    """Whether a call has no time to wait, so that it only asks what is ready. Its time is argument `at`."""
+def _time(at: int, args: Any, kwargs: Any) -> float:
+    """Returns how long a call may wait: with no time, it only asks what is ready. That is argument `at`."""
     timeout = args[at] if len(args) > at else kwargs.get("timeout")
-    return type(timeout) in (int, float) and timeout == 0
+    return timeout if type(timeout) in (int, float) else math.inf
 
 
 def _followed(call: Call, original: Any, args: Any, kwargs: Any) -> Any:

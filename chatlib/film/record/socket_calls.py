@@ -14,7 +14,6 @@ import socket
 import sys
 import weakref
 from collections.abc import Callable
-from types import MappingProxyType
 from typing import Any
 
 from chatlib.film.record.harmless import harmless, is_of_handler
@@ -103,16 +102,17 @@ def watched_method(name: str, original: Any) -> Any:
 _timeout_of = _socket.socket.timeout.__get__  # of C: a class of the program's may say anything
 
 
-def asks(self: socket.socket, name: str, args: Any = (), kwargs: Any = MappingProxyType({})) -> bool:
+def asks(self: socket.socket, name: str, args: Any, kwargs: Any) -> bool:
     """Whether a call returns at once, whatever there is. With a time to wait, Python waits despite flags."""
-    seconds = _timeout_of(self)
-    return seconds == 0 or (seconds is None and bool(_flags_of(name, args, kwargs) & _AT_ONCE))
+    seconds: float | None = _timeout_of(self)
+    if seconds is None and (kwargs or len(args) > 1) and name in _FLAGS_AT:
+        return bool(_flags_of(name, args, kwargs) & _AT_ONCE)
+    return seconds == 0
 
 
 def _flags_of(name: str, args: Any, kwargs: Any) -> int:
-    if (at := _FLAGS_AT.get(name)) is None or not (args[at:] or kwargs):
-        return 0
-    flags = args[at] if len(args) > at else kwargs.get("flags", 0)
+    at = _FLAGS_AT[name]
+    flags = args[at] if len(args) > at else kwargs.get("flags")
     return flags if isinstance(flags, int) else 0
 
 

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
-from types import CodeType, FrameType, MemberDescriptorType
+from types import BuiltinFunctionType, CodeType, FrameType, MemberDescriptorType
 from typing import Any
 
 from chatlib.film.record import asyncio_tasks, locks, other_waits, socket_calls
@@ -30,7 +30,8 @@ from chatlib.film.record.frames import at, frames_of_others
 from chatlib.film.record.other_waits import CALLED, WAITS
 from chatlib.film.record.recorder import NOWHERE, Call, open_calls, pause, unseen_calls
 from chatlib.film.record.socket_calls import METHODS, ends_of, subject_of
-from chatlib.film.record.waiters import number_of
+from chatlib.film.record.stand_ins import Function
+from chatlib.film.record.waiters import WatchedThread
 from chatlib.film.spans import SENDING, Ends
 
 _OURS = (socket_calls.__file__, other_waits.__file__, locks.__file__)
@@ -64,16 +65,16 @@ def note_unseen() -> None:
 def _under_way() -> dict[int, Call]:
     frames, now, calls = frames_of_others(), time.perf_counter(), dict[int, Call]()
     for thread in threading.enumerate():
-        frame = frames.get(thread.ident or 0)
         ident = thread.ident or 0
-        if frame is None or thread is threading.current_thread() or ident in open_calls:
+        frame = frames.get(ident)  # none of this thread itself
+        if frame is None or ident in open_calls:
             continue
         with contextlib.suppress(Exception):  # the race: it may have gone on meanwhile
             found, place = _call_of(frame), find(frame)
             if found and place:
                 name, ends, subject = found
-                number = number_of(thread)
-                calls[ident] = Call(name, subject, ends, thread, number, now, place, at=at(frame))
+                waiter = WatchedThread.of(ident)
+                calls[ident] = Call(name, subject, ends, waiter, waiter.number, now, place, at=at(frame))
     return calls
 
 
@@ -109,9 +110,10 @@ def _into_c(frame: FrameType) -> Found | None:
     if isinstance(call.func, ast.Attribute) and call.func.attr in METHODS:
         owner = _value_of(call.func.value, frame)
         told = [_value_of(argument, frame) for argument in call.args]
-        waits = isinstance(owner, socket.socket) and not socket_calls.asks(owner, call.func.attr, told)
+        waits = isinstance(owner, socket.socket) and not socket_calls.asks(owner, call.func.attr, told, {})
         return _of_socket(call.func.attr, owner) if waits else None
-    if getattr(_value_of(call.func, frame), "__name__", "") == "sleep":
+    function = _value_of(call.func, frame)
+    if issubclass(type(function), (BuiltinFunctionType, Function)) and function.__name__ == "sleep":
         seconds = _value_of(call.args[0], frame)  # nothing is calculated: how long a sum is, is not said
         return "sleep", NOWHERE, f"{seconds:g} s" if type(seconds) in (int, float) else "some time"
     return None
@@ -151,5 +153,7 @@ _KNOWN[socket.socket.sendfile.__code__] = partial(_of_socket, "sendfile")
 for _kind in vars(selectors).values():
     if isinstance(_kind, type) and hasattr(vars(_kind).get("select"), "__code__"):
         _KNOWN[vars(_kind)["select"].__code__] = partial(
-            _of_wait, "select", lambda one, timeout=None: None if timeout == 0 else kinds_of_keys(one)
+            _of_wait,
+            "select",
+            lambda one, timeout=None: None if timeout is not None and timeout <= 0 else kinds_of_keys(one),
         )
