@@ -113,7 +113,8 @@ def _into_c(frame: FrameType) -> Found | None:
         waits = isinstance(owner, socket.socket) and not socket_calls.asks(owner, call.func.attr, told, {})
         return _of_socket(call.func.attr, owner) if waits else None
     function = _value_of(call.func, frame)
-    if issubclass(type(function), (BuiltinFunctionType, Function)) and function.__name__ == "sleep":
+    of_c = type(function) in (BuiltinFunctionType, partial, Function)
+    if of_c and getattr(function, "__name__", "") == "sleep":
         seconds = _value_of(call.args[0], frame)  # nothing is calculated: how long a sum is, is not said
         return "sleep", NOWHERE, f"{seconds:g} s" if type(seconds) in (int, float) else "some time"
     return None
