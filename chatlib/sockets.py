@@ -55,7 +55,8 @@ def explaining(address: Address) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        keeper = Keepers.of(address[1]) if error.errno == errno.EADDRINUSE else ""
+        in_use = error.errno == errno.EADDRINUSE
+        keeper = (Keepers.of(address[1]) or "; port 0 takes any free one") if in_use else ""
         reason = f"cannot listen on {address[0]}:{address[1]}: {error.strerror}{keeper}"
         raise type(error)(error.errno, reason) from None
 

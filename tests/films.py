@@ -4,7 +4,8 @@ import threading
 import time
 from collections.abc import Mapping
 
-from chatlib.film.spans import Place, Recording, Span
+from chatlib.film.place import Place
+from chatlib.film.spans import Recording, Span
 from chatlib.sockets import Address
 
 A: Address = ("127.0.0.1", 50001)

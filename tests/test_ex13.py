@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -115,9 +115,23 @@ def stuck(self: Any, entries: Entries, show: Show) -> None:
             self.position = id
 
 
+def no_text(self: Any, entries: Entries, show: Callable[[object], None]) -> None:
+    """Shows all that it has of a line."""
+    for _, fields in entries:
+        show(fields)
+
+
+def asked_for(self: Any, entries: Entries, show: Show) -> Iterator[str]:
+    """Yields lines, as the lesson's function does."""
+    for _, fields in entries:
+        yield fields["line"]
+
+
 @pytest.mark.parametrize(
     ("take", "failed", "sentence"),
     [
+        (no_text, "once.shown", "shown was {'by': 'alice', "),
+        (asked_for, "once.shown", "take contains yield: nothing of it runs"),
         (everything, "once.again", "shown was alice 1, alice 2, alice 3, alice 2, alice 3"),
         (by_id, "once.twice", "shown was alice 1, alice 2, alice 3, alice 3"),
         (as_text, "once.numbers", "shown was alice 8, alice 9"),

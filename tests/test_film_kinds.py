@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 from faults import POSIX, SOON, eventually, untraced
+from films import Script
 from test_film import another, calls, film, pair, waits
 
 from chatlib.api import Film, xray
@@ -358,3 +359,14 @@ def test_only_in_a_notebook_a_task_of_a_package_is_a_cell(
     with another(asyncio.run, package["serve"](own), name="the loop"):
         assert waits(film, "task serve", "await").on == "Event.wait"
         loops[0].call_soon_threadsafe(over.set)
+
+
+def test_who_asks_again_and_again_has_waited_since_it_first_asked() -> None:
+    """As `serve_forever` does twice a second: its wait is as long as its one bar."""
+    script = Script()
+    script.add("the server", "select", 0.0, 0.4, subject="an event", outcome="timeout")
+    for start in (0.5, 1.0, 1.5):
+        script.add("the server", "select", start, start + 0.499, subject="a connection", outcome="timeout")
+    script.add("the server", "select", 2.0, None, subject="a connection")
+    [waiting] = script.recording(2.3).waiting
+    assert waiting.seconds == pytest.approx(1.8)

@@ -169,8 +169,8 @@ def test_the_page_says_what_was_done(source: Path, copy: Path) -> None:
         text.replace("although A stays\\n", "although A stays (you said)\\n"), encoding="utf-8"
     )
     my_course.main(source, copy)
-    assert row(copy, TWO) == "✓ 1 of 2 predicted"
-    assert row(copy, EXERCISE) == "✓ 1 of 1 checks passed"
+    assert row(copy, TWO) == "✓ done, 1 of 2 predicted"
+    assert row(copy, EXERCISE) == "✓ done, 1 of 1 checks passed"
 
 
 def test_a_check_that_has_failed_is_not_passed(source: Path, copy: Path) -> None:

@@ -605,7 +605,7 @@ def test_no_redis_is_told_with_the_cure() -> None:
     with pytest.raises(ConnectionRefusedError) as told:
         SharedRoom(f"redis://alice:secret@127.0.0.1:{port}/0")
     assert f"no Redis answers at 127.0.0.1:{port}" in str(told.value)
-    assert "redis-server --appendonly yes" in str(told.value)
+    assert f"redis-server --port {port} --appendonly yes" in str(told.value)
     assert "secret" not in str(told.value)
 
 

@@ -63,7 +63,13 @@ class Poster:
 
     def __str__(self) -> str:
         first, second = self.lines
-        lines = [self.title, "", f"  address  {self.address}", f"  code     {self.code or 'none'}", ""]
+        lines = [
+            self.title,
+            "",
+            f"  address  {self.address}",
+            f"  code     {self.code or 'none is needed'}",
+            "",
+        ]
         lines += ["From a terminal, two lines (on Windows, telnet in place of nc):"]
         lines += [f"  {first}", f"  {second}", "", "In Python:", f"  {self.in_python}", ""]
         if self.page:
@@ -86,7 +92,7 @@ class Poster:
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f"<title>{escape(self.title)}</title><style>{STYLE}</style><h1>{escape(self.title)}</h1><main>"
             f'<section><dl><dt>address</dt><dd class="big">{escape(self.address)}</dd>'
-            f'<dt>code</dt><dd class="big">{escape(self.code) or "none"}</dd>'
+            f'<dt>code</dt><dd class="big">{escape(self.code) or "none is needed"}</dd>'
             "<dt>in a terminal (on Windows, <code>telnet</code> in place of <code>nc</code>)</dt>"
             f"<dd><pre>{first}\n{second}</pre></dd>"
             f"<dt>in Python</dt><dd><code>{python}</code></dd>"

@@ -182,6 +182,8 @@ class Room(Chat):
         if self._code and not hmac.compare_digest(code.strip().upper().encode(), self._code.encode()):
             self.door.wrong_code(host)
             return self._refuse(seat, "that is not the code: say CODE, a space, and your name")
+        if code and not self._code:
+            return self._refuse(seat, "no code is needed here: say your name, and nothing else")
         if problem := self._problem_with(name) or self._owners.problem_with(name, host):
             return self._refuse(seat, problem)
         seat.name = name

@@ -2,7 +2,10 @@
 
 import io
 import os
+import shlex
+import subprocess
 import sys
+from pathlib import Path
 
 
 def write(text: str) -> None:
@@ -16,6 +19,14 @@ def write(text: str) -> None:
 def warn_of_open_door() -> None:
     """Says that clients on other computers need no code."""
     print("warning: no code: everybody on this network can come in and read along", file=sys.stderr)
+
+
+def this_python() -> str:
+    """Returns what to type in a shell, in this folder, for the Python that runs now."""
+    program = Path(sys.executable)
+    if program.is_relative_to(Path.cwd()):  # of a virtual environment here: not resolved
+        program = program.relative_to(Path.cwd())
+    return subprocess.list2cmdline([str(program)]) if os.name == "nt" else shlex.quote(str(program))
 
 
 def allow_any_letter(encoding: str | None = None) -> None:

@@ -5,7 +5,7 @@ import sys
 
 from chatlib import background
 from chatlib.cli.arguments import port
-from chatlib.cli.output import warn_of_open_door
+from chatlib.cli.output import this_python, warn_of_open_door
 from chatlib.cli.signals import listen_to_signals
 from chatlib.client import address_of
 from chatlib.descriptors import make_room
@@ -49,7 +49,8 @@ def run(options: argparse.Namespace) -> int:
             warn_of_open_door()
         if sys.stderr and sys.stderr.isatty():  # for a person, not for a program
             where = "{}:{}".format(*address_of(server))
-            print(f"from another terminal: python -m chatlib chat {where} --name alice", file=sys.stderr)
+            chat = f"{this_python()} -m chatlib chat {where} --name alice"
+            print(f"from another terminal: {chat}", file=sys.stderr)
         while not told_to_stop(0.5):
             pass
     return 0

@@ -1,6 +1,5 @@
 """What has been seen, as frozen records, and pure functions over them."""
 
-import os
 import re
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
+from chatlib.film.place import Place
 from chatlib.sockets import Address
 
 Ends = tuple[Address | None, Address | None]
@@ -29,48 +29,13 @@ _KINDS = (
 
 _IDLE = ("a connection", "an event", "sleep", "Event.wait")  # the last two are those of asyncio
 
-_LIBRARY = re.escape(os.path.dirname(os.__file__))
-_PACKAGED = re.compile(rf"(?:.*[\\/](?:site|dist)-packages|{_LIBRARY})[\\/](.+)")
-
 POLL_PAUSE = 0.05
 """Seconds. A thread that waited in vain, and waits again within them, has waited all the time."""
 
+_IN_VAIN = ("timeout", "nothing", "end")  # one that is told of an end, and asks again, polls, too
+
 PAIR = "socketpair"
 """The host of both ends of a `socketpair`, which have no addresses of their own."""
-
-
-class Place(NamedTuple):
-    """The line of a program that made a call: the nearest one outside Python's library and chatlib."""
-
-    file: str
-    line: int
-    function: str
-    source: str
-    """The line itself, without its indentation; empty if it cannot be had."""
-    own: bool = True
-    """Whether it is the program's own: the lines of Python's library differ between versions."""
-
-    @property
-    def name(self) -> str:
-        """The name of the file, without its folder; of a package of Python's or an installed one, with it."""
-        packaged = _PACKAGED.match(self.file)
-        return packaged[1].replace("\\", "/") if packaged else re.split(r"[\\/]", self.file)[-1]
-
-    @property
-    def where(self) -> str:
-        """`line 7`; the name of the file if it is not the program's own, as its lines say nothing."""
-        return f"line {self.line}" if self.own else self.name
-
-    @property
-    def said(self) -> str:
-        """The same, and the text of the line."""
-        return self.where + (f": {self.source}" if self.source else "")
-
-    @property
-    def in_cell(self) -> bool:
-        """Whether the file is where ipykernel keeps the text of a notebook's cell."""
-        folder = re.split(r"[\\/]", self.file)[-2:-1]
-        return bool(folder) and folder[0].startswith("ipykernel_")
 
 
 class Span(NamedTuple):
@@ -119,6 +84,16 @@ class Span(NamedTuple):
     def idle(self) -> bool:
         """Whether it rests by design: until a time has passed, a client comes, or an event is set."""
         return self.call in ("sleep", "accept") or self.subject.startswith(_IDLE)
+
+    def goes_on(self, later: "Span") -> bool:
+        """Returns whether a later call of the same thread belongs to the same wait: it asks once more."""
+        in_vain = self.outcome in _IN_VAIN and not self.size and self.kind != "send"
+        if not in_vain or self.end is None or not 0 <= later.start - self.end < POLL_PAUSE:
+            return False
+        if self.peer not in (later.peer, None):  # a listener does not know which client will come
+            return False
+        asked = self.call, self.subject, self.local, self.place
+        return asked == (later.call, later.subject, later.local, later.place)
 
 
 class Message(NamedTuple):
@@ -249,11 +224,18 @@ class Recording:
         place = {ident: number for number, ident in enumerate(self.lanes)}
         still = sorted((span for span in self.spans if span.end is None), key=lambda span: place[span.ident])
         return [
-            Waiting(
-                self.lanes[span.ident], span.call, self.object_of(span), span.place, self.now - span.start
-            )
+            Waiting(self.lanes[span.ident], span.call, self.object_of(span), span.place, self._lasted(span))
             for span in still
         ]
+
+    def _lasted(self, still: Span) -> float:
+        """Returns for how many seconds a thread has waited for what it still waits for."""
+        first = still
+        for span in reversed(self.by_thread[still.ident]):
+            if span is not still and not span.goes_on(first):
+                break
+            first = span
+        return self.now - first.start
 
     def object_of(self, span: Span) -> str:
         """Returns what a call is about: a client's name, `a connection`, a thread, a lock."""

@@ -103,6 +103,7 @@ class Log:
     def __init__(self, url: str, room: str) -> None:
         self._redis = connection(url)
         self._address = urlsplit(url).netloc.rpartition("@")[2]  # no password: it goes into messages
+        self._port = urlsplit(url).port or 6379
         self.server = uuid.uuid4().hex[:16]
         """Its name here. Each start draws a new one, so no two servers have the same."""
         self._stream = f"chatlib:{room}"  # before the room's name, or a room "x:names" would meet that of "x"
@@ -118,7 +119,7 @@ class Log:
         except self.errors as error:
             raise ConnectionRefusedError(
                 f"no Redis answers at {self._address} ({reason(error)}); "
-                "to start one here: redis-server --appendonly yes"
+                f"to start one here: redis-server --port {self._port} --appendonly yes"
             ) from None
 
     @property

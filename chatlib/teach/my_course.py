@@ -59,10 +59,10 @@ class Done(NamedTuple):
     def __str__(self) -> str:
         if not self.run:
             return ""
-        parts = ["✓"] if self.complete else [f"{self.run} of {self.cells} cells run"]
+        parts = ["✓ done"] if self.complete else [f"{self.run} of {self.cells} cells run"]
         parts += [f"{self.predicted} of {self.predictions} predicted"] if self.predictions else []
         parts += [f"{self.passed} of {self.checks} checks passed"] if self.checks else []
-        return ", ".join(parts).replace("✓, ", "✓ ")
+        return ", ".join(parts)
 
 
 def kernel_metadata() -> dict[str, Any]:

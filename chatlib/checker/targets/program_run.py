@@ -245,7 +245,8 @@ def elsewhere_of(listeners: set[tuple[str, int]], wanted: int) -> str:
         return ""
     port = min(port for _, port in listeners)
     why = f"it listens on port {port}, not on {wanted}, which it was told: let it take that"
-    return f"{why} from its command line (in Python: int(sys.argv[1])), or say --port {port}"
+    always = f"if it takes {port} each time, say --port {port}"
+    return f"{why} from its command line (in Python: int(sys.argv[1])); or, {always}"
 
 
 def reap(cookie: str) -> None:

@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 from types import FrameType
 
-from chatlib.film.spans import Place
+from chatlib.film.place import Place
 from chatlib.own_code import FOLDER, is_own
 
 _LIBRARY = str(Path(os.__file__).resolve().parent) + os.sep

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from chatlib.film.render.arrows import Arrow, arrows_of
 from chatlib.film.render.labels import FONT, SMALL, Label, Wish, place, width_of
 from chatlib.film.render.wording import Words, arrow_words, clean, words_of
-from chatlib.film.spans import POLL_PAUSE, Recording, Span
+from chatlib.film.spans import Recording, Span
 
 MOST = 400
 """Steps that are drawn; older ones are folded."""
@@ -51,23 +51,6 @@ class Step(NamedTuple):
     def lasted(self, now: float) -> float:
         """Returns for how many seconds it has lasted, until now if it is open."""
         return (now if self.span.end is None else self.span.end) - self.start
-
-    def goes_on(self, later: Span) -> bool:
-        """Returns whether a later call of the same thread belongs to the same wait."""
-        span = self.span
-        outcomes = (
-            "timeout",
-            "nothing",
-            "end",
-        )  # a thread that is told of an end, and asks again, polls, too
-        in_vain = span.outcome in outcomes and not span.size and span.kind != "send"
-        if not in_vain or span.end is None or not 0 <= later.start - span.end < POLL_PAUSE:
-            return False
-        if span.peer not in (later.peer, None):  # a listener does not know which client will come
-            return False
-        return (span.call, span.subject, span.local, span.place) == (
-            (later.call, later.subject, later.local, later.place)
-        )
 
 
 class Bar(NamedTuple):
@@ -179,7 +162,7 @@ def steps_of(recording: Recording) -> list[Step]:
     by_thread: dict[int, list[Step]] = defaultdict(list)
     for span in sorted(recording.spans, key=lambda span: (span.start, span.number)):
         steps = by_thread[span.ident]
-        if steps and steps[-1].goes_on(span):
+        if steps and steps[-1].span.goes_on(span):
             # After an end there is nothing to wait for: a call that has not returned yet is about to.
             last = steps[-1].span if span.end is None and steps[-1].span.outcome == "end" else span
             steps[-1] = Step(last, steps[-1].start, steps[-1].repeats + 1)

@@ -1,5 +1,6 @@
 """Exercise 13: what comes from a log at least once is shown once, and nothing is left out."""
 
+import inspect
 from collections.abc import Iterable
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,6 +15,8 @@ Entry = tuple[str, dict[str, str]]
 
 MANY = 5_000
 """Entries after which is looked how much a reader remembers."""
+
+NO_TEXT = "What show takes is the text of the line: fields['line']."
 
 LITTLE = 100
 """Things that it may remember then."""
@@ -39,15 +42,23 @@ class Screen:
     """
 
     def __init__(self, fails_at: str = "") -> None:
-        self.lines: list[str] = []
+        self.lines: list[Any] = []
         self._fails_at = fails_at
 
-    def show(self, line: str) -> None:
-        """Shows a line."""
+    def show(self, line: Any) -> None:
+        """Shows a line; or what else it is given."""
         if line == self._fails_at:
             self._fails_at = ""
             raise Away(f"{line!r} could not be shown")
         self.lines.append(line)
+
+    def __str__(self) -> str:
+        return ", ".join(line if isinstance(line, str) else shown(line) for line in self.lines) or "nothing"
+
+    @property
+    def hint(self) -> str:
+        """What to look at if something else than text was shown."""
+        return "" if all(isinstance(line, str) for line in self.lines) else NO_TEXT
 
 
 def entry(id: str, by: str, number: int) -> Entry:
@@ -63,6 +74,11 @@ def in_words(entries: Iterable[Entry]) -> str:
 def made(trial: Trial) -> Any:
     """Makes a reader."""
     reader: Any = trial.attempt(lambda: trial.answer(), "Reader() makes an object")
+    if inspect.isgeneratorfunction(reader.take):
+        hint = "A function with yield in it runs only when somebody asks for its values. Call show instead."
+        raise Broken(
+            "take shows lines when it is called", "take contains yield: nothing of it runs", hint=hint
+        )
     return reader
 
 
@@ -85,7 +101,7 @@ def read(trial: Trial, batches: tuple[tuple[Entry, ...], ...], lines: tuple[str,
     for batch in batches:
         given(trial, reader, batch, screen, expected)
     if screen.lines != list(lines):
-        raise Broken(expected, f"shown was {', '.join(screen.lines) or 'nothing'}")
+        raise Broken(expected, f"shown was {screen}", hint=screen.hint)
 
 
 @step(lambda entries: f"take is given {in_words(entries)}; then its position is looked at")
@@ -110,8 +126,8 @@ def fail(trial: Trial, entries: tuple[Entry, ...], at: str) -> None:
     rest = entries[ids.index(position) + 1 :] if position in ids else entries
     given(trial, reader, rest, screen, expected)
     if screen.lines != [fields["line"] for _, fields in entries]:
-        told = f"its position was {shown(position)}, and shown was {', '.join(screen.lines) or 'nothing'}"
-        raise Broken(expected, told)
+        told = f"its position was {shown(position)}, and shown was {screen}"
+        raise Broken(expected, told, hint=screen.hint)
 
 
 @step(f"take is given {MANY:,} lines of alice and bob; then is looked how much the reader remembers")

@@ -39,7 +39,9 @@ ATTEMPTS = 3
 
 SLIPS = (TypeError, NameError, AttributeError)
 """What Python itself says best."""
-SLIP = "Python says what does not fit: a name, how many arguments, or text (str) where bytes belong."
+SLIP = (
+    "Python says what does not fit: a name, how many arguments, or one kind of value where another belongs."
+)
 
 _NOT_THEIRS = (str(Path(os.__file__).resolve().parent) + os.sep, *FOLDERS)
 
