@@ -195,6 +195,47 @@ def test_a_join_that_was_overheard_is_of_no_use_elsewhere() -> None:
     assert not come(room, join, "192.168.1.8").ended
 
 
+def test_one_computer_cannot_have_all_names() -> None:
+    """Nor as many votes: each name has one, and those that an address has had are counted."""
+    room = Room(code=CODE, door=Door(per_address=4))
+    here = [come(room, f"{CODE} name{letter}", "192.168.1.7") for letter in "abcdefgh"]
+    assert not any(ear.ended for ear in here)
+    assert "has had 8 names" in come(room, f"{CODE} namei", "192.168.1.7").ended
+    assert not come(room, f"{CODE} namei", "192.168.1.8").ended
+    room.left(here[0])
+    assert not come(room, f"{CODE} namea", "192.168.1.7").ended  # an old one is no new one
+
+
+def test_a_browser_at_the_wrong_port_has_guessed_nothing() -> None:
+    """It is told, and its computer has to wait for nothing."""
+    room = Room(code=CODE)
+    for _ in range(10):
+        assert "browsers come in at the other address" in come(room, "GET / HTTP/1.1").ended
+    assert not come(room, f"{CODE} alice").ended
+
+
+def test_a_member_that_says_the_code_again_says_it_to_nobody() -> None:
+    """Some type the first line twice. The others, and the journal, do not get it."""
+    room = Room(code=CODE)
+    alice, bob = come(room, f"{CODE} alice"), come(room, f"{CODE} bob")
+    room.heard(bob, [f"{CODE.lower()} bob"])
+    assert bob.lines[-1].startswith("* you are in already")
+    assert CODE.lower() not in "".join(alice.lines).lower()
+    assert CODE.lower() not in str(room.journal).lower()
+
+
+def test_without_a_code_a_first_line_is_a_name_only() -> None:
+    """A greeting would make its last word a name."""
+    assert "say your name, and nothing else" in come(Room(), "hello everybody").ended
+
+
+@pytest.mark.parametrize("code", [" X7", "X 7", "X\t7", "é"])
+def test_a_code_that_nobody_could_type_is_refused(code: str) -> None:
+    """At once, and not when the class is there."""
+    with pytest.raises(ValueError, match="without blanks"):
+        Classroom(code=code)
+
+
 def test_names_that_have_left_are_forgotten_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that comes under ever new names does not fill the memory; names of those here stay."""
     monkeypatch.setattr("chatlib.classroom.names.NAMES_KEPT", 3)
@@ -301,6 +342,9 @@ def test_another_address_comes_in_while_one_attacks() -> None:
         for _ in range(5):
             with pytest.raises(Disconnected):
                 chatlib.connect(classroom.address, "mallory", SOON, "wrong")
+            assert eventually(
+                lambda: classroom.room.door.inside == 0
+            )  # or the next is one too many, and no guess
         with pytest.raises(Disconnected, match="has to wait"):
             chatlib.connect(classroom.address, "mallory", SOON, CODE)
         where = classroom.server.server_address

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import re
 import socket
 import sys
@@ -120,6 +121,7 @@ def test_a_wrong_code_is_refused_there_too(classroom: Classroom) -> None:
         ("http://127.0.0.1", ""),
         ("https://{host}", ""),
         ("http://evil.example:80", "evil.example:80"),
+        ("http://localhost:{port}", ""),
         ("http://{host}", "evil.example:80"),
     ],
 )
@@ -129,10 +131,23 @@ def test_a_page_of_another_site_cannot_join(classroom: Classroom, origin: str, h
     upgrade = (
         "Upgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
     )
-    more = f"{upgrade}Origin: {origin.format(host=host_of(classroom))}\r\n" if origin else upgrade
+    here = host_of(classroom)
+    origin = origin.format(host=here, port=here.partition(":")[2])
+    more = f"{upgrade}Origin: {origin}\r\n" if origin else upgrade
     assert get(classroom, "/room", host, more=more).startswith("HTTP/1.1 403")
     [entry] = classroom.room.journal
     assert str(entry) == "a browser refused (127.0.0.1: from another page)"
+
+
+def test_what_tornado_complains_of_stands_in_the_journal_alone(
+    classroom: Classroom, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A request that it cannot read: the teacher's screen shows who is here. What others say is logged."""
+    assert get(classroom, host="a:" + "9" * 4400) == ""
+    assert classroom.room.journal.wait_for("failed", "the page", timeout=SOON)
+    assert caplog.records == []
+    logging.getLogger("tornado.application").error("of another thread")
+    assert [record.message for record in caplog.records] == ["of another thread"]
 
 
 def test_another_name_for_this_computer_gets_no_page(classroom: Classroom) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import socketserver
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from chatlib.cli import main
 from chatlib.relay import Cable, SharedChat, SharedRoom, log, redis_server, relay, rooms
 from chatlib.relay.chat import GONE_AFTER
 from chatlib.relay.log import START, Log, Position, Said
+from chatlib.sockets import LOOPBACK
 
 ROOT = Path(__file__).parent.parent
 
@@ -261,6 +263,27 @@ def test_a_server_that_was_cut_off_for_too_long_says_so(connect: Connect) -> Non
         carol.close()
 
 
+def test_all_that_are_behind_have_their_turn(pair: list[chatlib.Server], connect: Connect) -> None:
+    """More than are served in a row, and with lines of which a few fill a page."""
+    alice = Person(pair[0], "alice")
+    for _ in range(20):
+        alice.client.send("z" * 20_000)
+    assert alice.listen(lambda: len(alice.heard) == 20)
+    crowd = [connect(pair[1]) for _ in range(rooms.AT_ONCE + 3)]
+    for client in crowd:
+        client.send("AFTER start")
+    for client in crowd:
+        assert [line.partition(" ")[0] for line in hears(client, 21)[1:]] == alice.positions
+
+
+def test_lines_that_are_said_at_once_are_entries_of_bounded_length() -> None:
+    """Of so many letters, or of one line; and of so many lines."""
+    assert [len(some) for some in rooms.together(["z" * 30_000] * 5)] == [2, 2, 1]
+    assert [len(some) for some in rooms.together(["z" * 100_000] * 2)] == [1, 1]
+    assert [len(some) for some in rooms.together(["z"] * 1200)] == [500, 500, 200]
+    assert list(rooms.together([])) == []
+
+
 def test_a_position_that_is_gone_is_told(
     pair: list[chatlib.Server],
     connect: Connect,
@@ -423,14 +446,17 @@ def test_a_server_that_was_thought_gone_asks_for_its_names_again(
     assert bob.receive(SOON).startswith("* The room contains: alice")
 
 
-def test_a_name_is_asked_for_however_much_waits_for_redis(
+def test_a_name_that_could_not_be_asked_for_may_be_said_again(
     chats: list[chatlib.Server], connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is never refused for that: the client would have said its name, and be nobody. Its lines may be."""
-    monkeypatch.setattr(relay, "QUEUE_LIMIT", -1)
-    alice = named(chats[0], "alice", connect)
-    alice.send("hello")
-    assert alice.receive(SOON) == "* not accepted: [alice] hello"
+    """While too much waits for Redis, it is refused like any line."""
+    alice = connect(chats[0])
+    with monkeypatch.context() as patched:
+        patched.setattr(relay, "QUEUE_LIMIT", -1)
+        alice.send("alice\nhello")
+        assert hears(alice, 3)[1:] == ["* not accepted: alice", "* not accepted: hello"]
+    alice.send("alice")
+    assert alice.receive(SOON) == "* The room contains: "
 
 
 # Nothing twice, nothing lost
@@ -522,6 +548,31 @@ def test_a_cable_keeps_no_connection_that_has_ended(serve: Serve, plug: Dial) ->
             client.sendall(b"hello\n")
             assert client.recv(100) == b"HELLO\n"
     assert eventually(lambda: not cable._ends)
+
+
+@pytest.mark.parametrize("answer", [b":1\r\n", b":abc\r\n", b"*x\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_what_is_no_redis_is_told_and_borne(serve: Serve, answer: bytes) -> None:
+    """At the start, in a sentence; and later, the relay goes on as soon as Redis is back."""
+
+    class Other(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            while self.request.recv(4096):
+                self.request.sendall(answer)
+
+    other = serve(socketserver.ThreadingTCPServer, LOOPBACK, Other)
+    with pytest.raises(ConnectionRefusedError, match="no Redis answers"):
+        SharedRoom("redis://{}:{}".format(*other.server_address))
+    with relay_faults.room(chatlib.SelectorServer) as (_, [cable], [server]):
+        alice, real = Person(server, "alice"), cable._to
+        cable._to = other.server_address
+        cable.cut()
+        cable.mend()
+        alice.say(3)
+        assert server.service.journal.wait_for("paused", "the relay", count=2, timeout=SOON)
+        cable._to = real
+        cable.cut()
+        cable.mend()
+        alone(alice, 3)
 
 
 # A slow Redis
@@ -622,8 +673,10 @@ def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_no_address_is_told() -> None:
     """With an example."""
-    with pytest.raises(ValueError, match="like redis://127.0.0.1:6379"):
-        SharedRoom("127.0.0.1:6379")
+    for text in ("127.0.0.1:6379", "reddis://:s3cret@127.0.0.1", "redis://:s3cret/more@127.0.0.1"):
+        with pytest.raises(ValueError, match="like redis://127.0.0.1:6379") as told:
+            SharedRoom(text)
+        assert "s3cret" not in str(told.value)  # a password may stand in it
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A room that is open: its server, and what the class has to know to come in."""
 
 import contextlib
+import re
 import secrets
 import socket
 import threading
@@ -45,7 +46,8 @@ class Classroom:
 
     Raises:
         OSError: The address is not available.
-        ValueError: There is no such model, or one that cannot serve several clients that share a room.
+        ValueError: There is no such model, or one that cannot serve several clients that share a room; or the
+            code has blanks, so no client could say it.
     """
 
     def __init__(
@@ -63,6 +65,8 @@ class Classroom:
             raise ValueError(
                 f"{model!r} cannot serve a class: take threading, raw-threads, selectors or asyncio"
             )
+        if code and not re.fullmatch(r"[!-~]+", code):
+            raise ValueError(f"a code is letters and digits without blanks, not {code!r}")
         host = lan_address() if host == LAN else host
         alone = is_loopback(host)
         self.code = "" if open else code if code is not None else "" if alone else new_code()

@@ -7,17 +7,28 @@ from chatlib.wire import printable
 NAMES_KEPT = 1000
 """Names that stay with an address after their owners have left."""
 
+NAMES_EACH = 8
+"""Names that an address may have had, if it may not have many connections: else one could take them all."""
+
 
 class Owners:
-    """The address that each name belongs to: a join that was overheard is of no use at another one."""
+    """The address that each name belongs to: a join that was overheard is of no use at another one.
 
-    def __init__(self) -> None:
+    Args:
+        each: Names that one address may have.
+    """
+
+    def __init__(self, each: int = NAMES_EACH) -> None:
+        self._each = each
         self._hosts: dict[str, str] = {}
 
     def problem_with(self, name: str, host: str) -> str:
         """Returns why this address may not use a name; nothing if it may."""
-        owner = self._hosts.get(look_of(name), host)
-        return "" if owner == host else "this name belongs to another computer: take another"
+        if owner := self._hosts.get(look_of(name)):
+            return "" if owner == host else "this name belongs to another computer: take another"
+        if list(self._hosts.values()).count(host) < self._each:
+            return ""
+        return f"this computer has had {self._each} names: take one of them, or ask the teacher"
 
     def note(self, name: str, host: str, present: Collection[str]) -> None:
         """From now on a name belongs to an address. Old names may be forgotten, but none that is present."""

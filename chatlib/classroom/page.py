@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+import logging
 import re
 import socket
 import threading
@@ -20,8 +21,10 @@ from chatlib.classroom.phone import Phone
 from chatlib.classroom.poster import bracketed
 from chatlib.classroom.room import Room
 from chatlib.door import Door
+from chatlib.journal import Journal
 from chatlib.servers.core.session import call_service
 from chatlib.sockets import Address, explaining
+from chatlib.wire import printable
 
 HTML = (Path(__file__).parent / "static" / "phone.html").read_text("utf-8")
 
@@ -30,6 +33,8 @@ MESSAGE_LIMIT = 1000
 
 PATIENCE = 10.0
 """Seconds for a browser to say what it wants."""
+
+LOGGERS = "tornado.access", "tornado.application", "tornado.general", "asyncio"
 
 TABS = 8
 """Connections that a browser may open for one client of the room: they come and go."""
@@ -90,6 +95,9 @@ class Page:
             max_body_size=1000,
         )
         server.door, server.streams = self.door, set()
+        quiet = Quiet(self.room.journal)
+        for name in LOGGERS:
+            logging.getLogger(name).addFilter(quiet)
         self._listener.setblocking(False)
         server.add_sockets([self._listener])
         ready.set()
@@ -100,6 +108,25 @@ class Page:
         for stream in list(server.streams):
             stream.close()
         await asyncio.sleep(0)  # the handlers hear of it
+        for name in LOGGERS:
+            logging.getLogger(name).removeFilter(quiet)
+
+
+class Quiet(logging.Filter):
+    """Takes what the thread of a page logs into the journal: on the teacher's screen, nobody needs it.
+
+    Made in that thread. Others log as before: a notebook's kernel has the same loggers.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__()
+        self._journal, self._thread = journal, threading.get_ident()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Says whether a record is logged."""
+        if record.thread == self._thread:
+            self._journal.add("failed", "the page", printable(record.getMessage())[:200])
+        return record.thread != self._thread
 
 
 class Listener(HTTPServer):
@@ -182,8 +209,8 @@ class RoomSocket(WebSocketHandler):
 
     def prepare(self) -> None:
         """Refuses the pages of other sites: their scripts run in a browser that is in this network."""
-        origin = self.request.headers.get("Origin", "")
-        if origin.removeprefix("http://") not in self.page.hosts or self.request.host not in self.page.hosts:
+        origin, host = self.request.headers.get("Origin", ""), self.request.host
+        if origin != f"http://{host}" or host not in self.page.hosts:
             self.page.room.journal.add("refused", "a browser", f"{self.request.remote_ip}: from another page")
             raise HTTPError(403)
 
@@ -200,8 +227,8 @@ class RoomSocket(WebSocketHandler):
         if problem := room.door.enter(host):
             room.journal.add("refused", phone.name, problem)
             self.write_message(f"* {problem}\n")
-            self.close()
             phone.close()
+            phone.abort(problem)  # at once: nobody counts it, and it may never answer a close
             return
         self.phone = phone
         self.page.phones[phone] = None

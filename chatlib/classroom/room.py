@@ -11,11 +11,12 @@ What is said in it, line by line. The room speaks first:
 """
 
 import hmac
+import re
 import time
 from collections.abc import Callable, Sequence
 
 from chatlib.classroom.ballot import Ballot
-from chatlib.classroom.names import RESERVED, Owners, look_of, typed
+from chatlib.classroom.names import NAMES_EACH, RESERVED, Owners, look_of, typed
 from chatlib.classroom.seat import LINES_A_SECOND, TOO_MANY, Present, Seat
 from chatlib.door import Door
 from chatlib.services import TAKEN, Chat, Flush, Member
@@ -23,6 +24,7 @@ from chatlib.wire import encode, printable
 
 JOIN_WITHIN = 30.0
 """Seconds in which a client has to say its name. One that does not takes a seat for nothing."""
+REQUEST = re.compile(r" HTTP/\d\.\d$")
 LONGEST_PAUSE = 2.0
 """Seconds by which a teacher may slow a client down: stopping a server waits no longer than that."""
 
@@ -58,7 +60,7 @@ class Room(Chat):
         """Sends what was posted outside a server's call; the server gives it."""
         self._code, self._clock = code.upper(), clock
         self._seats: dict[Member, Seat] = {}
-        self._owners = Owners()
+        self._owners = Owners(max(NAMES_EACH, 2 * self.door.per_address))
 
     # What a server calls.
 
@@ -177,6 +179,8 @@ class Room(Chat):
         """Takes a client's first line. Returns whether it is in the room now."""
         code, _, name = line.rpartition(" ")
         member, host = seat.member, seat.member.address
+        if REQUEST.search(line):  # no guess: a browser that was told the wrong port
+            return self._refuse(seat, "browsers come in at the other address")
         if self.door.must_wait(host):  # also with the right code: another connection of it has guessed on
             return self._refuse(seat, "too many wrong codes: wait a minute")
         if self._code and not hmac.compare_digest(code.strip().upper().encode(), self._code.encode()):
@@ -217,6 +221,11 @@ class Room(Chat):
                 seat.member.post(
                     encode([f"* more than {LINES_A_SECOND} lines a second: the rest is dropped"])
                 )
+            return False
+        if self._code and line.upper().startswith(f"{self._code} "):
+            seat.member.post(
+                encode(["* you are in already: the others did not get that line, with the code"])
+            )
             return False
         if self.ballot and self.ballot.cast(seat.name, line):
             seat.member.post(encode([f"* your answer is {line}"]))

@@ -39,15 +39,16 @@ class SharedChat(SharedRoom):
                 member.post(encode([f"* {problem}"]))
                 member.finish(problem)
                 return
+            if not self._relay.offer(self._asked(member, name)):  # it may say its name again
+                member.post(encode([f"* not accepted: {line}" for line in (name, *lines)]))
+                return
             self._wanted[member] = name
-            self._ask_for(member, name)
         name = self._wanted.get(member, "")
         needs = "" if member in self._names else name
         self.say(member, [f"[{name}] {line}" for line in lines], needs=needs)
 
-    def _ask_for(self, member: Member, name: str) -> None:
-        asked = Said(self._id_of[member], [f"* {name} has entered the room"], enters=name)
-        self._relay.offer(asked, always=True)
+    def _asked(self, member: Member, name: str) -> Said:
+        return Said(self._id_of[member], [f"* {name} has entered the room"], enters=name)
 
     def enter(self, member: Member, entry: Entry) -> None:
         """A client of this server is in the room."""
@@ -71,7 +72,7 @@ class SharedChat(SharedRoom):
         with self._lock:
             if beats[log.server] <= self._beats:
                 for member, name in self._names.items():
-                    self._ask_for(member, name)
+                    self._relay.offer(self._asked(member, name), always=True)
             self._beats = beats[log.server]
             quiet = {}
             for server in {*beats, *map(server_of, names.values())}:

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from chatlib.wire import printable
+
 KEPT = 10_000
 """Entries that a room keeps at least, and a hundred more at most: Redis drops them by the block.
-An entry holds what a client said at once: mostly a line, and at most 128 KiB."""
+An entry holds what a client said at once: mostly a line, and at most 65,536 letters."""
 
 READ = 1000
 """Entries that are read at once."""
@@ -22,6 +24,8 @@ ANSWER = 2.0
 
 MARK_KEPT = 86_400
 """Seconds for which Redis remembers how far a server had written."""
+
+NO_ADDRESS = "this is not the address of a Redis, like redis://127.0.0.1:6379"
 
 POSITION = r"\d{1,19}-\d{1,19}-\d{1,9}"
 """How one is written. A number of Redis has 64 bits, and it would answer nothing at all to a greater one."""
@@ -112,11 +116,15 @@ class Log:
         self._mark = f"chatlib-written:{self.server}:{room}"
         self._is_certain = True
 
-    def check(self) -> None:
-        """Raises ConnectionRefusedError, which says how to start one, if no Redis answers as it should."""
+    def first_look(self) -> Position:
+        """Returns the position of the last line.
+
+        Raises:
+            ConnectionRefusedError: No Redis answers as it should. The message says how to start one.
+        """
         try:
-            self._redis.xlen(self._stream)  # more than a ping: it needs the password, and a stream
-        except self.errors as error:
+            return self.end()
+        except Exception as error:  # it may be no Redis that answers: then redis-py raises what comes
             raise ConnectionRefusedError(
                 f"no Redis answers at {self._address} ({reason(error)}); "
                 f"to start one here: redis-server --port {self._port} --appendonly yes"
@@ -205,7 +213,7 @@ class Log:
             pipe.hgetall(self._servers)
             pipe.hgetall(self._names)
             _, beats, names = pipe.execute()
-        return {server: int(count) for server, count in beats.items()}, names
+        return {server: int(count) for server, count in beats.items() if count.isdecimal()}, names
 
     def forget(self, server: str) -> None:
         """Removes a server that lives no more."""
@@ -226,18 +234,21 @@ def connection(url: str) -> Any:
     except ImportError:
         raise NotImplementedError("the relay needs the package redis: pip install redis") from None
     if not url.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError(f"{url!r} is not the address of a Redis, like redis://127.0.0.1:6379")
+        raise ValueError(NO_ADDRESS)  # without the text itself: a password may stand in it
     # Redis speaks within ANSWER, or the call ends with an error. By itself, the client would try ten times
     # again, which takes half a minute, and hides that a line may have been added twice.
-    return Redis.from_url(
-        url,
-        decode_responses=True,
-        encoding_errors="replace",  # another program may have added what is no text
-        protocol=2,
-        socket_timeout=ANSWER,
-        socket_connect_timeout=ANSWER,
-        retry=Retry(NoBackoff(), 0),
-    )
+    try:
+        return Redis.from_url(
+            url,
+            decode_responses=True,
+            encoding_errors="replace",  # another program may have added what is no text
+            protocol=2,
+            socket_timeout=ANSWER,
+            socket_connect_timeout=ANSWER,
+            retry=Retry(NoBackoff(), 0),
+        )
+    except ValueError:
+        raise ValueError(NO_ADDRESS) from None
 
 
 def entry_of(id: str, fields: dict[str, str]) -> Entry:
@@ -249,5 +260,5 @@ def entry_of(id: str, fields: dict[str, str]) -> Entry:
 def reason(error: Exception) -> str:
     """Says in a few words why Redis does not answer."""
     # Of a command in a transaction, redis-py also tells what was said: no business of a journal.
-    words = str(error).rpartition(" caused error: ")[2].split()
+    words = printable(str(error)).rpartition(" caused error: ")[2].split()
     return " ".join(words).rstrip(".") or type(error).__name__

@@ -134,7 +134,7 @@ class Relay:
                 batch = [self._queue[at] for at in range(min(BATCH, len(self._queue)))]
             if self._closing.is_set() and not batch:
                 break
-            with self._noticing("written"):
+            with self._noticing("written", self._log):
                 if batch:
                     names = self._log.append(self._first, batch)
                     self._take_out(batch)
@@ -159,7 +159,7 @@ class Relay:
     def _read(self) -> None:
         is_behind = is_late = False
         while not self._closing.is_set():
-            with self._noticing("read"):
+            with self._noticing("read", self._reading):
                 is_late, was_late = True, is_late  # it stays so, if the next call raises
                 # Blocks: a new entry wakes the thread.
                 entries = self._reading.read(self._read_to, 0.0 if is_behind else LOOK)
@@ -174,13 +174,14 @@ class Relay:
         self._reading.disconnect()
 
     @contextlib.contextmanager
-    def _noticing(self, what: str) -> Any:
+    def _noticing(self, what: str, log: Log) -> Any:
         """Notes in the journal that Redis is away, once, and waits a little; then that it is back."""
         try:
             yield
-        except self._log.errors as error:
-            if isinstance(error, self._log.conflict):  # at once again
-                return
+        except self._log.conflict:  # at once again
+            return
+        except Exception as error:  # no Redis may answer, but something else: then redis-py raises what comes
+            log.disconnect()
             if what not in self._away:
                 self._away[what] = time.monotonic()
                 if not self._closing.is_set():  # or it was `close` that has disconnected

@@ -29,10 +29,13 @@ SLICE = 65_536
 """Characters that a client is given at once. It gets more when it has read all but so many bytes."""
 
 PAGE = 200
-"""Entries that are read at once for a client that is behind."""
+"""Entries that are read at once for a client that is behind; fewer, if they are long."""
+
+AT_ONCE = 8
+"""Clients for which that is done in a row: then those that are not behind have their turn."""
 
 TOGETHER = 500
-"""Lines that are one entry at most: with its position each is longer."""
+"""Lines that are one entry at most, if they are short: with its position each is longer."""
 
 TOO_LATE = "it read too slowly: what it has not got is not kept any more"
 
@@ -56,8 +59,7 @@ class SharedRoom(Service):
         super().__init__()
         self._place = url, room
         log = Log(url, room)
-        log.check()
-        self._position = log.end()  # of the last line that the clients have been given
+        self._position = log.first_look()  # of the last line that the clients have been given
         log.disconnect()
         self._relay: Any = None
         self._flushes: list[Flush] = []
@@ -69,6 +71,7 @@ class SharedRoom(Service):
         # Those that read slowly, or want older lines, and what they have so far. The log keeps the rest for
         # them, so however slow they are, they cost no memory here.
         self._behind: dict[Member, Position] = {}
+        self._page = PAGE
 
     # What the server calls
 
@@ -82,7 +85,7 @@ class SharedRoom(Service):
             if len(self._flushes) > 1:  # another server serves it already
                 return
             log, reading = Log(*self._place), Log(*self._place)
-            with contextlib.suppress(*log.errors):  # Redis is away just now
+            with contextlib.suppress(Exception):  # Redis is away just now, or something else is in its place
                 self._position = reading.end()
             self._relay = Relay(log, reading, self, self.journal, self._position)
 
@@ -159,8 +162,11 @@ class SharedRoom(Service):
         with self._lock:
             listeners = self.listeners()
             behind = [each for each in self._behind.items() if each[0] in listeners and has_room(each[0])]
-        for member, after in behind:
-            self._give_page(member, after, log.page(after, PAGE))
+        for member, after in behind[:AT_ONCE]:
+            page = log.page(after, self._page)
+            is_long = sum(len(line) for entry in page for line in entry.lines) > 2 * SLICE
+            self._page = max(2, self._page // 2) if is_long else min(PAGE, 2 * self._page)
+            self._give_page(member, after, page)
         if behind:
             self.flush()
         return any(member in self._behind and has_room(member) for member, _ in behind)
@@ -189,8 +195,7 @@ class SharedRoom(Service):
 
     def say(self, member: Member, lines: list[str], **wishes: str) -> None:
         """Takes lines to the log, or tells the client that they are not accepted."""
-        for first in range(0, len(lines), TOGETHER):
-            some = lines[first : first + TOGETHER]
+        for some in together(lines):
             if not self._relay.offer(Said(self._id_of[member], some, **wishes)):
                 member.post(encode([f"* not accepted: {line}" for line in some]))
 
@@ -234,6 +239,7 @@ class SharedRoom(Service):
         with self._lock:
             if member not in self._behind:  # it has left meanwhile
                 return
+            self._behind[member] = self._behind.pop(member)  # the last one now: all have their turn
             is_numbered, own = member in self._numbered, self._id_of[member]
             if after != START and not (page and page[0].id == after.entry):
                 member.post(encode([f"* {after} is not kept any more: lines after it may be missing"]))
@@ -252,6 +258,20 @@ class SharedRoom(Service):
                 self._behind[member] = entry.end
             if self._behind[member] == after:  # there was nothing older any more
                 del self._behind[member]
+
+
+def together(lines: Sequence[str]) -> Iterator[list[str]]:
+    """Gives lines in pieces that are one entry each: of at most `SLICE` characters, or of one line."""
+    some: list[str] = []
+    size = 0
+    for line in lines:
+        if some and (len(some) == TOGETHER or size + len(line) > SLICE):
+            yield some
+            some, size = [], 0
+        some.append(line)
+        size += len(line)
+    if some:
+        yield some
 
 
 def slices(entries: Sequence[Entry]) -> Iterator[list[Entry]]:

@@ -55,6 +55,8 @@ def _interrupt(
 
     listeners = session.listeners(speaker)
     session.wait(lambda: (all if texts else any)(map(passed_on, listeners)), 2 * session.timeouts.quiet)
+    if texts and between:  # the half behind them has its time to come too early, too
+        session.pause(2 * session.timeouts.quiet)
     if not between or not session.dialect.framed:  # then what others say may come in between
         session.pause(2 * session.timeouts.quiet)
         return

@@ -65,6 +65,7 @@ CASES = (
         given=(join("alice", "bob", "sleeper"), talk("alice", "bob", "sleeper")),
         steps=(flood("alice", "bob", 6), talk("alice", "bob")),
         hint="sendall waits when a client does not read. Who waits for that thread, or for a lock it holds?",
+        chance=True,
         lesson=SLEEPER,
         deadline=20.0,
     ),

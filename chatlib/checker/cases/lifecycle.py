@@ -156,6 +156,7 @@ CASES = (
             talk("alice", "bob", "carol"),
         ),
         hint="accept raises OSError when no descriptor is left: wait a little then, and try again.",
+        chance=True,
         lesson=GOODBYES,
         needs=frozenset({Need.START, Need.LIMITS, Need.USAGE}),
         deadline=25.0,

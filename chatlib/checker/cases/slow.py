@@ -6,7 +6,7 @@ from chatlib.checker.steps.flood import flood, flood_and_measure, flood_and_wake
 from chatlib.checker.targets.target import Need
 
 LESSON = "06 The sleeper"
-GIVEN = (join("alice", "bob", "sleeper"), talk("alice", "bob", "sleeper"))
+GIVEN = (join("alice", "sleeper", "bob"), talk("alice", "sleeper", "bob"))
 
 CASES = (
     Case(

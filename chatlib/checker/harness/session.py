@@ -65,7 +65,7 @@ class Session:
         Raises:
             Broken: The server does not let it in.
         """
-        nick = f"{name}x{self.number}"
+        nick = name + "x" + "".join(chr(ord("a") + int(digit)) for digit in str(self.number))
         self.calm()
         try:
             peer = self.clients.connect(name, nick, self.timeouts.patience, sleeper)

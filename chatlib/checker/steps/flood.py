@@ -62,7 +62,12 @@ class Flood(NamedTuple):
 def flood(session: Session, speaker: str, listener: str, megabytes: int) -> None:
     """The others hear each line as fast as while the sleeper read."""
     with _asleep(session, speaker, listener) as flooded:
+        was_lossy = flooded.flow.lines.lost() is not None
         flooded.run(megabytes)
+        lost = flooded.flow.lines.lost()
+        if lost is not None and not was_lossy:
+            expected = f"{listener} hears every line that {speaker} says"
+            raise Broken(expected, f"line {lost} did not come for {listener}, and others did after it")
 
 
 @step("{speaker} says {megabytes} MB of lines; the sleeper does not read")

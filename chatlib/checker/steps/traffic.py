@@ -59,7 +59,10 @@ class Lines(Dots):
         self._rest = self._rest[-4 * LENGTH :]
         for one in lines:
             found = _LINE.search(one)
-            if found and found[1] == found[3] and len(found[2]) == LENGTH - 15:
+            whole = found and found[1] == found[3] and len(found[2]) == LENGTH - 15
+            if (
+                found and whole and one.count(b".", 0, found.start()) <= 8
+            ):  # else half a line stands before it
                 self.numbers.append(int(found[1]))
             elif one.count(b".") > 8:
                 self.torn = self.torn or one

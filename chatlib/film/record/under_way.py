@@ -151,10 +151,12 @@ for _owner, _name, _subject in WAITS:
         _KNOWN[getattr(_owner, _name).__code__] = partial(_of_wait, CALLED.get(_name, _name), _subject)
 _KNOWN[socket.socket.accept.__code__] = partial(_of_socket, "accept")
 _KNOWN[socket.socket.sendfile.__code__] = partial(_of_socket, "sendfile")
-for _kind in vars(selectors).values():
+for _kind in vars(
+    selectors
+).values():  # they have changed their argument by then: -1 is for ever, and less is 0
     if isinstance(_kind, type) and hasattr(vars(_kind).get("select"), "__code__"):
         _KNOWN[vars(_kind)["select"].__code__] = partial(
             _of_wait,
             "select",
-            lambda one, timeout=None: None if timeout is not None and timeout <= 0 else kinds_of_keys(one),
+            lambda one, timeout=None: None if timeout == 0 else kinds_of_keys(one),
         )
