@@ -76,20 +76,32 @@ _KINDS = ("listener", "socket", "datagram", "input", "pipe", "file", "descriptor
 _SAID = {"listener": "a connection", "datagram": "a datagram", "input": "standard input"}
 
 
+def is_wakeup(key: selectors.SelectorKey) -> bool:
+    """Whether a file only ends the wait: a pipe of a server's own, or of an event loop's."""
+    handle = _handle_of(key)
+    if handle is not None:
+        return getattr(handle._callback, "__name__", "") == "_read_from_self"
+    return isinstance(key.fileobj, Wakeup)
+
+
 def kind_of_key(key: selectors.SelectorKey) -> str:
     """Returns what sort of file is waited for, or `wakeup` for what only ends the wait."""
-    handle: Any = key.data[0] if isinstance(key.data, tuple) and key.data else None  # of an event loop
-    if type(handle).__module__ == "asyncio.events":  # nothing else is asked: it is the program's
+    if is_wakeup(key):
+        return "wakeup"
+    if (handle := _handle_of(key)) is not None:
         callback = handle._callback
-        name, owner = getattr(callback, "__name__", ""), type(getattr(callback, "__self__", None))
-        if name in _OF_LOOPS:
-            return _OF_LOOPS[name]
+        owner = type(getattr(callback, "__self__", None))
+        if getattr(callback, "__name__", "") == "_accept_connection":
+            return "listener"
         if owner.__module__ == "asyncio.selector_events":  # a transport: the system is not asked each time
             return "datagram" if "Datagram" in owner.__name__ else "socket"
-    return "wakeup" if isinstance(key.fileobj, Wakeup) else _kind_of(key.fileobj, key.fd)
+    return _kind_of(key.fileobj, key.fd)
 
 
-_OF_LOOPS = {"_read_from_self": "wakeup", "_accept_connection": "listener"}
+def _handle_of(key: selectors.SelectorKey) -> Any:
+    """Returns what an event loop calls when a file is ready; None if this is no loop's. Asks nothing else."""
+    handle = key.data[0] if isinstance(key.data, tuple) and key.data else None
+    return handle if type(handle).__module__ == "asyncio.events" else None
 
 
 def _kind_of(file: Any, number: int = -1) -> str:

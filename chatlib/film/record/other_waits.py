@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from chatlib.film.record import asyncio_tasks
-from chatlib.film.record.files import Registered, kind_of_key, kinds_in_lists, kinds_of_keys, socket_of
+from chatlib.film.record.files import Registered, is_wakeup, kinds_in_lists, kinds_of_keys, socket_of
 from chatlib.film.record.harmless import harmless, is_of_handler
 from chatlib.film.record.locks import watched_lock
 from chatlib.film.record.recorder import NOWHERE, Call, enter, leave, recorders
@@ -106,7 +106,7 @@ def _waited_for(selector: Any) -> tuple[Ends, str]:
     with harmless:  # as in `_said`
         keys = (selector.get_map() or {}).values()
         if len(keys) <= 2:  # there may be a wakeup beside it
-            others = [key.fileobj for key in keys if kind_of_key(key) != "wakeup"]
+            others = [key.fileobj for key in keys if not is_wakeup(key)]
             if len(others) == 1 and (ends := ends_of(socket_of(others[0])))[1]:
                 return ends, ""
     return NOWHERE, _said(kinds_of_keys, (selector,), {}) or ""
