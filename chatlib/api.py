@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from chatlib import notebook_cells
 from chatlib.film.film import RING, Film
-from chatlib.schedules.orders import Orders
+from chatlib.schedules.result import Orders
 from chatlib.teach.predict import Prediction, Room, ask
 
 if TYPE_CHECKING:

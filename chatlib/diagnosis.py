@@ -6,7 +6,7 @@ import socket
 import sys
 from typing import NamedTuple
 
-from chatlib.relay.redis_server import installed
+from chatlib.relay.start_redis import installed
 
 
 class Finding(NamedTuple):

@@ -23,8 +23,8 @@ from two_hosts import Host, NotHere, another_host
 
 import chatlib
 from chatlib.relay import Cable, SharedRoom
-from chatlib.relay.log import connection
-from chatlib.relay.redis_server import wait_until_ready
+from chatlib.relay.redis_stream import connection
+from chatlib.relay.start_redis import wait_until_ready
 from chatlib.sockets import LOOPBACK
 
 PROGRAM = shutil.which("redis-server")

@@ -8,7 +8,7 @@ What survives which fault, and how a client says from which line it goes on: doc
 
 from chatlib.relay.cable import Cable
 from chatlib.relay.chat import SharedChat
-from chatlib.relay.redis_server import redis_server
 from chatlib.relay.rooms import SharedRoom
+from chatlib.relay.start_redis import redis_server
 
 __all__ = ["Cable", "SharedChat", "SharedRoom", "redis_server"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from chatlib.relay.log import Entry, Log, Said
+from chatlib.relay.redis_stream import Entry, Log, Said
 from chatlib.relay.rooms import SharedRoom
 from chatlib.services import Chat, Member, problem_with_name
 from chatlib.wire import encode

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from chatlib.journal import Journal
-from chatlib.relay.log import READ, Entry, Log, Position, Said, reason
+from chatlib.relay.redis_stream import READ, Entry, Log, Position, Said, reason
 
 QUEUE_LIMIT = 8_388_608
 """Characters that may wait for Redis, each line counted with 100 more. What goes beyond is not accepted."""

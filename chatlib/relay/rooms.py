@@ -17,7 +17,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from chatlib.relay.log import POSITION, START, Entry, Log, Position, Said
+from chatlib.relay.redis_stream import POSITION, START, Entry, Log, Position, Said
 from chatlib.relay.relay import Relay
 from chatlib.services import TAKEN, Flush, Member, Service
 from chatlib.wire import encode

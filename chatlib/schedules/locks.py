@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Protocol
 
-from chatlib.film.record.callers import origin
+from chatlib.film.record.find_line import origin
 
 
 class Turn(Protocol):

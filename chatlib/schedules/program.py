@@ -5,12 +5,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from chatlib.schedules.all_orders import DIFFERENT, all_orders, following, some_orders
 from chatlib.schedules.errors import Unrepeatable
 from chatlib.schedules.locks import Lock
 from chatlib.schedules.order import Ending, Order
-from chatlib.schedules.orders import TOLD, Orders
+from chatlib.schedules.result import TOLD, Orders
 from chatlib.schedules.run import Choose, Run
-from chatlib.schedules.search import DIFFERENT, all_orders, following, some_orders
 from chatlib.schedules.stops import Grain
 from chatlib.schedules.surroundings import MADE_OF_LOCKS, attributes
 from chatlib.schedules.turns import Turns

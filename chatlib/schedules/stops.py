@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any, Literal, NamedTuple
 
-from chatlib.film.record.callers import origin
+from chatlib.film.record.find_line import origin
 
 Grain = Literal["lines", "instructions"]
 

@@ -10,7 +10,7 @@ from IPython.display import display
 
 from chatlib import notebook_cells
 from chatlib.schedules.order import Order
-from chatlib.schedules.orders import TOLD, Orders
+from chatlib.schedules.result import TOLD, Orders
 from chatlib.views.controls import button, row
 
 Choices = Sequence[tuple[int, int]]

@@ -15,7 +15,7 @@ from time import perf_counter
 from types import FrameType
 from typing import Any, NamedTuple
 
-from chatlib.film.record.callers import origin
+from chatlib.film.record.find_line import origin
 from chatlib.film.record.harmless import harmless
 from chatlib.film.record.recorder import NOWHERE, Call, conclude, open_calls, recorders
 from chatlib.film.record.waiters import number_of

@@ -28,7 +28,7 @@ from types import BuiltinFunctionType, ModuleType
 from typing import Any
 
 from chatlib.film.record import asyncio_tasks
-from chatlib.film.record.callers import origin
+from chatlib.film.record.find_line import origin
 from chatlib.film.record.other_waits import CALLED, FACTORIES, WAITS, watched_select, watched_wait
 from chatlib.film.record.recorder import Recorder, recorders, unseen_calls
 from chatlib.film.record.socket_calls import METHODS, REALLY, watched_method, watched_pair

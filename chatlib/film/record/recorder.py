@@ -20,7 +20,7 @@ from time import perf_counter, sleep
 from types import FrameType
 from typing import Any
 
-from chatlib.film.record.callers import describe, find, origin
+from chatlib.film.record.find_line import describe, find, origin
 from chatlib.film.record.frames import At, at, frames_of_others
 from chatlib.film.record.offsets import Offsets
 from chatlib.film.record.waiters import Waiter, WatchedThread

@@ -16,7 +16,7 @@ from operator import attrgetter
 from types import BuiltinFunctionType
 from typing import Any, Self
 
-from chatlib.film.record.callers import is_foreign
+from chatlib.film.record.find_line import is_foreign
 from chatlib.film.record.recorder import recorders
 
 

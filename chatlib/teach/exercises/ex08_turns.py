@@ -7,9 +7,9 @@ from chatlib.checker.case import listed, step
 from chatlib.checker.errors import Broken
 from chatlib.schedules.errors import Unrepeatable, Unseen
 from chatlib.schedules.locks import REAL_LOCK, REAL_RLOCK
-from chatlib.schedules.orders import Orders
 from chatlib.schedules.picture import turns_of
 from chatlib.schedules.program import Program
+from chatlib.schedules.result import Orders
 from chatlib.schedules.surroundings import MADE_OF_LOCKS, mentions, outer_variables
 from chatlib.teach.exercises.sandbox import SLIP, SLIPS, Trial, shown, told
 

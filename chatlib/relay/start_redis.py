@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from chatlib.relay.log import connection
+from chatlib.relay.redis_stream import connection
 from chatlib.sockets import LOOPBACK, Address
 
 PROGRAMS = ("redis-server", "valkey-server")
