@@ -63,7 +63,9 @@ SPECIMENS = (
         "departures.others departures.reset departures.broadcast "
         "departures.many isolation.unread slow.others framing.endless",
     ),
-    _faulty("walks_a_changing_list", "departures.others departures.reset departures.broadcast"),
+    _faulty(
+        "walks_a_changing_list", "departures.others departures.reset departures.broadcast", may="slow.others"
+    ),
     _faulty("misses_what_is_said_meanwhile", "departures.meanwhile"),
     _faulty("one_slow_reader_mutes_all", "isolation.unread slow.others"),
     _faulty("reset_ends_the_server", "departures.reset departures.broadcast"),
