@@ -7,7 +7,7 @@ import re
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import browser
 import pytest
@@ -45,10 +45,12 @@ async def dialled(classroom: Classroom) -> AsyncIterator[WebSocketClientConnecti
     """Opens a web socket, as the room's own page does; and closes it."""
     host = host_of(classroom)
     phone = await websocket_connect(HTTPRequest(f"ws://{host}/room", headers={"Origin": f"http://{host}"}))
+    protocol: Any = phone.protocol
     try:
         yield phone
     finally:
         phone.close()
+        protocol.stream.close()  # the loop ends soon, perhaps before it has seen the end of the connection
 
 
 async def lines_from(phone: WebSocketClientConnection, wanted: str) -> list[str]:
