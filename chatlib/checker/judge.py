@@ -76,13 +76,27 @@ def _steps_taken(case: Case[Session], session: Session, is_first: bool) -> Rulin
             hint = forgotten_await(session.instance.printed()) or broken.hint
             return Ruling(Outcome.FAIL, failure, certain=broken.certain, hint=hint)
         done.append(str(step))
-    # A client that sees the end of its connection may have seen the end of the server.
-    within = session.timeouts.quiet if any(peer.end for peer in session.clients.peers) else 0.0
-    if case.ends or not (ended := session.instance.ended(within)):
+    if case.ends or not (ended := _end_of_server(session)):
         return Ruling(Outcome.PASS)
     *done, last = done
     failure = Failure(tuple(done), last, "the server still runs", ended, (), _said(session))
     return Ruling(Outcome.FAIL, failure)
+
+
+def _end_of_server(session: Session) -> str:
+    """Says how the server has ended; nothing if it still runs.
+
+    A client that sees the end of its connection may have seen that. Then all see it, and of its process the
+    system tells a little later: on a busy computer, much later.
+    """
+    peers = session.clients.peers
+    if not any(peer.end for peer in peers):
+        return session.instance.ended()
+    with contextlib.suppress(Broken, Unjudged):
+        session.pause(session.timeouts.quiet)
+    here = [peer for peer in peers if peer.reads and not peer.gone]
+    all_see_it = len(here) > 1 and all(peer.end for peer in here)
+    return session.instance.ended(session.timeouts.patience if all_see_it else 0.0)
 
 
 def _failure(session: Session, done: list[str], step: str, broken: Broken) -> Failure:
