@@ -133,6 +133,25 @@ def test_a_sender_that_hears_itself_is_a_failure(senders: int, serve: Serve) -> 
         load(workload_for(server, senders=senders))
 
 
+def test_who_is_not_timed_is_read_although_the_watcher_always_has_something() -> None:
+    """Or a quick server would cut it off, and rightly."""
+    with contextlib.ExitStack() as stack:
+        pairs = [stack.enter_context(end) for _ in range(50) for end in socket.socketpair()]
+        for each in pairs:
+            each.setblocking(False)
+        (speaker, *others), clients = pairs[::2], [Receiver(*each) for each in enumerate(pairs[1::2])]
+        workload = Workload("", 0, 0, "broadcast", len(clients), 1, 256, 0.0)
+        work = stack.enter_context(contextlib.closing(loads.Load(workload, clients)))
+        behind = []
+        for _ in range(500):
+            work.senders[0].fill(0.0)
+            data = speaker.recv(READ_SIZE)
+            assert {other.send(data) for other in others} == {256 * LINE_SIZE}
+            work._turn()
+            behind.append(max(clients[-1].places[0] - client.places[0] for client in clients[1:]))
+    assert max(behind) * LINE_SIZE <= 8 * loads.HIGH_WATER
+
+
 @pytest.fixture
 def hear_nats() -> Iterator[Callable[[bytes], list[int]]]:
     """Returns what checks such bytes, sent by NATS, and says how many frames came with each read."""

@@ -10,7 +10,7 @@ import selectors
 import time
 
 from chatlib.bench.loadgen.connecting import connected, expect, wait_until_served
-from chatlib.bench.loadgen.payload import LINE_SIZE, PROTOCOLS
+from chatlib.bench.loadgen.payload import LINE_SIZE, PROTOCOLS, READ_SIZE
 from chatlib.bench.loadgen.receiver import Receiver
 from chatlib.bench.loadgen.sender import Latencies, Sender
 from chatlib.bench.records import Figures, Workload
@@ -20,7 +20,9 @@ HIGH_WATER = 16 * 1024
 """Bytes that the watcher is ahead of the others when they are read."""
 
 READ_IN_A_ROW = 4
-"""Clients that are read before the watcher is looked at again; that time would look like latency."""
+"""Clients that are read before the watcher is looked at again; that time would look like latency.
+Twice as many when it is twice as far ahead, and so on: a server that always has something for the watcher
+would wait for the others, or cut them off."""
 
 WARM_UP = 0.25
 """Share of the time that the load runs beforehand, unmeasured: memory is being found, buffers grow."""
@@ -139,10 +141,10 @@ class Load:
             self._check_silence(self._clients[-1])
         if not self._to_read and (not ready or self._ahead * LINE_SIZE >= HIGH_WATER):
             self._to_read, self._ahead = self._others[::-1], 0
-        if not ready:  # the watcher goes first: only its lines are timed
-            for client in self._to_read[-READ_IN_A_ROW:]:
-                self._hear(client)
-            del self._to_read[-READ_IN_A_ROW:]
+        # The watcher goes first: only its lines are timed.
+        steps = self._ahead * LINE_SIZE // HIGH_WATER if ready else 1
+        for _ in range(min(READ_IN_A_ROW * steps, len(self._to_read))):
+            self._hear_all(self._to_read.pop())
         return arrived
 
     def _hear(self, client: Receiver) -> list[tuple[int, int]]:
@@ -150,6 +152,10 @@ class Load:
         if heard:
             self._heard_at = time.perf_counter()
         return heard
+
+    def _hear_all(self, client: Receiver) -> None:
+        while sum(count for _, count in self._hear(client)) * LINE_SIZE > READ_SIZE // 2:
+            pass  # one `recv` may not have brought all
 
     def _owed(self, client: Receiver) -> int:
         return sum(self.senders[number].sent - place for number, place in client.places.items())
