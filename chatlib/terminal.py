@@ -62,8 +62,9 @@ class Plain:
         yield from filter(None, reader.feed(b"\n"))  # a last line that has no newline
 
     def show(self, line: str) -> None:
-        """Prints a line."""
-        print(line, flush=True)
+        """Prints a line, in one piece: or the last words of another thread may get between it and its end."""
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
 
     def stop(self) -> None:
         """Ends the waiting for a line."""

@@ -212,6 +212,41 @@ def test_chat_ends_when_the_server_does_while_it_waits_for_a_key() -> None:
         assert process.stderr.read().splitlines() == said
 
 
+def struck(*_: object) -> None:
+    """Is interrupted as `Condition.wait` may be, which each `Thread.start` calls: its lock is free already."""
+    with (condition := threading.Condition()):
+        condition.release()
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_that_strikes_in_threading_ends_a_command(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of it has become a RuntimeError, which is no mistake of the program."""
+    monkeypatch.setattr("chatlib.cli.doctor.run", struck)
+    assert call("doctor") == (130, "", "chatlib: stopped\n")
+    monkeypatch.setattr("chatlib.cli.chat.chat", struck)
+    with chatlib.running(chatlib.ThreadingServer) as server:
+        said = "connected; Ctrl-C leaves\nthis terminal has left\n"
+        assert call("chat", address_of(server)) == (0, "", said)
+
+
+@pytest.mark.parametrize("command", ["doctor", "chat"])
+def test_a_mistake_of_the_program_is_no_ctrl_c(
+    command: str, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is raised."""
+
+    def mistaken(*_: object) -> None:
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr("chatlib.cli.doctor.run", mistaken)
+    monkeypatch.setattr("chatlib.cli.chat.chat", mistaken)
+    with (
+        chatlib.running(chatlib.ThreadingServer) as server,
+        pytest.raises(RuntimeError, match="a mistake"),
+    ):
+        call(command, *([address_of(server)] if command == "chat" else []))
+
+
 def test_check_lists_its_cases(call: Call) -> None:
     """All, or those of a topic; the help says so."""
     names = [line.split()[0] for line in call("check", "--list").stdout.splitlines()]

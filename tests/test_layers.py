@@ -19,7 +19,7 @@ PACKAGE = Path(chatlib.__file__).parent
 # package itself, `__init__`, stands on top, and `__main__` above it.
 LAYERS = {
     "chatlib": [
-        "wire sockets door descriptors own_code notebook_cells resources lazy kill_thread prompt",
+        "wire sockets door descriptors own_code notebook_cells resources lazy kill_thread ctrl_c prompt",
         "journal",
         "services outbox",
         "servers",

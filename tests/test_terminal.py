@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from faults import POSIX, SOON, eventually
@@ -65,6 +66,15 @@ def test_hostile_lines_are_shown_as_text(client: chatlib.Client, capsys: pytest.
     with typed(b"\x1b[31mred\n") as terminal:
         chat(client, terminal)
     assert capsys.readouterr().out == "\\x1b[31MRED\n"
+
+
+def test_a_line_is_shown_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or what another thread says at the end would stand between the line and its newline."""
+    pieces: list[str] = []
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(write=pieces.append, flush=lambda: None))
+    with typed(b"") as terminal:
+        terminal.show("hello")
+    assert pieces == ["hello\n"]
 
 
 def test_it_says_why_it_is_over(client: chatlib.Client, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from chatlib.cli.arguments import Parser
+from chatlib.ctrl_c import is_interrupt
 
 COMMANDS = {
     "serve": "run a server until Ctrl-C",
@@ -25,14 +26,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(sys.argv[1:] if arguments is None else arguments)
     try:
         return int(options.run(options))
-    except KeyboardInterrupt:
-        print("chatlib: stopped", file=sys.stderr)
-        return 130
     except OSError as error:
         file = f"{error.filename}: " if error.filename else ""
         print(f"chatlib: {file}{error.strerror or error}", file=sys.stderr)
     except (ValueError, OverflowError, NotImplementedError) as error:
         print(f"chatlib: {error}", file=sys.stderr)
+    except (KeyboardInterrupt, RuntimeError) as error:
+        if not is_interrupt(error):
+            raise
+        print("chatlib: stopped", file=sys.stderr)
+        return 130
     return 2
 
 

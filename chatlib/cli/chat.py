@@ -1,11 +1,11 @@
 """`python -m chatlib chat`: a conversation with a server, from a terminal."""
 
 import argparse
-import contextlib
 import sys
 
 from chatlib.cli.output import allow_any_letter
 from chatlib.client import connect
+from chatlib.ctrl_c import is_interrupt
 from chatlib.terminal import chat, here
 
 
@@ -22,8 +22,11 @@ def run(options: argparse.Namespace) -> int:
     allow_any_letter()
     with connect(options.address, options.name or "this terminal") as client:
         why = ""
-        with contextlib.suppress(KeyboardInterrupt):
+        try:
             print("connected; Ctrl-C leaves", file=sys.stderr)
             why = chat(client, here(options.name), options.name)
+        except (KeyboardInterrupt, RuntimeError) as error:
+            if not is_interrupt(error):
+                raise
         print(why or f"{client.name} has left", file=sys.stderr)
     return 0

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
+from chatlib.ctrl_c import is_interrupt
 from chatlib.film.film import Film
-from chatlib.film.interrupts import Interrupts, is_interrupt
+from chatlib.film.interrupts import Interrupts
 from chatlib.film.page import Page, before_exit, say
 from chatlib.film.render.wording import clean
 from chatlib.film.watcher import Watcher
