@@ -213,7 +213,7 @@ def test_chat_ends_when_the_server_does_while_it_waits_for_a_key() -> None:
 
 
 def struck(*_: object) -> None:
-    """Is interrupted as `Condition.wait` may be, which each `Thread.start` calls: its lock is free already."""
+    """Is interrupted as `Condition.wait` may be, which each `Thread.start` calls: its lock is free."""
     with (condition := threading.Condition()):
         condition.release()
         raise KeyboardInterrupt
