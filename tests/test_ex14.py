@@ -237,7 +237,9 @@ def test_a_file_that_is_not_there_is_nothing_to_judge() -> None:
 def judged(outcomes: dict[str, Outcome]) -> LevelReport:
     """Returns a report in which all passed but these."""
     verdicts = tuple(
-        Verdict(case, outcomes.get(case.id, Outcome.PASS)) for cases in LEVELS.values() for case in cases
+        Verdict(case, outcomes.get(case.id, Outcome.PASS), reason="made up")
+        for cases in LEVELS.values()
+        for case in cases
     )
     return LevelReport("made up", DIALECTS["budget-chat"], verdicts, levels=LEVELS)
 
@@ -266,7 +268,9 @@ def test_points_by_level_say_which_level(
 
 def test_what_does_not_apply_stands_in_nobodys_way() -> None:
     """A class has no descriptors of its own to run out of. But what could not be judged does."""
-    assert judged({"lifecycle.descriptors": Outcome.SKIPPED}).level == "distinction"
+    report = judged({"lifecycle.descriptors": Outcome.SKIPPED})
+    assert report.level == "distinction"
+    assert report.standing.endswith("You have built it.\nNot judged: lifecycle.descriptors (made up).")
     assert judged({"lifecycle.descriptors": Outcome.ERROR}).level == "pass"
 
 

@@ -88,7 +88,7 @@ class LevelReport(Report):
         """The level that was reached and what is missing for the next one, in a few lines."""
         higher = [level for level in self.levels if level not in self.reached]
         if not higher:
-            return f"Level reached: {self.level}, the highest. You have built it."
+            return f"Level reached: {self.level}, the highest. You have built it.{self._left_open}"
         lacking = missing(self._within(higher[0]))
         broken = [verdict for verdict in lacking if not verdict.blocked]
         width = max(len(verdict.case.id) for verdict in lacking)
@@ -97,8 +97,20 @@ class LevelReport(Report):
             lines.append(f"  ({waiting} more cannot be judged before that)")
         advice = "Mend the first one, then check again: one cause often breaks several promises."
         return "\n".join(
-            [f"Level reached: {self.level}.", f"For the level {higher[0]} you still need:", *lines, advice]
+            [
+                f"Level reached: {self.level}.{self._left_open}",
+                f"For the level {higher[0]} you still need:",
+                *lines,
+                advice,
+            ]
         )
+
+    @property
+    def _left_open(self) -> str:
+        """What was not judged, although its level counts as reached."""
+        verdicts = (verdict for level in self.reached for verdict in self._within(level))
+        reasons = {each.case.id: each.reason for each in verdicts if each.outcome is Outcome.SKIPPED}
+        return "".join(f"\nNot judged: {id} ({reason})." for id, reason in reasons.items())
 
     def _within(self, level: str) -> list[Verdict]:
         ids = {case.id for case in self.levels[level]}
