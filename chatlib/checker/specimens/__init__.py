@@ -103,6 +103,7 @@ SPECIMENS = (
     _faulty("asks_without_a_newline", "names.greeting", "budget-chat"),
     _faulty("counts_the_room", "names.list", "budget-chat"),
     _faulty("leaves_in_silence", "names.presence", "budget-chat"),
+    _faulty("leaves_in_anothers_name", "names.presence", "budget-chat"),
     _faulty("allows_any_name", "names.illegal", "budget-chat"),
     _faulty("allows_no_name", "names.empty", "budget-chat"),
     _faulty("allows_the_same_name", "names.taken", "budget-chat"),
