@@ -280,10 +280,10 @@ def test_all_that_are_behind_have_their_turn(pair: list[chatlib.Server], connect
 
 def test_lines_that_are_said_at_once_are_entries_of_bounded_length() -> None:
     """Of so many letters, or of one line; and of so many lines."""
-    assert [len(some) for some in rooms.together(["z" * 30_000] * 5)] == [2, 2, 1]
-    assert [len(some) for some in rooms.together(["z" * 100_000] * 2)] == [1, 1]
-    assert [len(some) for some in rooms.together(["z"] * 1200)] == [500, 500, 200]
-    assert list(rooms.together([])) == []
+    assert [len(some) for some in rooms.pieces(["z" * 30_000] * 5, len)] == [2, 2, 1]
+    assert [len(some) for some in rooms.pieces(["z" * 100_000] * 2, len)] == [1, 1]
+    assert [len(some) for some in rooms.pieces(["z"] * 1200, len)] == [500, 500, 200]
+    assert list(rooms.pieces([], len)) == []
 
 
 def test_a_position_that_is_gone_is_told(

@@ -14,8 +14,8 @@ stands alone.
 
 import contextlib
 import re
-from collections.abc import Collection, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any, TypeVar
 
 from chatlib.relay.redis_stream import POSITION, START, Entry, Log, Position, Said
 from chatlib.relay.relay import Relay
@@ -35,7 +35,10 @@ AT_ONCE = 8
 """Clients for which that is done in a row: then those that are not behind have their turn."""
 
 TOGETHER = 500
-"""Lines that are one entry at most, if they are short: with its position each is longer."""
+"""Lines that are one entry at most, if they are short (with its position each is longer); and entries that
+are given at once."""
+
+Item = TypeVar("Item")
 
 TOO_LATE = "it read too slowly: what it has not got is not kept any more"
 
@@ -136,7 +139,7 @@ class SharedRoom(Service):
 
     def deliver(self, entries: Sequence[Entry]) -> None:
         """Gives entries of the log to the clients of this server, as fast as each of them reads."""
-        for some in slices(entries):
+        for some in pieces(entries, length):
             with self._lock:
                 for member in self.listeners():
                     if member not in self._behind and not has_room(member):
@@ -164,7 +167,7 @@ class SharedRoom(Service):
             behind = [each for each in self._behind.items() if each[0] in listeners and has_room(each[0])]
         for member, after in behind[:AT_ONCE]:
             page = log.page(after, self._page)
-            is_long = sum(len(line) for entry in page for line in entry.lines) > 2 * SLICE
+            is_long = sum(map(length, page)) > 2 * SLICE
             self._page = max(2, self._page // 2) if is_long else min(PAGE, 2 * self._page)
             self._give_page(member, after, page)
         if behind:
@@ -195,7 +198,7 @@ class SharedRoom(Service):
 
     def say(self, member: Member, lines: list[str], **wishes: str) -> None:
         """Takes lines to the log, or tells the client that they are not accepted."""
-        for some in together(lines):
+        for some in pieces(lines, len):
             if not self._relay.offer(Said(self._id_of[member], some, **wishes)):
                 member.post(encode([f"* not accepted: {line}" for line in some]))
 
@@ -260,32 +263,23 @@ class SharedRoom(Service):
                 del self._behind[member]
 
 
-def together(lines: Sequence[str]) -> Iterator[list[str]]:
-    """Gives lines in pieces that are one entry each: of at most `SLICE` characters, or of one line."""
-    some: list[str] = []
-    size = 0
-    for line in lines:
-        if some and (len(some) == TOGETHER or size + len(line) > SLICE):
+def pieces(items: Sequence[Item], size: Callable[[Item], int]) -> Iterator[list[Item]]:
+    """Gives items in pieces: of at most `SLICE` characters and `TOGETHER` items, or of one item."""
+    some: list[Item] = []
+    total = 0
+    for item in items:
+        if some and (len(some) == TOGETHER or total + size(item) > SLICE):
             yield some
-            some, size = [], 0
-        some.append(line)
-        size += len(line)
+            some, total = [], 0
+        some.append(item)
+        total += size(item)
     if some:
         yield some
 
 
-def slices(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
-    """Gives entries in pieces of about `SLICE` characters."""
-    some: list[Entry] = []
-    size = 0
-    for entry in entries:
-        some.append(entry)
-        size += sum(map(len, entry.lines))
-        if size >= SLICE:
-            yield some
-            some, size = [], 0
-    if some:
-        yield some
+def length(entry: Entry) -> int:
+    """Returns how many characters an entry has."""
+    return sum(map(len, entry.lines))
 
 
 def has_room(member: Any) -> bool:
