@@ -17,7 +17,7 @@ LEGEND = 540.0
 
 _HALF = BAR / 2
 _LEGEND = {
-    "recv": "waits for a peer's bytes",
+    "recv": "waits for bytes",
     "door": "waits for a connection",
     "inside": "waits inside this program",
     "hidden": "busy, or in a call that the X-ray cannot see",
@@ -26,7 +26,7 @@ _LEGEND = {
     "bytes": "bytes on their way",
     "unread": "sent, but nobody has read it",
     "away": "bytes that leave this film",
-    "end": "FIN: the peer has left",
+    "end": "FIN: no more will come",
     "reset": "RST: broken off",
     "open": "still waiting",
     "idle": "still at rest",
