@@ -403,7 +403,7 @@ def test_what_cannot_be_measured_is_left_out_with_a_reason(monkeypatch: pytest.M
     assert contenders.left_out("selectors", 1000, PLAN) == ""
 
 
-@pytest.mark.parametrize("rival", contenders.RIVALS)
+@pytest.mark.parametrize("rival", contenders.AGAINST)
 def test_a_rival_is_measured(rival: str) -> None:
     """Its frames are verified as well, with several senders."""
     if missing := contenders.left_out(rival, 4, PLAN):
@@ -411,6 +411,13 @@ def test_a_rival_is_measured(rival: str) -> None:
     results = measure([], [4], senders=2, window=4, seconds=0.05, against=[rival])
     assert results.passed, str(results)
     assert results.figures(rival, 4).deliveries_per_s > 0
+
+
+def test_what_a_textbook_writes_answers_each_client() -> None:
+    """In `shout`, all talk at once."""
+    results = measure([], [3], service="shout", window=4, seconds=0.05, against=contenders.TEXTBOOK)
+    assert results.passed, str(results)
+    assert {row.server for row in results.rows if row.figures} == {"floor", *contenders.TEXTBOOK}
 
 
 @pytest.mark.parametrize(
@@ -625,7 +632,7 @@ def test_what_the_system_does_not_say_is_a_dash() -> None:
 
 def test_each_curve_has_a_colour_a_mark_and_a_kind_of_line() -> None:
     """Colour is never the only sign: curves with the same kind of line have other marks."""
-    rows = tuple(Row(name, 10, SOME) for name in ("floor", *chatlib.MODELS, *contenders.RIVALS))
+    rows = tuple(Row(name, 10, SOME) for name in ("floor", *chatlib.MODELS, *contenders.AGAINST))
     drawn = plot.looks(rows)
     for sign in "color", "marker":
         assert len({look[sign] for look in drawn.values()}) == len(rows)

@@ -42,13 +42,22 @@ RIVALS = {
     ),
     "nats": Contender(["nats-server", "--addr", "127.0.0.1", "--port", "{port}"], "nats", "Server is ready"),
 }
-"""Servers of others that can be measured, too."""
+"""Programs of others that can be measured, too."""
+
+TEXTBOOK = {"textbook-threads": "threads", "textbook-asyncio": "asyncio"}
+"""What a textbook writes, by the name in the table. The floor is a third: an event loop on one page."""
+
+AGAINST = (*RIVALS, *TEXTBOOK)
+"""What our servers can be compared with."""
 
 
 def contender(server: str, service: str) -> Contender:
     """Returns what starts a server of this name."""
-    if server == FLOOR:  # -P: what stands beside the file must not hide the standard library
-        return Contender(python("-P", str(Path(__file__).with_name("baseline.py")), service), service)
+    here = Path(__file__).parent  # below, -P: what stands beside a file must not hide the standard library
+    if server == FLOOR:
+        return Contender(python("-P", str(here / "baseline.py"), service), service)
+    if server in TEXTBOOK:
+        return Contender(python("-P", str(here / "textbook.py"), TEXTBOOK[server], service), service)
     if server in RIVALS:
         # Another program may take the port before the rival: then the rival ends, and the table says why.
         with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -89,7 +98,7 @@ def left_out(server: str, clients: int, plan: Plan) -> str:
 
 def check_names(models: tuple[str, ...], against: tuple[str, ...]) -> None:
     """Raises ValueError if there is no server of such a name."""
-    for names, known, option in (models, tuple(MODELS), "--models"), (against, tuple(RIVALS), "--against"):
+    for names, known, option in (models, tuple(MODELS), "--models"), (against, AGAINST, "--against"):
         for name in names:
             if name not in known:
                 raise ValueError(f"there is no server {name!r}: {option} takes {', '.join(known)}")

@@ -47,7 +47,7 @@ def measure(
         senders: How many of the clients send. If None, one in `broadcast`, and all in `shout`.
         window: How many lines each of them may have under way.
         seconds: How long each server is under load.
-        against: Servers of others: `redis`, `nats`.
+        against: Other servers: `redis`, `nats`; `textbook-threads`, `textbook-asyncio`.
         within: Seconds after which no further measurement begins; the rest is left out. If None, nothing is.
         progress: Is called before each measurement, and says which one it is.
 

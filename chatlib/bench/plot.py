@@ -42,6 +42,8 @@ LOOKS: tuple[dict[str, Any], ...] = (
     {"color": "#3A9BD0", "marker": "P", "linestyle": (0, (5, 1))},
     {"color": "#A0522D", "marker": "v", "linestyle": (0, (4, 1, 1, 1))},
     {"color": "#7A5CC8", "marker": "*", "linestyle": (0, (2, 1))},
+    {"color": "#BE4B6A", "marker": "p", "linestyle": (0, (1, 1))},
+    {"color": "#5F8A2F", "marker": "h", "linestyle": (0, (1, 1))},
 )
 """A colour, a mark and a kind of line for each curve, so that colour is never the only sign. The colours are
 those by Okabe and Ito, each moved until it contrasts with white and with black by at least 3 to 1."""

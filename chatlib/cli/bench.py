@@ -5,7 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
-from chatlib.bench.contenders import RIVALS
+from chatlib.bench.contenders import AGAINST
 from chatlib.bench.measurement import measure
 from chatlib.cli.arguments import names, numbers
 from chatlib.cli.output import allow_any_letter, write
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--window", type=int, default=64, help="lines that each may have under way (default: 64)")
     add("--service", choices=("broadcast", "shout"), default="broadcast", help="%(choices)s")
     add("--seconds", type=float, default=1.0, help="under load, for each line of the table")
-    add("--against", type=names, default=(), help=f"servers of others: {','.join(RIVALS)}")
+    add("--against", type=names, default=(), help=f"other servers: {','.join(AGAINST)}")
     add("--output", type=Path, default=Path(), metavar="DIR", help="for bench.json, bench.svg")
 
 
