@@ -152,7 +152,8 @@ class ProgramInstance:
         return f"the server has ended, with exit code {code}"
 
     def printed(self) -> str:
-        return bytes(self._printed).decode("utf-8", "replace")
+        # In a traceback, its own file has no folder: the student knows nothing of the copy.
+        return bytes(self._printed).decode("utf-8", "replace").replace(f"{self._folder.path}{os.sep}", "")
 
     def says(self, text: str) -> bool:
         return text in self.printed() or self._folder.contains(text.encode())
