@@ -274,11 +274,14 @@ def test_a_program_that_does_not_start_is_told_why(
         chatlib.check(script(tmp_path, text))
 
 
-def test_a_traceback_names_the_file_as_its_author_does(tmp_path: Path) -> None:
+def test_a_traceback_names_the_file_as_its_author_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And not where the copy of its folder was."""
-    path = script(tmp_path, "import no_such_module")
-    with pytest.raises(chatlib.TargetError, match=f'  File "{Path(path).name}", line 1, in <module>'):
-        chatlib.check(path)
+    name = Path(script(tmp_path, "import no_such_module")).name
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(chatlib.TargetError, match=f'  File "{name}", line 1, in <module>'):
+        chatlib.check(name)
 
 
 @pytest.mark.parametrize(
