@@ -28,7 +28,7 @@ class AsyncioServer(NonblockingServer):
 
     async def accept_all(self, wakeup: Wakeup) -> None:
         """Accepts clients until the server stops."""
-        self.loop, self.tasks = asyncio.get_running_loop(), ClientTasks(self.flusher)
+        self.loop, self.tasks = asyncio.get_running_loop(), ClientTasks(self.flusher, self.limits.idle)
         stopping = asyncio.Event()
         # A signal may have set it, and the loop is to sleep again.
         self.loop.add_reader(wakeup, lambda: stopping.set() if self.stopped else wakeup.clear())
@@ -52,7 +52,7 @@ class AsyncioServer(NonblockingServer):
         try:
             with session(self.service, client, self.flusher):  # a member of the service until it has left
                 # Sleeps until the client sends, leaves (b"") or is disconnected; others are served meanwhile.
-                while not client.ended and (chunk := await self.receive(client)):
+                while not client.ended and (chunk := await self.tasks.receive(client)):
                     deliver(self.service, client, lines, chunk)  # the service posts its answers
                     self.tasks.flush_soon()  # they are sent at the end of this round of the loop
                     # Sleeps while this client is owed too much: it must read before more of it is read.
@@ -61,11 +61,6 @@ class AsyncioServer(NonblockingServer):
         finally:
             self.tasks.forget(client)
             self.shutdown_request(client.connection)
-
-    async def receive(self, client: Outbox) -> bytes:
-        """Waits until a client sends something, and returns it. A silent one is given up in the end."""
-        async with asyncio.timeout(self.limits.idle):
-            return await self.tasks.receive(client)
 
     def changed(self, client: Outbox) -> None:
         """Has the loop look at a client again, soon: see `NonblockingServer.changed`."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Coroutine
 from typing import Any
 
@@ -16,17 +17,20 @@ class ClientTasks:
 
     Args:
         flusher: Sends what the service has posted to the clients.
+        patience: Seconds after which a silent client is given up.
     """
 
-    def __init__(self, flusher: Flusher) -> None:
-        self._flusher = flusher
+    def __init__(self, flusher: Flusher, patience: float) -> None:
+        self._flusher, self._patience = flusher, patience
         self._loop = asyncio.get_running_loop()
         self._tasks: dict[Outbox, asyncio.Task[None]] = {}
+        self._receivers: dict[Outbox, Receiver] = {}
         self._moved = asyncio.Event()  # set for a moment whenever a client may have taken something
         self._flush_is_due = False
 
     def start(self, client: Outbox, coroutine: Coroutine[Any, Any, None]) -> None:
         """Starts a client's coroutine, which begins in the next round of the loop."""
+        self._receivers[client] = Receiver(self._loop, client.connection, self._patience)
         self._tasks[client] = self._loop.create_task(coroutine, name=f"serves {client.name}")
 
     def forget(self, client: Outbox) -> None:
@@ -34,6 +38,7 @@ class ClientTasks:
         # Otherwise the loop's selector would keep the number of the descriptor, which the kernel gives to the
         # next connection: the loop would then send this client's bytes to that one.
         self._loop.remove_writer(client.connection)
+        self._receivers.pop(client).close()
         del self._tasks[client]
 
     async def end(self) -> None:
@@ -77,12 +82,9 @@ class ClientTasks:
                 while client.ended and not client.closed and await self.receive(client):
                     pass
 
-    async def receive(self, client: Outbox) -> bytes:
-        """Waits until a client sends something, and returns it; b"" when it has left."""
-        # `sock_recv` returns without giving way while bytes lie ready: a client that floods the server would
-        # keep the loop for itself. A sleep of 0 lets the other tasks run first.
-        await asyncio.sleep(0)
-        return await self._loop.sock_recv(client.connection, CHUNK)
+    def receive(self, client: Outbox) -> asyncio.Future[bytes]:
+        """Returns what a client will send next; b"" when it has left. Its task awaits that."""
+        return self._receivers[client].receive()
 
     def _look_after(self, client: Outbox) -> None:
         task = self._tasks.get(client)
@@ -106,3 +108,58 @@ class ClientTasks:
     def _wake(self) -> None:
         self._moved.set()  # wakes the tasks that wait now
         self._moved.clear()  # and not those that wait later
+
+
+class Receiver:
+    """What one client sends, chunk by chunk. The loop watches its socket all the time.
+
+    `loop.sock_recv` would begin to watch it for each chunk, and end that again: two more calls of the kernel.
+    And `asyncio.timeout` would set a timer for each: here there is one, which looks whether it is late.
+
+    Args:
+        loop: Watches it.
+        connection: The client's socket, which does not block.
+        patience: Seconds after which a silent client is given up.
+    """
+
+    __slots__ = ("_connection", "_deadline", "_is_watched", "_loop", "_next", "_patience", "_timer")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, connection: socket.socket, patience: float) -> None:
+        self._loop, self._connection, self._patience = loop, connection, patience
+        self._next: asyncio.Future[bytes] | None = None
+        self._deadline = loop.time() + patience
+        self._timer = loop.call_at(self._deadline, self._look_at_the_clock)
+        self._is_watched = False
+
+    def receive(self) -> asyncio.Future[bytes]:
+        """Returns what comes next, for the one task that awaits it. Raises TimeoutError there, in the end."""
+        self._next, self._deadline = self._loop.create_future(), self._loop.time() + self._patience
+        if not self._is_watched:
+            self._loop.add_reader(self._connection, self._hear)
+            self._is_watched = True
+        return self._next
+
+    def close(self) -> None:
+        """Watches it no more."""
+        self._loop.remove_reader(self._connection)
+        self._timer.cancel()
+
+    def _hear(self) -> None:
+        if self._next is None or self._next.done():  # its task is busy: what comes stays in the kernel
+            self._loop.remove_reader(self._connection)
+            self._is_watched = False
+            return
+        try:
+            chunk = self._connection.recv(CHUNK)
+        except BlockingIOError:  # the loop was woken for nothing, which may be
+            return
+        except OSError as error:
+            self._next.set_exception(error)
+        else:
+            self._next.set_result(chunk)
+
+    def _look_at_the_clock(self) -> None:
+        if self._next and not self._next.done() and self._loop.time() >= self._deadline:
+            self._next.set_exception(TimeoutError())
+        later = max(self._deadline, self._loop.time() + self._patience / 2)
+        self._timer = self._loop.call_at(later, self._look_at_the_clock)
