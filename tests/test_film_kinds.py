@@ -74,6 +74,25 @@ def tell_of_askers() -> None:
     print(*sorted(f"{name}: {call}" for name, call in told), sep="\n")
 
 
+class Flags(int):
+    """A number that does not want to be asked."""
+
+    def __and__(self, other: object) -> int:
+        raise AssertionError("asked")
+
+    __rand__ = __bool__ = __and__  # type: ignore[assignment]
+
+
+def test_a_number_of_a_class_of_the_programs_own_is_not_asked() -> None:
+    """It goes to the call alone."""
+    here, there = socket.socketpair()
+    with here, there, xray():
+        there.send(b"xyz")
+        assert here.recv(1, Flags(0)) == b"x"
+        assert here.recv_into(bytearray(1), flags=Flags(0)) == 1
+        assert here.recv(1, Flags(socket.MSG_PEEK)) == here.recv(1) == b"z"
+
+
 def ask_again(once: Callable[[], object], over: threading.Event) -> None:
     """Asks until it is over."""
     while not over.is_set():

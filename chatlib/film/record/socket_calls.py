@@ -59,7 +59,9 @@ REALLY = {"close": "_real_close"}
 _FLAGS_AT = {"recv": 1, "recvfrom": 1, "recv_into": 2, "recvfrom_into": 2, "recvmsg": 2, "recvmsg_into": 2}
 """Which argument of each says that it only looks at bytes and leaves them there, or that it does not wait."""
 
-_AT_ONCE = getattr(socket, "MSG_DONTWAIT", 0)  # Windows has no such thing
+# Numbers: to ask an enum takes a microsecond.
+_PEEK = int(socket.MSG_PEEK)
+_AT_ONCE = int(getattr(socket, "MSG_DONTWAIT", 0))  # Windows has no such thing
 
 
 def watched_method(name: str, original: Any) -> Any:
@@ -113,7 +115,8 @@ def asks(self: socket.socket, name: str, args: Any, kwargs: Any) -> bool:
 def _flags_of(name: str, args: Any, kwargs: Any) -> int:
     at = _FLAGS_AT[name]
     flags = args[at] if len(args) > at else kwargs.get("flags")
-    return flags if isinstance(flags, int) else 0
+    # A number of a class of the program's is not asked: it may count that, or raise.
+    return int(flags) if type(flags) in (int, socket.MsgFlag) else 0
 
 
 _PREPARED = RECEIVING | {"shutdown", "connect", "connect_ex", "sendto"}
@@ -138,8 +141,7 @@ def _read(self: socket.socket, call: Call, args: Any, kwargs: Any, result: Any) 
     """Returns how many bytes a call has moved, and how it ended; notes between which ends it was."""
     size, outcome = METHODS[call.name](args, result), "done"
     if call.name in RECEIVING:
-        flags = _flags_of(call.name, args, kwargs)
-        if flags and flags & socket.MSG_PEEK:  # first a number: to ask an enum takes a microsecond
+        if _flags_of(call.name, args, kwargs) & _PEEK:
             size = 0  # it has only looked: the bytes lie there for another call
         elif not size:
             outcome = _end_of(self, args)
