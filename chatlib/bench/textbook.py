@@ -12,8 +12,8 @@ import sys
 import threading
 from typing import Any
 
-CLIENTS: set[Any] = set()
-"""The connections, or the transports."""
+CLIENTS: list[Any] = []
+"""The connections, or the transports, in the order in which they came: as all our servers serve them."""
 
 LOCK = threading.Lock()
 """Held by the thread that sends to all, and that lets a client in or out."""
@@ -30,7 +30,7 @@ class Handler(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         """Blocks in `readline` until the client says a line, and in `sendall` while one does not read."""
         with LOCK:
-            CLIENTS.add(self.connection)
+            CLIENTS.append(self.connection)
         try:
             for line in self.rfile:
                 if SHOUT:
@@ -44,7 +44,7 @@ class Handler(socketserver.StreamRequestHandler):
             pass  # it has gone
         finally:
             with LOCK:
-                CLIENTS.discard(self.connection)
+                CLIENTS.remove(self.connection)
 
 
 class Threads(socketserver.ThreadingTCPServer):
@@ -60,11 +60,11 @@ class Lines(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         """A client has come."""
         self.transport, self.rest = transport, b""
-        CLIENTS.add(transport)
+        CLIENTS.append(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
         """It has gone."""
-        CLIENTS.discard(self.transport)
+        CLIENTS.remove(self.transport)
 
     def data_received(self, data: bytes) -> None:
         """Sends on what is whole, in one piece."""
