@@ -111,7 +111,7 @@ class ClientTasks:
 
 
 class Receiver:
-    """What one client sends, chunk by chunk. The loop watches its socket all the time.
+    """Receives from one client, chunk by chunk. The loop watches its socket all the time.
 
     `loop.sock_recv` would begin to watch it for each chunk, and end that again: two more calls of the kernel.
     And `asyncio.timeout` would set a timer for each: here there is one, which looks whether it is late.
@@ -126,10 +126,10 @@ class Receiver:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, connection: socket.socket, patience: float) -> None:
         self._loop, self._connection, self._patience = loop, connection, patience
-        self._next: asyncio.Future[bytes] | None = None
-        self._deadline = loop.time() + patience
-        self._timer = loop.call_at(self._deadline, self._look_at_the_clock)
-        self._is_watched = False
+        self._next: asyncio.Future[bytes] = loop.create_future()
+        self._next.cancel()  # no task waits yet
+        self._deadline, self._is_watched = 0.0, False
+        self._timer = loop.call_later(patience, self._look_at_the_clock)
 
     def receive(self) -> asyncio.Future[bytes]:
         """Returns what comes next, for the one task that awaits it. Raises TimeoutError there, in the end."""
@@ -145,7 +145,7 @@ class Receiver:
         self._timer.cancel()
 
     def _hear(self) -> None:
-        if self._next is None or self._next.done():  # its task is busy: what comes stays in the kernel
+        if self._next.done():  # its task is busy: what comes stays in the kernel
             self._loop.remove_reader(self._connection)
             self._is_watched = False
             return
@@ -159,7 +159,9 @@ class Receiver:
             self._next.set_result(chunk)
 
     def _look_at_the_clock(self) -> None:
-        if self._next and not self._next.done() and self._loop.time() >= self._deadline:
+        now = self._loop.time()
+        if now >= self._deadline and not self._next.done():
             self._next.set_exception(TimeoutError())
-        later = max(self._deadline, self._loop.time() + self._patience / 2)
+        # A task that is busy may wait again at any moment, and then for that long.
+        later = self._deadline if now < self._deadline else now + self._patience
         self._timer = self._loop.call_at(later, self._look_at_the_clock)
