@@ -13,7 +13,6 @@ import signal
 import socket
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -24,7 +23,8 @@ from typing import Any
 import psutil
 from faults import SOON
 
-from chatlib.bench import baseline, textbook
+from chatlib.bench.contenders import TEXTBOOK, contender
+from chatlib.bench.records import FLOOR
 from chatlib.journal import Journal
 from chatlib.outbox import Outbox
 from chatlib.servers.core.session import CHUNK, deliver
@@ -168,28 +168,21 @@ def a_wake() -> float:
     return took / 2
 
 
-SERVERS = {
-    "an event loop of one page (the floor)": [str(baseline.__file__), "shout"],
-    "a textbook's thread for each client": [str(textbook.__file__), "threads", "shout"],
-    "a textbook's Protocol of asyncio": [str(textbook.__file__), "asyncio", "shout"],
-    **{
-        model: ["-m", "chatlib", "serve", model, "--service", "shout"]
-        for model in ("sync", "threading", "raw-threads", "selectors", "asyncio")
-    },
-}
-"""What starts each."""
+SERVERS = (FLOOR, *TEXTBOOK, "sync", "threading", "raw-threads", "selectors", "asyncio")
+"""What is measured, by the names of the benchmark."""
 
 
 @contextlib.contextmanager
-def serving(words: list[str], before: tuple[str, ...] = ()) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+def serving(name: str, before: tuple[str, ...] = ()) -> Iterator[tuple[int, subprocess.Popen[str]]]:
     """Gives the port of a server in a process of its own, and that process. Ends it by Ctrl-C."""
-    command = [*before, sys.executable, *words]
+    server = contender(name, "shout")
+    command = [*before, *server.command]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         assert process.stdout
-        yield int(process.stdout.readline().rpartition(":")[2]), process
-        server = [*psutil.Process(process.pid).children(), psutil.Process(process.pid)][0]
-        server.send_signal(signal.SIGINT)
+        yield server.address(process.stdout.readline())[1], process
+        program = [*psutil.Process(process.pid).children(), psutil.Process(process.pid)][0]
+        program.send_signal(signal.SIGINT)
         process.wait(SOON)
     finally:
         process.kill()
@@ -210,11 +203,11 @@ def talk(port: int, lines: int) -> list[int]:
     return took
 
 
-def calls(words: list[str], lines: int) -> dict[str, int]:
+def calls(name: str, lines: int) -> dict[str, int]:
     """Returns how often a server has asked the kernel for what, from its start to its end."""
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder, "calls")
-        with serving(words, ("strace", "-f", "-qq", "-c", "-U", "calls,name", "-o", str(table))) as (port, _):
+        with serving(name, ("strace", "-f", "-qq", "-c", "-U", "calls,name", "-o", str(table))) as (port, _):
             talk(port, lines)
         return {
             name: int(count)
@@ -222,16 +215,16 @@ def calls(words: list[str], lines: int) -> dict[str, int]:
         }
 
 
-def calls_for_a_line(words: list[str], lines: int = 1000) -> str:
+def calls_for_a_line(name: str, lines: int = 1000) -> str:
     """Returns what a line costs: the difference between many lines and one."""
-    many, one = calls(words, lines + 1), calls(words, 1)
+    many, one = calls(name, lines + 1), calls(name, 1)
     each = {name: (count - one.get(name, 0)) / lines for name, count in many.items()}
     return ", ".join(f"{count:.1f} {name}" for name, count in sorted(each.items()) if count > 0.05)
 
 
-def cost(words: list[str]) -> tuple[float, float]:
+def cost(name: str) -> tuple[float, float]:
     """Returns the microseconds that a line takes there and back, and of those a server's processor time."""
-    with serving(words) as (port, process):
+    with serving(name) as (port, process):
         times = psutil.Process(process.pid).cpu_times
         before = sum(times()[:2])
         took = talk(port, 4 * TIMES)
@@ -245,14 +238,14 @@ def main() -> None:
     found = steps() | asyncio.run(awaited()) | {"wake a thread of the same program": a_wake()}
     for what, took in found.items():
         print(f"{what:42} {max(0.0, took - clock):6.2f} us", flush=True)
-    for name, words in SERVERS.items():
-        took, cpu = cost(words)
+    for name in SERVERS:
+        took, cpu = cost(name)
         print(
             f"{name:42} {took:6.2f} us there and back, {cpu:.1f} us of the server's processor time",
             flush=True,
         )
         if shutil.which("strace"):
-            print(f"{'':42} {calls_for_a_line(words)}", flush=True)
+            print(f"{'':42} {calls_for_a_line(name)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -44,20 +44,24 @@ RIVALS = {
 }
 """Programs of others that can be measured, too."""
 
-TEXTBOOK = {"textbook-threads": "threads", "textbook-asyncio": "asyncio"}
-"""What a textbook writes, by the name in the table. The floor is a third: an event loop on one page."""
+TEXTBOOK = {
+    "textbook-threads": ("textbook.py", "threads"),
+    "textbook-asyncio": ("textbook.py", "asyncio"),
+}
+"""Servers as a textbook writes them: the file in this folder, and its first word."""
+
+ON_A_PAGE = {FLOOR: ("baseline.py",), **TEXTBOOK}
+"""These, and the floor."""
 
 AGAINST = (*RIVALS, *TEXTBOOK)
-"""What our servers can be compared with."""
+"""Servers that ours can be compared with."""
 
 
 def contender(server: str, service: str) -> Contender:
     """Returns what starts a server of this name."""
-    here = Path(__file__).parent  # below, -P: what stands beside a file must not hide the standard library
-    if server == FLOOR:
-        return Contender(python("-P", str(here / "baseline.py"), service), service)
-    if server in TEXTBOOK:
-        return Contender(python("-P", str(here / "textbook.py"), TEXTBOOK[server], service), service)
+    if server in ON_A_PAGE:  # -P: what stands beside the file must not hide the standard library
+        file, *words = ON_A_PAGE[server]
+        return Contender(python("-P", str(Path(__file__).with_name(file)), *words, service), service)
     if server in RIVALS:
         # Another program may take the port before the rival: then the rival ends, and the table says why.
         with socket.create_server(("127.0.0.1", 0)) as probe:

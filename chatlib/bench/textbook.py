@@ -1,4 +1,4 @@
-"""What a textbook writes: a server for lines in some twenty lines of Python, twice.
+"""Two servers as a textbook writes them, each for lines, and in some twenty lines of Python.
 
     python textbook.py threads broadcast
 

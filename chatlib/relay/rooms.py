@@ -268,11 +268,12 @@ def pieces(items: Sequence[Item], size: Callable[[Item], int]) -> Iterator[list[
     some: list[Item] = []
     total = 0
     for item in items:
-        if some and (len(some) == TOGETHER or total + size(item) > SLICE):
+        its_size = size(item)
+        if some and (len(some) == TOGETHER or total + its_size > SLICE):
             yield some
             some, total = [], 0
         some.append(item)
-        total += size(item)
+        total += its_size
     if some:
         yield some
 

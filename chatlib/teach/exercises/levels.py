@@ -107,10 +107,10 @@ class LevelReport(Report):
 
     @property
     def _left_open(self) -> str:
-        """What was not judged, although its level counts as reached."""
+        """Names the cases that were not judged, although their level counts as reached."""
         verdicts = (verdict for level in self.reached for verdict in self._within(level))
-        reasons = {each.case.id: each.reason for each in verdicts if each.outcome is Outcome.SKIPPED}
-        return "".join(f"\nNot judged: {id} ({reason})." for id, reason in reasons.items())
+        skipped = (verdict for verdict in verdicts if verdict.outcome is Outcome.SKIPPED)
+        return "".join(f"\nNot judged: {verdict.case.id} ({verdict.reason})." for verdict in skipped)
 
     def _within(self, level: str) -> list[Verdict]:
         ids = {case.id for case in self.levels[level]}
