@@ -69,8 +69,11 @@ class Span(NamedTuple):
     outcome: str
     """How it ended: `done`, `end` (the other side left), `shut` (this side has shut the connection down),
     `reset`, `timeout`, `nothing` (would have waited), `interrupted` (by Ctrl-C), `failed`, `unseen` (it began
-    before the film, which does not know its end); empty while it is open."""
+    before the film, which does not know its end); `over` (its process has ended in the middle of it); empty
+    while it is open."""
     place: Place | None
+    process: int = 0
+    """In which process, by a number of the film's own: 0 is the one that films."""
 
     @property
     def kind(self) -> str:
@@ -132,12 +135,14 @@ class Recording:
         names: What clients are called, by their address.
         now: When it was taken, on the clock of `time.perf_counter`.
         dropped: How many older spans the ring has let go.
+        processes: What the processes are called, by their number; empty if only one is filmed.
     """
 
     spans: tuple[Span, ...]
     names: Mapping[Address, str] = field(default_factory=dict)
     now: float = 0.0
     dropped: int = 0
+    processes: Mapping[int, str] = field(default_factory=dict)
 
     @cached_property
     def messages(self) -> tuple[Message, ...]:
