@@ -86,6 +86,8 @@ SAVED = [  # the text of an exercise is that of its solution
     for path in folder.glob("*.ipynb")
 ]
 PATIENCE = 180_000.0  # milliseconds; only a failing test waits so long
+# JupyterLab's own errors, when a notebook is closed while its kernel still has to answer.
+OF_JUPYTERLAB = re.compile(r"Disposed$|Canceled future for \w+ message before replies were done")
 RELOADS = 5  # ipywidgets waits four seconds for the widgets of a kernel: on a busy computer, in vain
 
 
@@ -148,7 +150,7 @@ def watched(page: "Page", picture: Path) -> Iterator[None]:
     complaints: list[str] = []
 
     def note(error: object) -> None:
-        if str(error) != "Disposed":
+        if not OF_JUPYTERLAB.search(str(error)):
             complaints.append(str(error))
 
     page.set_default_timeout(PATIENCE)
