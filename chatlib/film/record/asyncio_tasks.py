@@ -15,9 +15,10 @@ from time import perf_counter
 from types import FrameType
 from typing import Any, NamedTuple
 
+from chatlib.film.record.call import Call
 from chatlib.film.record.find_line import origin
 from chatlib.film.record.harmless import harmless
-from chatlib.film.record.recorder import NOWHERE, Call, conclude, open_calls, recorders
+from chatlib.film.record.recorder import NOWHERE, conclude, open_calls, recorders
 from chatlib.film.record.waiters import number_of
 from chatlib.film.spans import Ends
 

@@ -16,11 +16,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from chatlib.film.record.call import Call
 from chatlib.film.record.find_line import find_any
 from chatlib.film.record.frames import At, at, frames_of_others
 from chatlib.film.record.recorder import (
     NOWHERE,
-    Call,
     Recorder,
     conclude_returned,
     conclude_unseen,

@@ -9,9 +9,10 @@ import sys
 import threading
 from typing import Any
 
+from chatlib.film.record.call import Call
 from chatlib.film.record.find_line import origin
 from chatlib.film.record.harmless import harmless
-from chatlib.film.record.recorder import Call, enter, leave, recorders
+from chatlib.film.record.recorder import enter, leave, recorders
 from chatlib.film.record.stand_ins import StandIn, stand_in
 from chatlib.film.record.waiters import reference
 

@@ -15,10 +15,11 @@ from collections.abc import Callable
 from typing import Any
 
 from chatlib.film.record import asyncio_tasks
+from chatlib.film.record.call import Call
 from chatlib.film.record.files import Registered, is_wakeup, kinds_in_lists, kinds_of_keys, socket_of
 from chatlib.film.record.harmless import harmless, is_of_handler
 from chatlib.film.record.locks import watched_lock
-from chatlib.film.record.recorder import NOWHERE, Call, enter, leave, recorders
+from chatlib.film.record.recorder import NOWHERE, enter, leave, recorders
 from chatlib.film.record.socket_calls import ends_of
 from chatlib.film.record.stand_ins import StandIn, stand_in
 from chatlib.film.record.waiters import reference

@@ -12,18 +12,16 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable
 from operator import itemgetter
 from threading import get_ident
 from time import perf_counter, sleep
-from types import FrameType
-from typing import Any
 
-from chatlib.film.record.find_line import describe, find, origin
-from chatlib.film.record.frames import At, at, frames_of_others
+from chatlib.film.record.call import Call, Entry, open_row, row_of, span_of
+from chatlib.film.record.find_line import find, origin
+from chatlib.film.record.frames import frames_of_others
 from chatlib.film.record.offsets import Offsets
-from chatlib.film.record.waiters import Waiter, WatchedThread
+from chatlib.film.record.waiters import WatchedThread
 from chatlib.film.spans import BUSY, POLL_PAUSE, SENDING, Ends, Span
 
 NOWHERE: Ends = (None, None)
@@ -56,37 +54,6 @@ class _Own(threading.local):
 _own = _Own()
 
 
-@dataclass(slots=True, eq=False)
-class Call:
-    """One call that may wait. Not frozen: what is learned of it while it lasts is added."""
-
-    name: str
-    subject: str
-    ends: Ends
-    waiter: Waiter
-    ident: int
-    start: float
-    place: tuple[str, int, str]
-    caller: FrameType | None = None
-    """Until it returns: afterwards the frame would keep all its variables alive."""
-    instruction: int = -1
-    """Where in its caller it was made."""
-    outer: "Call | None" = None
-    """The call in the middle of which the program has made this one, as a signal's handler does."""
-    now: Callable[[], str] | None = None
-    """What it waits for by now, where that may change: which thread holds a lock."""
-    waits: bool = True
-    """False if it returns at once, whatever there is: then its thread is busy, however often it asks."""
-    kept: bool = True
-    """False if it is only told while it lasts: how often a view that moves has looked is chance."""
-    at: At | None = None
-    """Where its thread is, if nothing will say when it returns; None as well for one that is busy."""
-
-    def is_at(self, frame: FrameType | None) -> bool:
-        """Whether its thread, whose frame this is now, is in it still. For calls that are `unseen_calls`."""
-        return frame is not None and (self.at is None or at(frame) == self.at)
-
-
 class Recorder:
     """Keeps the last calls that have returned, in a ring.
 
@@ -95,7 +62,7 @@ class Recorder:
     """
 
     def __init__(self, limit: int) -> None:
-        self._ring: deque[tuple[Any, ...]] = deque(maxlen=limit)
+        self._ring: deque[Entry] = deque(maxlen=limit)
         self._new: deque[tuple[Call, float, int, str]] = deque()
         self.offsets = Offsets(2 * limit)
         self._numbers = itertools.count(1)
@@ -122,9 +89,13 @@ class Recorder:
             while self._new:
                 call, end, size, outcome = self._new.popleft()
                 offset = self.offsets.note(call.name, call.ends, size, outcome)
-                self._ring.append((next(self._numbers), call, end, size, offset, outcome))
+                self._keep((next(self._numbers), call, end, size, offset, outcome))
         except IndexError:  # the race: a handler of a signal has interrupted this, and added the last one
             pass
+
+    def _keep(self, entry: Entry) -> None:
+        """Takes in a call that has its number and offset. With the lock held."""
+        self._ring.append(entry)
 
     def align(self, ends: Ends, pending: int) -> None:
         """Takes in how many bytes lie unread at one end of a connection that is not counted yet."""
@@ -155,30 +126,25 @@ class Recorder:
 
     def take(self, still: bool = True) -> tuple[list[Span], int]:
         """Returns the spans, those `still` open last, and how many older ones the ring has let go."""
-        conclude_returned()
+        calls = self.still_open() if still else []
         with self.lock:
-            calls = [*open_calls.values(), *unseen_calls.values()] if still else []
-            calls = [call for call in calls if call.waits and call.waiter.is_alive()]
             self._add_new()  # after that look: what has left `open_calls` before it is new, or in the ring
-            offsets = [self.offsets.of(call.name, call.ends) for call in calls]
             ring = sorted(self._ring, key=itemgetter(0))  # a note within a note comes first
         over = {id(entry[1]) for entry in ring}  # the race: it has been noted, but is in `open_calls` still
         last = ring[-1][0] if ring else 0
-        numbers = itertools.count(last + 1)
-        spans = [_span(*entry) for entry in ring]
-        for call, offset in zip(calls, offsets, strict=True):
-            if id(call) not in over:
-                span, now = _span(next(numbers), call, None, 0, offset, ""), call.now
-                spans.append(span._replace(subject=now()) if now else span)
-        return spans, last - len(ring)
+        rows = [row_of(*entry) for entry in ring]
+        left = [(call, offset) for call, offset in calls if id(call) not in over]
+        rows += [open_row(number, *each) for number, each in enumerate(left, last + 1)]
+        return list(map(span_of, rows)), last - len(ring)
 
-
-def _span(number: int, call: Call, end: float | None, size: int, offset: int, outcome: str) -> Span:
-    local, peer = call.ends
-    return Span(
-        number, call.waiter.name, call.ident, call.name, call.subject, local, peer, call.start, end, size,
-        offset, outcome, describe(call.place),
-    )  # fmt: skip
+    def still_open(self) -> list[tuple[Call, int]]:
+        """Returns the calls that have not returned, and where the bytes of each begin."""
+        conclude_returned()
+        with self.lock:
+            calls = [*open_calls.values(), *unseen_calls.values()]
+            calls = [call for call in calls if call.waits and call.waiter.is_alive()]
+            self._add_new()
+            return [(call, self.offsets.of(call.name, call.ends)) for call in calls]
 
 
 def enter(

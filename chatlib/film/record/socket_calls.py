@@ -16,8 +16,9 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from chatlib.film.record.call import Call
 from chatlib.film.record.harmless import harmless, is_of_handler
-from chatlib.film.record.recorder import NOWHERE, Call, enter, is_sending, leave, pause, recorders
+from chatlib.film.record.recorder import NOWHERE, enter, is_sending, leave, pause, recorders
 from chatlib.film.spans import LEAVING, PAIR, RECEIVING, Ends
 from chatlib.sockets import Address
 

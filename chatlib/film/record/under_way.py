@@ -24,11 +24,12 @@ from types import BuiltinFunctionType, CodeType, FrameType, MemberDescriptorType
 from typing import Any
 
 from chatlib.film.record import asyncio_tasks, locks, other_waits, socket_calls
+from chatlib.film.record.call import Call
 from chatlib.film.record.files import kinds_of_keys
 from chatlib.film.record.find_line import find
 from chatlib.film.record.frames import at, frames_of_others
 from chatlib.film.record.other_waits import CALLED, WAITS
-from chatlib.film.record.recorder import NOWHERE, Call, open_calls, pause, unseen_calls
+from chatlib.film.record.recorder import NOWHERE, open_calls, pause, unseen_calls
 from chatlib.film.record.socket_calls import METHODS, ends_of, subject_of
 from chatlib.film.record.stand_ins import Function
 from chatlib.film.record.waiters import WatchedThread
