@@ -19,7 +19,7 @@ from chatlib.lazy import lazily
 if TYPE_CHECKING:  # the same as _HOMES, for those who read without running: type checkers, editors
     from chatlib import bench as bench
     from chatlib import relay as relay
-    from chatlib.api import Film, Orders, check, exercise, orders, playground, predict, xray
+    from chatlib.api import Film, Orders, check, exercise, open_film, orders, playground, predict, xray
     from chatlib.background import running, start, stop, stop_all
     from chatlib.checker.errors import TargetError
     from chatlib.checker.report import Report
@@ -76,6 +76,7 @@ __all__ = [
     # what every thread is waiting for
     "xray",
     "Film",
+    "open_film",
     # two servers side by side, without a line of code
     "playground",
     # every order in which threads can take turns
@@ -94,7 +95,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "chatlib.api": "Film Orders check exercise orders playground predict xray",
+    "chatlib.api": "Film Orders check exercise open_film orders playground predict xray",
     "chatlib.background": "running start stop stop_all",
     "chatlib.bench": "bench",
     "chatlib.checker.errors": "TargetError",

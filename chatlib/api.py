@@ -5,11 +5,13 @@ imported by the function that needs it: a cell that films loads no checker.
 """
 
 import contextlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from chatlib import notebook_cells
 from chatlib.film.film import RING, Film
+from chatlib.film.footage import SavedFilm
 from chatlib.schedules.result import Orders
 from chatlib.teach.predict import Prediction, Room, ask
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from chatlib.views.playground import Playground
     from chatlib.views.scheduler import Scheduler
 
-__all__ = ["Film", "Orders", "check", "exercise", "orders", "playground", "predict", "xray"]
+__all__ = ["Film", "Orders", "check", "exercise", "open_film", "orders", "playground", "predict", "xray"]
 
 
 def xray(limit: int = RING) -> Film:
@@ -32,6 +34,23 @@ def xray(limit: int = RING) -> Film:
         limit: How many calls to keep. Older ones are let go, and the picture says how many.
     """
     return Film(limit)
+
+
+def open_film(path: "str | os.PathLike[str]") -> SavedFilm:
+    """Returns a film that `film.save(path)` has written, on this computer or another.
+
+        chatlib.open_film("lesson.film")  # the last expression of a cell shows it
+
+    It shows what the film showed when it had ended. Nothing in the file is run, whoever made it.
+
+    Args:
+        path: The file.
+
+    Raises:
+        OSError: There is no such file, or it cannot be read.
+        ValueError: It is no film, damaged, too large, or of a newer version: the message says which.
+    """
+    return SavedFilm(path)
 
 
 def _live(film: Film) -> "LiveFilm":

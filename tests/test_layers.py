@@ -34,7 +34,17 @@ LAYERS = {
         "coroutines event_loop one_at_a_time raw_threads",
         "process_per_client thread_per_client",  # one_at_a_time's handler, other servers
     ],
-    "chatlib.film": ["place", "spans", "record", "render", "film interrupts page", "watcher", "script"],
+    "chatlib.film": [
+        "place",
+        "spans",
+        "record",
+        "render file_values",
+        "film_file",
+        "footage",
+        "film interrupts page",
+        "watcher",
+        "script",
+    ],
     "chatlib.checker": [
         "errors",
         "targets",

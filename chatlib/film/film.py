@@ -3,37 +3,19 @@
 import time
 import weakref
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self
 
 from chatlib import notebook_cells
 from chatlib.client import ClientName, client_names
+from chatlib.film.footage import THEN, Footage, Still
 from chatlib.film.record.hidden import note_hidden
 from chatlib.film.record.patches import forget, unwatch, watch
 from chatlib.film.record.recorder import Recorder, pause, settle
 from chatlib.film.render.svg import bundle
-from chatlib.film.render.text import story
-from chatlib.film.spans import Message, Recording, Span, Waiting
+from chatlib.film.spans import Recording
 
 RING = 20_000
 """Spans that a film keeps, if it is not told otherwise."""
-
-
-_THEN = "as it was then"
-
-
-@dataclass(frozen=True)
-class Still:
-    """A picture that stays as it is, and in which equal times are equally wide."""
-
-    recording: Recording
-
-    def __repr__(self) -> str:
-        return story(self.recording)
-
-    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        """What a notebook shows."""
-        return bundle(self.recording, _THEN, to_scale=True)
 
 
 class Live(Protocol):
@@ -46,7 +28,7 @@ class Live(Protocol):
         """Puts a picture that stays, as a bundle, where the view was shown, and ends it."""
 
 
-class Film:
+class Film(Footage):
     """Watches every call of this process that may wait, from `start` to `stop`, or in a `with` block.
 
     As the last expression of a notebook cell it is the live view; where there is no kernel, a picture; in a
@@ -152,27 +134,6 @@ class Film:
         names = {address: name.text for address, name in known if name not in self._left_before}
         return Recording(tuple(spans), names, time.perf_counter(), dropped)
 
-    @property
-    def spans(self) -> tuple[Span, ...]:
-        """All calls, in the order in which they ended; those that are still open last."""
-        return self.recording().spans
-
-    @property
-    def messages(self) -> tuple[Message, ...]:
-        """What was sent, matched with the calls that received it."""
-        return self.recording().messages
-
-    def waiting(self) -> list[Waiting]:
-        """Says now which thread waits in which call, on which peer, at which line, and for how long.
-
-        Blocks as `glance` does.
-        """
-        return self._look().waiting
-
-    def story(self) -> str:
-        """Tells the same as text: what each thread did, and what it still waits for. No times, no ports."""
-        return story(self._look())
-
     def to_scale(self) -> Still:
         """Returns the picture of now, to scale: for lengths that are to be compared.
 
@@ -180,16 +141,13 @@ class Film:
         """
         if self._running:
             settle(self._recorder)
-        return Still(self._look())
+        return super().to_scale()
 
     def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-    def __repr__(self) -> str:
-        return self.story()
 
     def _ipython_display_(self) -> None:
         """Shows the live view, while it runs.
@@ -209,9 +167,5 @@ class Film:
     def _freeze(self) -> None:
         """Where it was last shown, the picture stays as it is now."""
         if self._view and self._running:  # what has ended has been left already
-            self._view.leave(bundle(self._look(), _THEN))
+            self._view.leave(bundle(self._look(), THEN))
         self._view = None
-
-    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        """What a notebook shows otherwise: something to explore, a picture, the story."""
-        return bundle(self._look())

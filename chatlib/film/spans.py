@@ -180,12 +180,14 @@ class Recording:
 
         Not in order of appearance: which of two threads makes its first call first may be chance.
         """
-        labels: dict[int, str] = {}
+        labels, numbers = dict[int, str](), dict[str, int]()
         threads = {span.ident: span.thread for span in self.spans}
         for ident in sorted(threads, key=lambda ident: (threads[ident] != "MainThread", ident)):
-            label, taken = self._label(ident, threads[ident]), set(labels.values())
-            numbered = (f"{label} ({number})" for number in range(2, len(taken) + 3))
-            labels[ident] = next(name for name in (label, *numbered) if name not in taken)
+            label = name = self._label(ident, threads[ident])
+            while name in numbers:  # by its last number: a server may have thousands of threads with one name
+                numbers[label] += 1
+                name = f"{label} ({numbers[label]})"
+            labels[ident], numbers[name] = name, 1
         return labels
 
     @cached_property

@@ -1,0 +1,112 @@
+"""What a film shows, however it came about: as a picture, as text, as data, and as a file."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from chatlib.film.render.svg import bundle
+from chatlib.film.render.text import story
+from chatlib.film.spans import Message, Recording, Span, Waiting
+
+THEN = "as it was then"
+"""Why a picture does not move, if that is not since its film has ended."""
+
+
+@dataclass(frozen=True)
+class Still:
+    """A picture that stays as it is, and in which equal times are equally wide."""
+
+    recording: Recording
+
+    def __repr__(self) -> str:
+        return story(self.recording)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """What a notebook shows."""
+        return bundle(self.recording, THEN, to_scale=True)
+
+
+class Footage:
+    """What was filmed: a film that runs, one that has ended, or one that was saved."""
+
+    def recording(self) -> Recording:
+        """Returns all that is known now, as a frozen record."""
+        raise NotImplementedError
+
+    def _look(self) -> Recording:
+        """Looks round first, where that may find something."""
+        return self.recording()
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """All calls, in the order in which they ended; those that are still open last."""
+        return self.recording().spans
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """What was sent, matched with the calls that received it."""
+        return self.recording().messages
+
+    def waiting(self) -> list[Waiting]:
+        """Says which thread waits in which call, on which peer, at which line, and for how long.
+
+        While a film runs, that is now; blocks then as `glance` does. Otherwise it is when the film ended.
+        """
+        return self._look().waiting
+
+    def story(self) -> str:
+        """Tells the same as text: what each thread did, and what it still waits for. No times, no ports."""
+        return story(self._look())
+
+    def to_scale(self) -> Still:
+        """Returns the picture of now, to scale: for lengths that are to be compared.
+
+        In the picture that a notebook shows otherwise, the key L changes the scale.
+        """
+        return Still(self._look())
+
+    def save(self, path: "str | os.PathLike[str]") -> None:
+        """Writes a file that `chatlib.open_film` opens, on any computer: `film.save("lesson.film")`.
+
+        In it are names, addresses, and the lines of the program that were filmed, with their files' paths; no
+        bytes that were sent. `docs/film_format.md` describes it.
+
+        Args:
+            path: Where to write it. A file that is there is replaced.
+
+        Raises:
+            OSError: It cannot be written.
+            ValueError: The film is larger than a file may be.
+        """
+        from chatlib.film.film_file import packed  # late: a film that is not saved needs none of it
+
+        Path(path).write_bytes(packed(self._look()))
+
+    def __repr__(self) -> str:
+        return self.story()
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """What a notebook shows: something to explore, a picture, the story."""
+        return bundle(self._look())
+
+
+class SavedFilm(Footage):
+    """A film that was opened from a file. Shows all that a film shows when it has ended.
+
+    Args:
+        path: Where it was saved.
+
+    Raises:
+        OSError: There is no such file, or it cannot be read.
+        ValueError: It is no film, damaged, too large, or of a newer version: the message says which.
+    """
+
+    def __init__(self, path: "str | os.PathLike[str]") -> None:
+        from chatlib.film.film_file import unpacked
+
+        with open(path, "rb") as file:
+            self._recording = unpacked(file, os.fspath(path))
+
+    def recording(self) -> Recording:
+        """Returns all that was saved, as a frozen record."""
+        return self._recording
