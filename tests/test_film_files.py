@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from faults import eventually
 from films import A, broken_off, cell, crowd, one_at_a_time, three_into_one
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -109,10 +110,12 @@ def test_a_film_is_saved_and_opened_with_all_that_it_shows(tmp_path: Path) -> No
 
 def test_a_film_that_runs_is_saved_as_it_is_then(tmp_path: Path) -> None:
     """Who waits then, waits in what was saved."""
+    waits = ("the server", "select", "a connection")
     with chatlib.xray() as film, chatlib.running(chatlib.SyncServer):
+        assert eventually(lambda: waits in [each[:3] for each in film.waiting()])
         film.save(tmp_path / "then.film")
     saved = chatlib.open_film(str(tmp_path / "then.film"))
-    assert ("the server", "select", "a connection") in [each[:3] for each in saved.waiting()]
+    assert waits in [each[:3] for each in saved.waiting()]
     assert film.waiting() == []
 
 
