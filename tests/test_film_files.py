@@ -3,13 +3,15 @@
 import gzip
 import io
 import json
+import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from faults import eventually
-from films import A, broken_off, cell, crowd, one_at_a_time, three_into_one
+from films import LOOP, A, broken_off, cell, crowd, one_at_a_time, three_into_one
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,8 +21,10 @@ from chatlib.film.file_values import LONGEST_TEXT
 from chatlib.film.film_file import MOST_CALLS, packed, unpacked
 from chatlib.film.footage import SavedFilm
 from chatlib.film.place import Place
+from chatlib.film.render.arrows import arrows_of
 from chatlib.film.render.svg import bundle
 from chatlib.film.render.text import story
+from chatlib.film.render.trace import trace
 from chatlib.film.spans import Recording, Span
 
 DOCS = Path(__file__).parent.parent / "docs" / "film_format.md"
@@ -345,3 +349,104 @@ def test_a_damaged_film_is_refused_or_shown(data: st.DataObject) -> None:
     else:
         assert story(film)
         assert bundle(film)["image/svg+xml"].startswith("<svg")
+
+
+# For other programs
+
+
+def checked_trace(recording: Recording) -> list[dict[str, Any]]:
+    """Returns the events of an exported film, each as the format and Perfetto's importer want it."""
+    content = json.loads(json.dumps(trace(recording), allow_nan=False))
+    assert set(content) == {"traceEvents", "displayTimeUnit"}
+    events: list[dict[str, Any]] = content["traceEvents"]
+    for event in events:
+        assert set(event) == {"ph", "name", "cat", "pid", "args", *NEEDED[event["ph"]]} | (
+            {"tid"} & set(event)
+        )
+        assert isinstance(event["name"], str)
+        assert 0 < event["pid"] < 2**32 and 0 < event.get("tid", 1) < 2**32
+        assert "tid" in event or event["name"].startswith("process_")
+        assert isinstance(event["args"], dict)
+    stamps = [event["ts"] for event in events if event["ph"] != "M"]
+    assert stamps == sorted(stamps)
+    assert min(stamps, default=0) >= 0
+    return events
+
+
+NEEDED: dict[str, set[str]] = {
+    "M": set(),
+    "X": {"ts", "dur"},
+    "B": {"ts"},
+    "i": {"ts", "s"},
+    "s": {"ts", "id"},
+    "f": {"ts", "id", "bp"},
+}
+"""Which keys an event of each phase has, besides those that all have."""
+
+
+@pytest.mark.parametrize("film", [one_at_a_time, three_into_one, broken_off, crowd, lambda: Recording(())])
+def test_an_exported_film_has_the_form_that_perfetto_takes(film: Callable[[], Recording]) -> None:
+    """Calls nest in their rows, flows begin and end within calls, and nothing is missing or unknown."""
+    recording = film()
+    rows: dict[tuple[int, int], list[tuple[float, float]]] = {}
+    flows: dict[int, list[dict[str, Any]]] = {}
+    for event in checked_trace(recording):
+        row = rows.setdefault((event["pid"], event.get("tid", 0)), [])
+        if event["ph"] in "XB":
+            begin, end = event["ts"], event["ts"] + event["dur"] if "dur" in event else math.inf
+            assert end >= begin
+            while row and row[-1][1] <= begin + 1e-6:
+                row.pop()
+            assert not row or end <= row[-1][1]
+            row.append((begin, end))
+        elif event["ph"] in "sf":  # it belongs to the call that began last in its row, and has not ended
+            assert row and row[-1][0] <= event["ts"] <= row[-1][1]
+            flows.setdefault(event["id"], []).append(event)
+    for start, end in flows.values():  # the start is first: by time, or by place in the file
+        assert (start["ph"], end["ph"], end["bp"]) == ("s", "f", "e")
+        assert (start["name"], start["cat"]) == (end["name"], end["cat"])
+    assert len(flows) == sum(bool(arrow.target) for arrow in arrows_of(recording))
+
+
+@given(recordings)
+@settings(max_examples=30)
+def test_any_film_is_exported(recording: Recording) -> None:
+    """Whatever its names and times are: each call is one event, and each thread has one name."""
+    events = checked_trace(recording)
+    assert sum(event["ph"] in "XB" for event in events) == len(recording.spans)
+    names = [event["tid"] for event in events if event["name"] == "thread_name" and event["ph"] == "M"]
+    assert len(names) == len(set(names)) == len(recording.lanes)
+
+
+def test_an_exported_film_says_what_the_picture_says() -> None:
+    """Who waits for whom, at which line; and a call that has not returned does not end."""
+    events = checked_trace(one_at_a_time())
+    [still] = [event for event in events if event["ph"] == "B"]
+    assert (still["name"], still["cat"], still["args"]["line"]) == ("recv from A", "recv", LOOP.said)
+    assert [event["name"] for event in events if event["ph"] == "i"] == ["the film ends"]
+    threads = [event["args"]["name"] for event in events if event["name"] == "thread_name"]
+    assert threads == ["the notebook", "the server"]
+    [fin] = [event for event in checked_trace(broken_off()) if event["ph"] == "s"]
+    assert (fin["name"], fin["cat"]) == ("RST from A", "reset")
+
+
+def test_each_process_has_its_rows() -> None:
+    """Threads that are shown under their process, by its name."""
+    first, *others = one_at_a_time().spans
+    film = Recording((first._replace(ident=9, process=1), *others), processes={0: "here", 1: "a child"})
+    events = checked_trace(film)
+    named = {event["args"]["name"]: event["pid"] for event in events if event["name"] == "process_name"}
+    assert named == {"here": 1, "a child": 2}
+    rows = {event["pid"]: event["tid"] for event in events if event["ph"] == "X"}
+    assert len(rows) == 2
+    assert not set(rows) & set(rows.values())
+
+
+def test_an_exported_film_is_a_file(tmp_path: Path) -> None:
+    """Of JSON, on one line, whatever the system is."""
+    (tmp_path / "a.film").write_bytes(packed(three_into_one()))
+    chatlib.open_film(tmp_path / "a.film").export(tmp_path / "trace.json")
+    written = (tmp_path / "trace.json").read_bytes()
+    assert json.loads(written) == json.loads(json.dumps(trace(three_into_one())))
+    assert written.count(b"\n") == 1
+    assert b"\r" not in written

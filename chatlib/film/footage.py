@@ -1,5 +1,6 @@
 """What a film shows, however it came about: as a picture, as text, as data, and as a file."""
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,22 @@ class Footage:
         from chatlib.film.film_file import packed  # late: a film that is not saved needs none of it
 
         Path(path).write_bytes(packed(self._look()))
+
+    def export(self, path: "str | os.PathLike[str]") -> None:
+        """Writes a trace for Perfetto (ui.perfetto.dev) and programs like it: `film.export("trace.json")`.
+
+        In it are the names, calls, lines and messages of the picture, in Chrome's trace event format.
+
+        Args:
+            path: Where to write it. A file that is there is replaced.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        from chatlib.film.render.trace import trace
+
+        text = json.dumps(trace(self._look()), separators=(",", ":"))
+        Path(path).write_text(text + "\n", encoding="ascii", newline="\n")
 
     def __repr__(self) -> str:
         return self.story()
