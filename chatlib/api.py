@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 __all__ = ["Film", "Orders", "check", "exercise", "open_film", "orders", "playground", "predict", "xray"]
 
 
-def xray(limit: int = RING) -> Film:
+def xray(limit: int = RING, processes: bool = False) -> Film:
     """Returns a film, to be used in a `with` block, or with `start` and `stop`.
 
     Args:
-        limit: How many calls to keep. Older ones are let go, and the picture says how many.
+        limit: How many calls to keep, of each process. Older ones are let go, and the picture says how many.
+        processes: Whether to film as well the processes that this one forks, or starts as programs of Python.
     """
-    return Film(limit)
+    return Film(limit, processes=processes)
 
 
 def open_film(path: "str | os.PathLike[str]") -> SavedFilm:

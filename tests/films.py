@@ -5,7 +5,8 @@ import time
 from collections.abc import Mapping
 
 from chatlib.film.place import Place
-from chatlib.film.spans import Recording, Span
+from chatlib.film.recording import Recording
+from chatlib.film.spans import Span
 from chatlib.sockets import Address
 
 A: Address = ("127.0.0.1", 50001)

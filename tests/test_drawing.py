@@ -26,12 +26,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatlib.film.place import Place
+from chatlib.film.recording import Recording
 from chatlib.film.render.arrows import arrows_of
 from chatlib.film.render.labels import ABOVE, INSIDE, width_of
 from chatlib.film.render.layout import THIN, Scale, plan, steps_of
 from chatlib.film.render.svg import both, page, svg
 from chatlib.film.render.text import story
-from chatlib.film.spans import Recording, Span
+from chatlib.film.spans import Span
 
 CALLS = ["recv", "send", "sendall", "recv_into", "accept", "connect", "close", "select", "sleep", "get"]
 ELEMENTS = {"svg", "style", "title", "desc", "g", "path", "rect", "circle", "text"}

@@ -21,11 +21,12 @@ from chatlib.film.file_values import LONGEST_TEXT
 from chatlib.film.film_file import MOST_CALLS, packed, unpacked
 from chatlib.film.footage import SavedFilm
 from chatlib.film.place import Place
+from chatlib.film.recording import Recording
 from chatlib.film.render.arrows import arrows_of
 from chatlib.film.render.svg import bundle
 from chatlib.film.render.text import story
 from chatlib.film.render.trace import trace
-from chatlib.film.spans import Recording, Span
+from chatlib.film.spans import Span
 
 DOCS = Path(__file__).parent.parent / "docs" / "film_format.md"
 

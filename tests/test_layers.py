@@ -37,13 +37,13 @@ LAYERS = {
     "chatlib.film": [
         "place",
         "spans",
-        "record",
-        "render file_values",
-        "film_file",
+        "record recording",
+        "render file_values merged",
+        "children film_file",
         "footage",
         "film interrupts page",
         "watcher",
-        "script",
+        "script programs",
     ],
     "chatlib.checker": [
         "errors",

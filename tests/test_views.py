@@ -12,9 +12,9 @@ import pytest
 from faults import SOON
 from films import A, Program, one_at_a_time, three_into_one
 
+from chatlib.film.recording import Recording
 from chatlib.film.render.svg import both, bundle
 from chatlib.film.render.text import story
-from chatlib.film.spans import Recording
 
 pytest.importorskip("anywidget", reason="the live view needs anywidget, which is not installed")
 

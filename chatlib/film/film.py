@@ -7,12 +7,14 @@ from typing import ClassVar, Protocol, Self
 
 from chatlib import notebook_cells
 from chatlib.client import ClientName, client_names
+from chatlib.film.children import Children, of_several
 from chatlib.film.footage import THEN, Footage, Still
 from chatlib.film.record.hidden import note_hidden
 from chatlib.film.record.patches import forget, unwatch, watch
 from chatlib.film.record.recorder import Recorder, pause, settle
+from chatlib.film.recording import Recording
 from chatlib.film.render.svg import bundle
-from chatlib.film.spans import Recording
+from chatlib.film.spans import Span
 
 RING = 20_000
 """Spans that a film keeps, if it is not told otherwise."""
@@ -38,13 +40,15 @@ class Film(Footage):
         limit: How many calls to keep. Older ones are let go, and the picture says how many.
         packages: Whether to tell as well of threads in which installed packages run by themselves. In a
             notebook those are its own machinery; in a script they are the program's.
+        processes: Whether to film as well the processes that this one forks, or starts as programs of Python.
     """
 
     live_view: "ClassVar[Callable[[Film], Live] | None]" = None
     """Makes the view that a notebook shows while the film runs: `chatlib.api` hands it down."""
 
-    def __init__(self, limit: int = RING, packages: bool = False) -> None:
-        self._limit, self._packages = limit, packages
+    def __init__(self, limit: int = RING, packages: bool = False, processes: bool = False) -> None:
+        self._limit, self._packages, self._with_children = limit, packages, processes
+        self._children: Children | None = None
         self._recorder = Recorder(limit)
         self._running = False
         self._view: Live | None = None
@@ -67,6 +71,8 @@ class Film(Footage):
         self._forget = weakref.finalize(self, forget, self._recorder)
         # The port of a client that has left may be that of another one by now.
         self._left_before = {name for name in list(client_names.values()) if name.has_left}
+        if self._with_children:
+            self._children = Children(self._recorder, self._limit)
         watch(self._recorder)
         self._running = True
         self._begun_in = notebook_cells.running_cell()
@@ -82,6 +88,9 @@ class Film(Footage):
         finally:  # also if Ctrl-C strikes
             self._running = False
             unwatch(self._recorder)
+            if self._children:
+                self._children.end()
+                self._children = None
             if self._finished:  # all that is known is in there
                 self._forget.detach()
                 self._recorder = Recorder(self._limit)
@@ -122,6 +131,8 @@ class Film(Footage):
         return self._look()
 
     def _look(self) -> Recording:
+        if self._children:
+            self._children.ask()
         self.glance()
         return self.recording()
 
@@ -132,7 +143,13 @@ class Film(Footage):
         spans, dropped = self._recorder.take(still=self._running)
         known = client_names.copy().items()
         names = {address: name.text for address, name in known if name not in self._left_before}
+        if self._children:
+            return of_several(spans, self._children.read(), names, dropped)
         return Recording(tuple(spans), names, time.perf_counter(), dropped)
+
+    def spans_of(self, process: int) -> list[Span]:
+        """Returns the calls of another process, by its number in the system, and of all that it has begun."""
+        return self._children.spans_of(process) if self._children else []
 
     def to_scale(self) -> Still:
         """Returns the picture of now, to scale: for lengths that are to be compared.

@@ -26,7 +26,8 @@ from chatlib.film.file_values import (
     whole,
 )
 from chatlib.film.place import Place
-from chatlib.film.spans import Recording, Span
+from chatlib.film.recording import Recording
+from chatlib.film.spans import Span
 
 FORMAT, VERSION = "chatlib film", 1
 

@@ -5,9 +5,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from chatlib.film.recording import Recording
 from chatlib.film.render.svg import bundle
 from chatlib.film.render.text import story
-from chatlib.film.spans import Message, Recording, Span, Waiting
+from chatlib.film.spans import Message, Span, Waiting
 
 THEN = "as it was then"
 """Why a picture does not move, if that is not since its film has ended."""

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from chatlib.film.recording import Recording
 from chatlib.film.render import svg
-from chatlib.film.spans import Recording
 
 _UNFINISHED = (
     "This film is not finished: the script runs still, or was killed before the film could be written."

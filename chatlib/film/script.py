@@ -40,7 +40,7 @@ def film_script(script: str, arguments: Sequence[str], output: Path, live: bool 
     interrupts = Interrupts()
     sys.argv[:] = [script, *arguments]
     sys.path[0] = str(place.parent)
-    with Film(packages=True) as film:
+    with Film(packages=True, processes=True) as film:
         watcher = Watcher(film, live)
         watcher.start()
         with before_exit(lambda: page.write(film.recording(), place.name)):

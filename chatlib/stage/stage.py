@@ -9,7 +9,7 @@ from typing import Any
 
 from chatlib.film.film import Film
 from chatlib.film.record.waiters import number_of
-from chatlib.film.spans import Recording
+from chatlib.film.recording import Recording
 from chatlib.servers import MODELS, Limits
 from chatlib.services import Broadcast, Chat, Service, Shout
 from chatlib.sockets import LOOPBACK

@@ -12,10 +12,10 @@ import traitlets
 from IPython.display import display
 
 from chatlib import notebook_cells
+from chatlib.film.recording import Recording
 from chatlib.film.render.html import SCRIPT, STYLE
 from chatlib.film.render.svg import both, bundle
 from chatlib.film.render.text import story
-from chatlib.film.spans import Recording
 
 RATE = 15.0
 """Updates a second, at most."""

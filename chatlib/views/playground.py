@@ -9,8 +9,8 @@ from typing import Any
 import ipywidgets  # type: ignore[import-untyped]
 
 from chatlib import notebook_cells
+from chatlib.film.recording import Recording
 from chatlib.film.render.svg import both
-from chatlib.film.spans import Recording
 from chatlib.stage.actor import Actor
 from chatlib.stage.stage import NAMES, SERVICES, WAYS, Stage
 from chatlib.views.controls import OneOf, button, row

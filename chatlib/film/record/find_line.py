@@ -23,6 +23,10 @@ _UNFILMED = (
     "film/script.py",
     "film/page.py",
     "film/watcher.py",
+    "film/children.py",
+    "film/programs.py",
+    "film/record/lookout.py",
+    "film/record/filmed_child.py",
     "film/interrupts.py",
     "sockets.py",
 )

@@ -23,6 +23,12 @@ class Offsets:
         self._limit = limit
         self._passed: dict[Way, int] = {}
 
+    def copy(self) -> "Offsets":
+        """Returns another that has come as far."""
+        other = Offsets(self._limit)
+        other._passed = self._passed.copy()
+        return other
+
     def note(self, name: str, ends: Ends, size: int, outcome: str) -> int:
         """Takes in a call that has returned; returns where its bytes begin."""
         if name in ("accept", "connect", "connect_ex"):

@@ -5,7 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Iterator
 from typing import NamedTuple
 
-from chatlib.film.spans import LEAVING, RECEIVING, Recording, Span
+from chatlib.film.recording import Recording
+from chatlib.film.spans import LEAVING, RECEIVING, Span
 from chatlib.sockets import Address
 
 Way = tuple[Address | None, Address | None]

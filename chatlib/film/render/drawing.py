@@ -30,6 +30,7 @@ _LEGEND = {
     "reset": "RST: broken off",
     "open": "still waiting",
     "idle": "still at rest",
+    "process": "a process",
 }
 _SCALES = {
     False: "Not to scale: short steps are drawn much wider than they were.",
@@ -64,12 +65,16 @@ def ground(picture: Plan) -> Iterator[str]:
     bars: dict[int, list[tuple[float, float]]] = {ident: [] for ident in picture.lanes}
     for bar in picture.bars:
         bars[bar.step.span.ident].append((bar.begin, bar.end))
+    for frame in picture.frames:
+        size = f'width="{length(picture.right - 1)}" height="{length(frame.bottom - frame.top)}"'
+        yield f'<rect class="cf-frame" x="5" y="{length(frame.top)}" rx="6" {size}/>'
     for lane in picture.lanes.values():  # dotted wherever it is not known what the thread does
         x, gaps = picture.left - 12, list[str | float]()
         for begin, end in sorted([*bars[lane.ident], (picture.right, picture.right)]):
             gaps += ["M", x, lane.bar + BAR / 2, "H", begin] if begin > x else []
             x = max(x, end)
-        yield path("cf-grid", "M", 12, lane.below + 4, "H", picture.right) + path("cf-line", *gaps)
+        below = "" if picture.frames else path("cf-grid", "M", 12, lane.below + 4, "H", picture.right)
+        yield below + path("cf-line", *gaps)
     if picture.folded:
         yield path("cf-fold", "M", picture.left - 8, 30, "l-5 5l5 5" * int((picture.bottom - 38) / 10))
     for lane in picture.lanes.values():
@@ -229,6 +234,9 @@ def names(picture: Plan) -> Iterator[str]:
         while width_of(begin + end, FONT + 1) > NAME:  # its end may be all that tells it from another
             begin, end = begin[:-1], "…" + lane.label[-8:]
         yield text("cf-name", 12, lane.bar + 19, begin + end, lane.label)
+    for frame in picture.frames:
+        yield path("cf-side", "M", 5, frame.top + 6, "V", frame.bottom - 6)
+        yield text("cf-owner", 12, frame.top + 18, frame.name) if frame.name else ""
 
 
 def legend(picture: Plan) -> tuple[str, float]:
@@ -237,6 +245,7 @@ def legend(picture: Plan) -> tuple[str, float]:
     there |= {
         "idle" if bar.idle else "open" if _waits(bar) else bar.step.span.outcome for bar in picture.bars
     }
+    there |= {"process"} if picture.frames else set()
     waiting = {bar.step.span.kind for bar in picture.bars if _waits(bar) and not bar.idle}
     held = "recv" if "recv" in waiting else min(waiting, default="recv")  # a colour that the picture has
     parts, x, y = list[str](), 12.0, picture.bottom + 8
@@ -257,6 +266,11 @@ def legend(picture: Plan) -> tuple[str, float]:
 
 def sign(kind: str, x: float, y: float, held: str) -> str:
     """Draws the sign of one kind of step or arrow, 28 wide and 20 high. What still waits looks `held`."""
+    if kind == "process":
+        frame = (
+            f'<rect class="cf-frame" x="{length(x + 1)}" y="{length(y + 2)}" width="27" height="19" rx="4"/>'
+        )
+        return frame + path("cf-side", "M", x + 1, y + 6, "v", 11)
     if kind not in ("unread", "bytes", "away", "end", "reset"):
         classes = {"open": f"cf-{held} cf-open", "idle": "cf-door cf-open cf-idle"}.get(
             kind, f"cf-{_colour(kind)}"

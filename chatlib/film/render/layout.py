@@ -14,10 +14,12 @@ from itertools import accumulate, pairwise
 from math import log1p
 from typing import NamedTuple
 
+from chatlib.film.recording import Recording
 from chatlib.film.render.arrows import Arrow, arrows_of
+from chatlib.film.render.frames import Frame, Frames, short_names
 from chatlib.film.render.labels import FONT, SMALL, Label, Wish, place, width_of
 from chatlib.film.render.wording import Words, arrow_words, clean, words_of
-from chatlib.film.spans import Recording, Span
+from chatlib.film.spans import Span
 
 MOST = 400
 """Steps that are drawn; older ones are folded."""
@@ -112,6 +114,8 @@ class Plan:
     bars: Sequence[Bar]
     lines: Sequence[Line]
     lanes: Mapping[int, Lane]
+    frames: Sequence[Frame]
+    """None if there is only one process."""
     labels: Sequence[tuple[Bar, Label]]
     at: Callable[[float], float]
     """Where a moment lies."""
@@ -192,7 +196,8 @@ def plan(recording: Recording, most: int = MOST, room: float = ROOM, to_scale: b
     words = [words_of(recording, step.span, step.lasted(now), step.repeats) for step in steps]
     signs = [arrow_words(recording, arrow) for arrow in arrows]
     shown, hidden = {step.span.ident for step in steps}, Counter(step.span.ident for step in old)
-    names = {ident: clean(label) for ident, label in recording.lanes.items() if ident in shown}
+    names = {ident: clean(label) for ident, label in short_names(recording).items() if ident in shown}
+    owners = {ident: recording.process_of[ident] for ident in names} if recording.processes else {}
     notes = {ident: f"{hidden[ident]:,} older" for ident in names if old}
     column = min(NAME, max((width_of(name, FONT + 1) for name in names.values()), default=0.0)) + 20
     left = column + 20 + max((width_of(note, SMALL) for note in notes.values()), default=0.0)
@@ -204,13 +209,14 @@ def plan(recording: Recording, most: int = MOST, room: float = ROOM, to_scale: b
         end = right if step.span.end is None else max(at(step.span.end), at(step.start) + THIN)
         bars.append(Bar(step, said, at(step.start), end, step.lasted(now)))
     labels = _labels(bars, left, right)
-    lanes = _lanes(names, labels, arrows, {ident: notes[ident] for ident in notes if hidden[ident]})
+    frames = Frames(owners, recording.processes)
+    lanes = _lanes(names, labels, arrows, {ident: notes[ident] for ident in notes if hidden[ident]}, frames)
     lines = [_line(arrow, sign, lanes, at) for arrow, sign in zip(arrows, signs, strict=True)]
     drawn = [line for line in lines if line]
-    bottom = max((lane.below for lane in lanes.values()), default=40.0) + 12
+    bottom = max((lane.below for lane in lanes.values()), default=40.0) + (20 if frames.drawn else 12)
     folded, dropped = sum(step.repeats for step in old), recording.dropped
     sizes = column, left, right, bottom
-    return Plan(bars, drawn, lanes, labels, at, to_scale, began, now, *sizes, folded, dropped)
+    return Plan(bars, drawn, lanes, frames.drawn, labels, at, to_scale, began, now, *sizes, folded, dropped)
 
 
 def _moments(steps: Sequence[Step], arrows: Iterable[Arrow]) -> Iterator[float]:
@@ -248,6 +254,7 @@ def _lanes(
     labels: Iterable[tuple[Bar, Label]],
     arrows: Iterable[Arrow],
     folded: Mapping[int, str],
+    frames: "Frames",
 ) -> dict[int, Lane]:
     """Stacks the lanes: each as high as the labels above its bars, and what lies below, demand."""
     rows, lanes, top = Counter[int](), dict[int, Lane](), 34.0
@@ -255,10 +262,11 @@ def _lanes(
         rows[bar.step.span.ident] = max(rows[bar.step.span.ident], label.row)
     below = {arrow.lane for arrow in arrows if arrow.kind == "unread" or arrow.lane == arrow.source.ident}
     for ident, name in names.items():
+        top = frames.begin(ident, top)
         bars = top + 10 + ROW * rows[ident]
         under = bars + BAR + (20 if ident in below else 4)
         lanes[ident] = Lane(ident, name, folded.get(ident, ""), top, bars, under)
-        top = under + 8
+        top = frames.end(ident, under + 8)
     return lanes
 
 

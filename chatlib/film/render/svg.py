@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from html import escape
 from itertools import islice
 
+from chatlib.film.recording import Recording
 from chatlib.film.render import drawing
 from chatlib.film.render.drawing import length, titled
 from chatlib.film.render.html import ENDED, fragment_of, page_of
@@ -16,7 +17,6 @@ from chatlib.film.render.layout import MOST, ROOM, plan
 from chatlib.film.render.style import STYLE
 from chatlib.film.render.text import story, told
 from chatlib.film.render.wording import NOTHING_YET
-from chatlib.film.spans import Recording
 
 _SHORT_STORY = 12  # lines
 

@@ -4,9 +4,10 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator
 from itertools import groupby, islice, zip_longest
 
+from chatlib.film.recording import Recording
 from chatlib.film.render.arrows import arrows_of
 from chatlib.film.render.wording import AMOUNT, NOTHING_YET, bytes_of, clean, verb_of
-from chatlib.film.spans import Recording, Span
+from chatlib.film.spans import Span
 
 
 def story(recording: Recording, most: int = 0) -> str:

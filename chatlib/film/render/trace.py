@@ -7,9 +7,10 @@ it (`docs/getting-started/other-formats.md`); nothing else is used.
 from collections.abc import Iterator
 from typing import Any
 
+from chatlib.film.recording import Recording
 from chatlib.film.render.arrows import arrows_of
 from chatlib.film.render.wording import arrow_words, clean, words_of
-from chatlib.film.spans import Recording, Span
+from chatlib.film.spans import Span
 
 Event = dict[str, Any]
 

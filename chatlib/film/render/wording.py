@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
+from chatlib.film.recording import Recording
 from chatlib.film.render.arrows import Arrow
-from chatlib.film.spans import BUSY, RECEIVING, Recording, Span
+from chatlib.film.spans import BUSY, RECEIVING, Span
 from chatlib.wire import printable
 
 LONGEST = 160
@@ -31,6 +32,7 @@ _OUTCOMES = {
     "nothing": "nothing there",
     "interrupted": "interrupted",
     "failed": "failed",
+    "over": "its process ended",
 }
 
 
@@ -126,6 +128,8 @@ def verb_of(recording: Recording, span: Span) -> str:
     waits = client + _joined("waits in", call, f"for {name}" if listens else towards)
     if span.end is None or call == "await":
         return waits
+    if span.outcome == "over":
+        return f"{waits}, until its process ended"
     done = _DONE.get((span.kind, span.outcome)) or _DONE_CALLS.get((call, span.outcome))
     if span.kind in ("recv", "send") and span.size:
         done = _DONE[span.kind, "done"]

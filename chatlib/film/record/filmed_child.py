@@ -1,0 +1,174 @@
+"""What a film does in the other processes: each records by itself, and writes that to a tape.
+
+A process is filmed that one which is filmed has forked, or that it has started as a program of Python: there
+the module `sitecustomize`, which the film has put into the path, calls `begin`. Each has a thread that looks
+at the others, as that of a script has; and which finds that the film is over.
+"""
+
+import atexit
+import contextlib
+import mmap
+import os
+import struct
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from chatlib.film.record.call import Entry, open_row, row_of
+from chatlib.film.record.hidden import note_hidden
+from chatlib.film.record.lookout import Lookout
+from chatlib.film.record.patches import unwatch, watch
+from chatlib.film.record.recorder import Recorder, recorders
+from chatlib.film.record.tape import Tape
+
+CONTROL = struct.Struct("<QQ")
+"""What stands in the file `control` beside them: how often the film has looked, and whether it is over."""
+
+MOST = 500
+"""Tapes in one film. What is started later is not filmed."""
+
+EVERY = 0.02
+"""Seconds from look to look: so long may pass until a look of the film's is answered."""
+
+_RING = 1000  # calls that are kept here, too: to see which threads poll
+_GLANCE = 5  # looks from one to the next at which hidden calls are searched: that takes long
+_WAITING = 400  # calls that are told if there are too many for the tape
+
+_filming: "tuple[Path, Recorder] | None" = None
+"""Where this process and its children write; and what has counted the bytes of its connections."""
+
+
+class TapeRecorder(Recorder):
+    """Writes each call that has returned to a tape."""
+
+    def __init__(self, tape: Tape, before: Recorder | None) -> None:
+        super().__init__(_RING)
+        self._tape, self._is_named = tape, False
+        if before:  # the connections of a forked process are those of its parent, as far as they had come
+            self.offsets = before.offsets.copy()
+
+    def _keep(self, entry: Entry) -> None:
+        super()._keep(entry)
+        if not self._is_named:  # now, as its first call may be its last, and before that it had no name
+            self._is_named = True
+            self._tape.append((0, *program_names()))
+        with contextlib.suppress(ValueError):  # a name is of a class of the program's own
+            self._tape.append(row_of(*entry))
+
+
+class FilmedChild:
+    """Films this process until the film is over.
+
+    Args:
+        folder: Where the tape is to be.
+        before: What counted the bytes before, in the process that was forked.
+
+    Raises:
+        OSError: The film is over, or there is no more room.
+    """
+
+    def __init__(self, folder: Path, before: Recorder | None) -> None:
+        with open(folder / "control", "rb") as control:
+            self._control = mmap.mmap(control.fileno(), CONTROL.size, access=mmap.ACCESS_READ)
+        self._forked, begun = before is not None, perf_counter()
+        if self._is_over() or len(os.listdir(folder)) > MOST:
+            raise OSError(f"the film in {folder} has no room for another process")
+        tape = Tape(folder / f"{int(begun * 1e9):020}-{os.getpid()}.tape")
+        self.recorder = TapeRecorder(tape, before)
+        self._tape, self._looks = tape, 0
+        self._known: tuple[Any, ...] = ()
+        self._write(0)
+        recorders.append(self.recorder) if before else watch(self.recorder)
+        self._lookout = Lookout(self._look, EVERY)
+        self._lookout.start()
+        atexit.register(self._end)
+
+    def _is_over(self) -> bool:
+        return bool(CONTROL.unpack_from(self._control)[1])
+
+    def _look(self) -> bool:
+        """Writes what threads wait for now; returns whether to go on."""
+        if self._is_over():
+            unwatch(self.recorder)
+            return False
+        look = CONTROL.unpack_from(self._control)[0]
+        self._looks += 1
+        if self._looks % _GLANCE == 0 or look != self._tape.answered:
+            note_hidden(self.recorder, "ipykernel" not in sys.modules, keep=True)
+        self._write(look)
+        return True
+
+    def _write(self, look: int) -> None:
+        """Writes what is known, if it is something else than the last time."""
+        now = perf_counter()
+        rows = tuple(open_row(0, *each) for each in self.recorder.still_open())
+        about = os.getpid(), os.getppid(), self._forked, *program_names()
+        known = about, tuple(named_clients()), rows
+        if known == self._known:
+            self._tape.beat(now, look)
+            return
+        with contextlib.suppress(ValueError):  # as above
+            if self._tape.know(known, now, look) or self._tape.know(
+                (*known[:-1], rows[:_WAITING]), now, look
+            ):
+                self._known = known
+
+    def _end(self) -> None:
+        """At the end of the process, its last thread is this one."""
+        if not self._is_over():
+            self._write(self._tape.answered)
+        unwatch(self.recorder)
+
+
+def program_names() -> tuple[str, str]:
+    """Returns what `multiprocessing` calls this process, if it does; and what program it is."""
+    module = sys.modules.get("multiprocessing.process")
+    name = module.current_process().name if module else "MainProcess"
+    main = getattr(sys.modules.get("__main__"), "__spec__", None)
+    program = main.name.removesuffix(".__main__") if main else os.path.basename(sys.argv[0])
+    started_by = {"-c": "python", "-m": "python", "": "python"}  # its name is not known, or not yet
+    return "" if name == "MainProcess" else str(name), started_by.get(program, program)
+
+
+def named_clients() -> Iterator[tuple[Any, str]]:
+    """Gives the addresses of the clients that this process has named."""
+    if module := sys.modules.get("chatlib.client"):
+        yield from ((address, name.text) for address, name in module.client_names.copy().items())
+
+
+def begin(folder: str) -> None:
+    """Films this process, which has just been started. Does nothing if the film is over by now."""
+    helper = " ".join(sys.orig_argv)
+    if "from multiprocessing.resource_tracker" not in helper:  # it is Python's own, and only waits
+        _begin(Path(folder), None)
+
+
+def film_forks(folder: Path, recorder: Recorder) -> None:
+    """From now on, films the processes that this one forks."""
+    global _filming
+    _filming = folder, recorder
+
+
+def film_no_forks() -> None:
+    """Ends that."""
+    global _filming
+    _filming = None
+
+
+def _begin(folder: Path, before: Recorder | None) -> None:
+    global _filming
+    _filming = None
+    with contextlib.suppress(OSError):
+        child = FilmedChild(folder, before)
+        _filming = folder, child.recorder
+
+
+def _after_fork() -> None:
+    if _filming:
+        _begin(*_filming)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
