@@ -26,7 +26,7 @@ from chatlib.film.render.arrows import arrows_of
 from chatlib.film.render.svg import bundle
 from chatlib.film.render.text import story
 from chatlib.film.render.trace import trace
-from chatlib.film.spans import Span
+from chatlib.film.spans import Span, Until
 
 DOCS = Path(__file__).parent.parent / "docs" / "film_format.md"
 
@@ -37,10 +37,11 @@ hosts = st.tuples(st.sampled_from(["127.0.0.1", "::1", "socketpair"]), st.intege
 moments = st.floats(-1e6, 1e6) | st.integers(0, 100).map(float)
 wholes = st.integers(-(2**62), 2**62)
 counts = st.integers(0, 2**62)
+untils = st.builds(Until, st.booleans(), st.booleans(), wholes, moments, counts)
 places = st.builds(Place, texts, counts, texts, texts, st.booleans())
 spans = st.builds(
     Span, wholes, texts, st.integers(0, 5), texts, texts, st.none() | hosts, st.none() | hosts, moments,
-    st.none() | moments, counts, wholes, texts, st.none() | places, st.integers(0, 3),
+    st.none() | moments, counts, wholes, texts, st.none() | places, st.integers(0, 3), st.none() | untils,
 )  # fmt: skip
 recordings = st.builds(
     Recording,
@@ -49,6 +50,8 @@ recordings = st.builds(
     moments,
     counts,
     st.dictionaries(st.integers(0, 9), texts, max_size=3),
+    st.none() | st.frozensets(wholes, max_size=3),
+    wholes,
 )
 
 
@@ -152,11 +155,12 @@ def test_the_page_about_the_format_names_every_field() -> None:
     """A field that a record gets must be in the file, and on the page."""
     header, first = lines_of(one_at_a_time())[:2]
     recv = next(line for line in lines_of(one_at_a_time()) if line.get("call") == "recv")
-    keys = [*header, *first, *recv["place"]]
+    keys = [*header, *first, "until", *recv["place"], *Until._fields]
     assert re.findall(r"^\| `(\w+)` \|", DOCS.read_text("utf-8"), re.M) == keys
-    assert tuple(first) == Span._fields
+    assert (*first, "until") == Span._fields
     assert tuple(recv["place"]) == Place._fields
-    assert set(Recording.__dataclass_fields__) == {"spans", "names", "now", "dropped", "processes"}
+    known = {"spans", "names", "now", "dropped", "processes", "free", "looker"}
+    assert set(Recording.__dataclass_fields__) == known
 
 
 def test_the_page_about_the_format_names_the_limits() -> None:

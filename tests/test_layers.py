@@ -35,9 +35,10 @@ LAYERS = {
         "process_per_client thread_per_client",  # one_at_a_time's handler, other servers
     ],
     "chatlib.film": [
-        "place",
+        "place units",
         "spans",
         "record recording",
+        "verdict",
         "render file_values merged",
         "children film_file",
         "footage",

@@ -147,7 +147,7 @@ class Child:
         spans = [span for span in spans if (span.ident, span.start) not in known]
         if self.has_ended:  # each call lasted until the process was seen last
             latest = max([self._tape.seen, *(span.end or 0.0 for span in self._spans)])
-            spans = [span._replace(end=max(latest, span.start), outcome="over") for span in spans]
+            spans = [span._replace(end=max(latest, span.start), outcome="over", until=None) for span in spans]
         spans = [*self._spans, *spans]
         if self._slow:
             spans = [later(span, self._slow) for span in spans]
@@ -156,8 +156,9 @@ class Child:
 
 def later(span: Span, seconds: float) -> Span:
     """Returns a span by another clock."""
-    end = None if span.end is None else span.end + seconds
-    return span._replace(start=span.start + seconds, end=end)
+    end, until = None if span.end is None else span.end + seconds, span.until
+    until = until and until._replace(turned=until.turned + seconds)
+    return span._replace(start=span.start + seconds, end=end, until=until)
 
 
 def moved(span: Span, process: int) -> Span:
@@ -166,7 +167,10 @@ def moved(span: Span, process: int) -> Span:
     subject = span.subject
     if "\0" in subject:
         subject = re.sub("\0(\\d+) ", lambda found: f"\0{int(found[1]) + base} ", subject)
-    return span._replace(ident=span.ident + base, subject=subject, process=process)
+    until = span.until
+    if until and until.loop:
+        until = until._replace(loop=until.loop + base)
+    return span._replace(ident=span.ident + base, subject=subject, process=process, until=until)
 
 
 class Children:

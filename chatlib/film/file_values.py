@@ -74,6 +74,13 @@ def rows(value: Any, length: int) -> list[list[Any]]:
     return value
 
 
+def wholes(value: Any) -> frozenset[int]:
+    """A list of whole numbers, as a set."""
+    if not isinstance(value, list):
+        raise ValueError("a list is missing")
+    return frozenset(map(whole, value))
+
+
 def or_null(check: Callable[[Any], T]) -> Callable[[Any], T | None]:
     """Makes a check that lets null pass."""
     return lambda value: None if value is None else check(value)

@@ -3,6 +3,7 @@
 import time
 import weakref
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import ClassVar, Protocol, Self
 
 from chatlib import notebook_cells
@@ -12,9 +13,13 @@ from chatlib.film.footage import THEN, Footage, Still
 from chatlib.film.record.hidden import note_hidden
 from chatlib.film.record.patches import forget, unwatch, watch
 from chatlib.film.record.recorder import Recorder, pause, settle
+from chatlib.film.record.waiters import living, looker
 from chatlib.film.recording import Recording
 from chatlib.film.render.svg import bundle
 from chatlib.film.spans import Span
+from chatlib.film.verdict.finding import Verdict
+from chatlib.film.verdict.judge import is_ripe
+from chatlib.film.verdict.scene import RIPE
 
 RING = 20_000
 """Spans that a film keeps, if it is not told otherwise."""
@@ -140,12 +145,26 @@ class Film(Footage):
         """Returns all that is known now, as a frozen record. Does not `glance`."""
         if self._finished:
             return self._finished
+        # Before and after: a thread that was free when it was looked at may wait by now. And the moment is
+        # that before: to make spans takes a while, for which no call is known to have lasted.
+        alive, now = living(), time.perf_counter()
         spans, dropped = self._recorder.take(still=self._running)
+        still = [span for span in spans if span.end is None]
+        free = (alive | living()) - {span.ident for span in still}
+        now = max([now, *(span.start for span in still)])
         known = client_names.copy().items()
         names = {address: name.text for address, name in known if name not in self._left_before}
-        if self._children:
-            return of_several(spans, self._children.read(), names, dropped)
-        return Recording(tuple(spans), names, time.perf_counter(), dropped)
+        others = self._children.read() if self._children else []
+        recording = replace(of_several(spans, others, names, dropped), now=now)
+        return recording if recording.processes else replace(recording, free=free, looker=looker())
+
+    def verdict(self) -> Verdict:
+        """Says which threads are stuck because of which others, as `Footage.verdict` describes."""
+        recording, deadline = self._look(), time.monotonic() + 2 * RIPE
+        while self._running and not is_ripe(recording) and time.monotonic() < deadline:
+            pause(0.02)
+            recording = self.recording()
+        return super().verdict()
 
     def spans_of(self, process: int) -> list[Span]:
         """Returns the calls of another process, by its number in the system, and of all that it has begun."""

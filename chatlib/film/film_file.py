@@ -24,10 +24,11 @@ from chatlib.film.file_values import (
     rows,
     text,
     whole,
+    wholes,
 )
 from chatlib.film.place import Place
 from chatlib.film.recording import Recording
-from chatlib.film.spans import Span
+from chatlib.film.spans import Span, Until
 
 FORMAT, VERSION = "chatlib film", 1
 
@@ -56,6 +57,8 @@ def packed(recording: Recording) -> bytes:
         "processes": [[number, name[:LONGEST_TEXT]] for number, name in recording.processes.items()],
         "dropped": recording.dropped + len(recording.spans) - len(spans),
         "calls": len(spans),
+        "free": None if recording.free is None else sorted(recording.free),
+        "looker": recording.looker,
     }
     lines = [json.dumps(record, separators=(",", ":")) for record in (header, *map(_record_of, spans))]
     if len(lines[0]) >= LONGEST_LINE or sum(map(len, lines)) + len(lines) > LARGEST:
@@ -65,7 +68,9 @@ def packed(recording: Recording) -> bytes:
 
 def _record_of(span: Span) -> dict[str, object]:
     """Returns a call as an object of JSON: its fields by their names."""
-    return _cut(span._asdict() | {"place": span.place and _cut(span.place._asdict())})
+    record = _cut(span._asdict() | {"place": span.place and _cut(span.place._asdict())})
+    del record["until"]  # most calls have returned
+    return record | {"until": span.until._asdict()} if span.until else record
 
 
 def _cut(record: Mapping[str, object]) -> dict[str, object]:
@@ -92,11 +97,13 @@ def unpacked(file: IO[bytes], name: str) -> Recording:
                 f"{name} was saved by a newer chatlib: its format is version {header['version']}, and this"
                 f" one reads version {VERSION}. Update chatlib to open it"
             )
-        spans = [Span(**fields(json.loads(line), _SPAN)) for line in islice(lines, MOST_CALLS)]
+        calls = [{"until": None} | mapping(json.loads(line)) for line in islice(lines, MOST_CALLS)]
+        spans = [Span(**fields(call, _SPAN)) for call in calls]
         if len(spans) != header["calls"] or next(lines, ""):
             raise ValueError("it has not as many calls as it says")
         count(len({span.ident for span in spans}), MOST_THREADS)
-        return Recording(tuple(spans), **fields(header | mapping(header["clock"]), _HEADER))
+        known = {"free": None, "looker": 0} | header | mapping(header["clock"])
+        return Recording(tuple(spans), **fields(known, _HEADER))
     except NewerFilm:
         raise
     except KeyError as error:
@@ -125,8 +132,17 @@ _HEADER: Mapping[str, Check] = {
     "now": moment,
     "dropped": count,
     "processes": lambda value: {count(number): text(name) for number, name in rows(value, 2)},
+    "free": or_null(wholes),
+    "looker": whole,
 }
 _PLACE: Mapping[str, Check] = {"file": text, "line": count, "function": text, "source": text, "own": flag}
+_UNTIL: Mapping[str, Check] = {
+    "endless": flag,
+    "owned": flag,
+    "loop": whole,
+    "turned": moment,
+    "asked": count,
+}
 _SPAN: Mapping[str, Check] = {
     "number": whole,
     "thread": text,
@@ -142,4 +158,5 @@ _SPAN: Mapping[str, Check] = {
     "outcome": text,
     "place": or_null(lambda value: Place(**fields(value, _PLACE))),
     "process": count,
+    "until": or_null(lambda value: Until(**fields(value, _UNTIL))),
 }

@@ -9,6 +9,8 @@ from chatlib.film.recording import Recording
 from chatlib.film.render.svg import bundle
 from chatlib.film.render.text import story
 from chatlib.film.spans import Message, Span, Waiting
+from chatlib.film.verdict.finding import Verdict
+from chatlib.film.verdict.judge import verdict_of
 
 THEN = "as it was then"
 """Why a picture does not move, if that is not since its film has ended."""
@@ -59,6 +61,18 @@ class Footage:
     def story(self) -> str:
         """Tells the same as text: what each thread did, and what it still waits for. No times, no ports."""
         return story(self._look())
+
+    def verdict(self) -> Verdict:
+        """Says which threads are stuck because of which others, and which keep others from running.
+
+        Printed, it is sentences, one a line. `findings` has them as data: each with its threads in order, and
+        whether it is `certain`, which means for ever. What the film cannot see makes a sentence weaker, or
+        there is none: a call that it does not know, a program that is not filmed, a wait with a time limit.
+
+        While a film runs, blocks as `glance` does, and for up to half a second more: a wait that has only
+        just begun may be over already. Once it has ended, does not block, and tells of its last moment.
+        """
+        return verdict_of(self._look())
 
     def to_scale(self) -> Still:
         """Returns the picture of now, to scale: for lengths that are to be compared.

@@ -9,6 +9,8 @@ from functools import cached_property
 from chatlib.film.spans import BUSY, PAIR, RECEIVING, SENDING, UNFILMED, Message, Span, Waiting
 from chatlib.sockets import Address
 
+_REFERENCE = re.compile("\0(\\d+) (.*?)\0")  # to a thread, within a subject
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -20,6 +22,8 @@ class Recording:
         now: When it was taken, on the clock of `time.perf_counter`.
         dropped: How many older spans the ring has let go.
         processes: What the processes are called, by their number; empty if only one is filmed.
+        free: The idents of the threads that were alive, and in none of the open calls; None if not known.
+        looker: The ident of the thread that took it, if that is one of the program's: it can act afterwards.
     """
 
     spans: tuple[Span, ...]
@@ -27,6 +31,8 @@ class Recording:
     now: float = 0.0
     dropped: int = 0
     processes: Mapping[int, str] = field(default_factory=dict)
+    free: frozenset[int] | None = None
+    looker: int = 0
 
     @cached_property
     def messages(self) -> tuple[Message, ...]:
@@ -150,11 +156,11 @@ class Recording:
         place = {ident: number for number, ident in enumerate(self.lanes)}
         still = sorted((span for span in self.spans if span.end is None), key=lambda span: place[span.ident])
         return [
-            Waiting(self.lanes[span.ident], span.call, self.object_of(span), span.place, self._lasted(span))
+            Waiting(self.lanes[span.ident], span.call, self.object_of(span), span.place, self.lasted(span))
             for span in still
         ]
 
-    def _lasted(self, still: Span) -> float:
+    def lasted(self, still: Span) -> float:
         """Returns for how many seconds a thread has waited for what it still waits for."""
         first = still
         for span in reversed(self.by_thread[still.ident]):
@@ -171,11 +177,15 @@ class Recording:
         if span.call == "accept":
             return "a connection"
 
-        def lane(reference: re.Match[str]) -> str:
-            ident, thread = reference.groups()
-            return self.lanes.get(int(ident)) or self._label(int(ident), thread)  # it may have no lane
+        return _REFERENCE.sub(self._referred, span.subject)
 
-        return re.sub("\0(\\d+) (.*?)\0", lane, span.subject)
+    def _referred(self, found: re.Match[str]) -> str:  # it may have no lane
+        return self.lanes.get(int(found[1])) or self._label(int(found[1]), found[2])
+
+    def awaited(self, span: Span) -> tuple[int, str] | None:
+        """Returns ident and name of the thread that a call waits for: one to end, or a lock's holder."""
+        found = _REFERENCE.search(span.subject)
+        return (int(found[1]), self._referred(found)) if found else None
 
 
 def match(spans: Iterable[Span]) -> Iterator[Message]:

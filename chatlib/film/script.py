@@ -13,7 +13,7 @@ from chatlib.ctrl_c import is_interrupt
 from chatlib.film.film import Film
 from chatlib.film.interrupts import Interrupts
 from chatlib.film.page import Page, before_exit, say
-from chatlib.film.render.wording import clean
+from chatlib.film.units import clean
 from chatlib.film.watcher import Watcher
 
 

@@ -36,6 +36,22 @@ PAIR = "socketpair"
 """The host of both ends of a `socketpair`, which have no addresses of their own."""
 
 
+class Until(NamedTuple):
+    """What else is known of a call that has not returned: what may end it."""
+
+    endless: bool = False
+    """Whether no time limit ends it; False as well where that is not known."""
+    owned: bool = False
+    """Whether only the holder of its lock can release that: any thread can release a plain lock, but that is
+    not so of one that was taken by `with`, or of an RLock."""
+    loop: int = 0
+    """The ident of the thread of an event loop, if one of its tasks awaits this, or the loop itself."""
+    turned: float = 0.0
+    """When that loop last asked for events."""
+    asked: int = 0
+    """How often a thread that is `BUSY` has only asked whether something is ready, and nothing was."""
+
+
 class Span(NamedTuple):
     """One call of one thread that waited, or might have."""
 
@@ -72,6 +88,8 @@ class Span(NamedTuple):
     place: Place | None
     process: int = 0
     """In which process, by a number of the film's own: 0 is the one that films."""
+    until: Until | None = None
+    """What may end it; None when it has returned, and where nothing is known of that."""
 
     @property
     def kind(self) -> str:

@@ -8,7 +8,7 @@ from chatlib.film.film import Film
 from chatlib.film.page import say
 from chatlib.film.record.lookout import Lookout
 from chatlib.film.recording import Recording
-from chatlib.film.render.wording import clean
+from chatlib.film.units import clean
 
 EVERY = 1.0
 """Seconds between two lists of what each thread waits for, with `--live`."""

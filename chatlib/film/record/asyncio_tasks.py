@@ -19,7 +19,7 @@ from chatlib.film.record.call import Call
 from chatlib.film.record.find_line import origin
 from chatlib.film.record.harmless import harmless
 from chatlib.film.record.recorder import NOWHERE, conclude, open_calls, recorders
-from chatlib.film.record.waiters import number_of
+from chatlib.film.record.waiters import WatchedThread, number_of
 from chatlib.film.spans import Ends
 
 MOST = 100
@@ -67,6 +67,28 @@ _suspended: weakref.WeakKeyDictionary[Any, dict[WatchedTask, tuple[Await, Call]]
 """By loop: its tasks, and what each was seen to await."""
 
 
+class _Loop:
+    """What is known of an event loop."""
+
+    def __init__(self, loop: Any) -> None:
+        self._ident, self.number, self.turned = 0, 0, 0.0
+        self.turn(loop)
+
+    def turn(self, loop: Any) -> None:
+        """Notes that it comes round now, in which thread."""
+        self.turned = perf_counter()
+        if self._ident != loop._thread_id:
+            self._ident = loop._thread_id
+            self.number = WatchedThread.of(self._ident).number
+
+    def now(self) -> dict[str, Any]:
+        """Returns what a task that waits in it is told of it."""
+        return {"turned": self.turned}
+
+
+_loops: weakref.WeakKeyDictionary[Any, _Loop] = weakref.WeakKeyDictionary()
+
+
 def is_loop(frame: FrameType) -> bool:
     """Returns whether this is an event loop of asyncio at its work.
 
@@ -76,12 +98,22 @@ def is_loop(frame: FrameType) -> bool:
     return base is not None and frame.f_code is base.BaseEventLoop._run_once.__code__
 
 
-def look(caller: FrameType | None) -> None:
-    """Notes what each task of the loop that is about to call `select` awaits, and what it no longer does."""
+def look(caller: FrameType | None) -> int:
+    """Notes what each task of the loop that is about to call `select` awaits, and what it no longer does.
+
+    Returns:
+        The number of the loop's thread; 0 if it is no loop that makes the call.
+    """
+    number = 0
     if caller is None or not is_loop(caller):
-        return
+        return number
     with harmless:  # the program has its own coroutines: none of this is its fault
         loop, now = caller.f_locals["self"], perf_counter()
+        if own := _loops.get(loop):
+            own.turn(loop)
+        else:
+            own = _loops[loop] = _Loop(loop)
+        number = own.number
         awaits = dict[WatchedTask, Await | None]()
         for task in heapq.nsmallest(MOST, sys.modules["asyncio"].all_tasks(loop), key=_age):
             if task not in _known:
@@ -92,10 +124,12 @@ def look(caller: FrameType | None) -> None:
         for task, found in awaits.items():
             if found and task not in before and found not in over:
                 call = Call("await", found.subject, found.ends, task, number_of(task), now, found.place)
+                call.loop, call.now = number, own.now
                 before[task] = found, call
                 open_calls[task] = call
     if not recorders:  # the race: the last film has ended while this thread was looking
         forget()
+    return number
 
 
 def _conclude(

@@ -22,6 +22,7 @@ from chatlib.film.record.frames import At, at, frames_of_others
 from chatlib.film.record.recorder import (
     NOWHERE,
     Recorder,
+    asked,
     conclude_returned,
     conclude_unseen,
     open_calls,
@@ -142,4 +143,8 @@ def _note(name: str, ident: int, one: Silent, begun: float, keep: bool) -> None:
         return
     conclude_unseen(ident)
     number = one.waiter.number
-    unseen_calls[ident] = Call(name, "", NOWHERE, one.waiter, number, begun, one.place, at=where, kept=keep)
+    call = Call(name, "", NOWHERE, one.waiter, number, begun, one.place, at=where, kept=keep)
+    if name == BUSY:
+        already = asked.get(number, 0)
+        call.now = lambda: {"asked": asked.get(number, 0) - already}
+    unseen_calls[ident] = call

@@ -17,17 +17,10 @@ from chatlib.film.record.stand_ins import StandIn, stand_in
 from chatlib.film.record.waiters import reference
 
 
-class WatchedLock(StandIn):
-    """A lock that is made while a film runs."""
+def _acquire(by_with: bool) -> Any:
+    """Returns the method that takes a lock, and notes whether by a `with` block, which releases it itself."""
 
-    __slots__ = ("_holder",)
-    # A lock may be taken when Python ends. Then modules are empty, and only the class still has these.
-    _get_ident, _longest = staticmethod(threading.get_ident), threading.TIMEOUT_MAX
-
-    def __init__(self, *_args: Any, **_kwargs: Any) -> None:
-        self._holder = 0
-
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+    def acquire(self: Any, blocking: bool = True, timeout: float = -1) -> bool:
         """Takes the lock, like that of C. If it has to wait, that is a call in the film.
 
         It is tried first without waiting: a lock that is free, as most are, costs no note.
@@ -37,10 +30,10 @@ class WatchedLock(StandIn):
             may_wait = (blocking is True and timeout == -1) or self._may_wait(blocking, timeout)
             taken = self._original.acquire(False) if may_wait else False
             if not taken:
-                call = self._begin() if may_wait else None
+                call = self._begin(timeout) if may_wait else None
                 taken = self._original.acquire(blocking, timeout)
             if taken:  # not current_thread(): in a thread that has just begun, that waits for a lock
-                self._holder = self._get_ident()
+                self._holder, self._by_with = self._get_ident(), by_with
             if call:
                 leave(call, outcome="done" if taken else "timeout")
             return bool(taken)
@@ -53,7 +46,20 @@ class WatchedLock(StandIn):
                 leave(call, outcome="interrupted")
             raise
 
-    __enter__ = acquire
+    return acquire
+
+
+class WatchedLock(StandIn):
+    """A lock that is made while a film runs."""
+
+    __slots__ = ("_by_with", "_holder")
+    # A lock may be taken when Python ends. Then modules are empty, and only the class still has these.
+    _get_ident, _longest = staticmethod(threading.get_ident), threading.TIMEOUT_MAX
+
+    def __init__(self, *_args: Any, **_kwargs: Any) -> None:
+        self._holder, self._by_with = 0, False
+
+    acquire, __enter__ = _acquire(by_with=False), _acquire(by_with=True)
 
     @property
     def __exit__(self) -> Any:
@@ -74,7 +80,7 @@ class WatchedLock(StandIn):
         right = isinstance(blocking, int) and isinstance(timeout, int | float)
         return right and bool(blocking) and (timeout == -1 or 0 < timeout <= self._longest)
 
-    def _begin(self) -> Call | None:
+    def _begin(self, timeout: float) -> Call | None:
         """Begins a call, if the program itself has asked for the lock, and not something that uses it.
 
         Or if it is that of a logging handler: who writes to a log may wait long for another that does.
@@ -92,12 +98,16 @@ class WatchedLock(StandIn):
         with harmless:  # the name of a thread may be a property of the program's
             call = enter("acquire", subject=self._said(), depth=3)
         if call:
-            call.now = self._said  # asked again at each look: the holder may change while a thread waits
+            call.endless = timeout == -1
+            call.now = self._now  # asked again at each look: the holder may change while a thread waits
         return call
 
     def _said(self) -> str:
         holders = (thread for thread in threading.enumerate() if thread.ident == self._holder)
         return f"the lock that {next(map(reference, holders), 'somebody')} holds"
+
+    def _now(self) -> dict[str, Any]:
+        return {"subject": self._said(), "owned": self._by_with or hasattr(self._original, "_is_owned")}
 
 
 def watched_lock(original: Any) -> Any:

@@ -38,13 +38,17 @@ def watched_wait(name: str, subject: Callable[..., str | None], original: Any) -
     asks = {"select": lambda *told: _time(3, *told) == 0, "poll": lambda *told: _time(0, *told) == 0}.get(
         name
     )
+    limit = _LIMITS.get(name, 0)
 
     @functools.wraps(original)
     def watched(*args: Any, **kwargs: Any) -> Any:
         said = _said(subject, args, kwargs) if recorders else None
         waits = asks is None or not asks(args, kwargs)
         call = None if said is None else enter(name, NOWHERE, said, 2, waits)
-        return original(*args, **kwargs) if call is None else _followed(call, original, args, kwargs)
+        if call is None:
+            return original(*args, **kwargs)
+        call.endless = limit > 0 and _is_endless(limit, args, kwargs)
+        return _followed(call, original, args, kwargs)
 
     return watched
 
@@ -54,13 +58,21 @@ def watched_select(original: Any) -> Any:
 
     @functools.wraps(original)
     def watched(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if recorders:
-            asyncio_tasks.look(sys._getframe().f_back)
+        loop = asyncio_tasks.look(sys._getframe().f_back) if recorders else 0
         call = enter("select", *_waited_for(self), 2, _time(0, args, kwargs) > 0) if recorders else None
+        if call:
+            call.loop = loop
         args = (self, *args)
         return original(*args, **kwargs) if call is None else _followed(call, original, args, kwargs)
 
     return watched
+
+
+def _is_endless(at: int, args: Any, kwargs: Any) -> bool:
+    """Returns whether no time limit is set: by that argument, or for all waits of a barrier."""
+    told = args[at] if len(args) > at else kwargs.get("timeout")
+    own = getattr(args[0], "__dict__", {}) if args else {"_timeout": 0}
+    return told is None and own.get("_timeout") is None
 
 
 def _time(at: int, args: Any, kwargs: Any) -> float:
@@ -152,6 +164,9 @@ WAITS: list[tuple[Any, str, Callable[..., str | None]]] = [
     (queue.Queue, "join", lambda _: "a queue to be worked off"),
 ]
 """Where, which method or function, and what it waits for; None if it never waits."""
+
+_LIMITS = {"join": 1, "wait": 1, "acquire": 2, "get": 2, "put": 3}
+"""Which argument of each sets a time limit."""
 
 CALLED = {"__enter__": "acquire"}
 """What a method is called in a film, if not by its name."""

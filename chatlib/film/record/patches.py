@@ -30,7 +30,7 @@ from typing import Any
 from chatlib.film.record import asyncio_tasks
 from chatlib.film.record.find_line import origin
 from chatlib.film.record.other_waits import CALLED, FACTORIES, WAITS, watched_select, watched_wait
-from chatlib.film.record.recorder import Recorder, recorders, unseen_calls
+from chatlib.film.record.recorder import Recorder, asked, recorders, unseen_calls
 from chatlib.film.record.socket_calls import METHODS, REALLY, watched_method, watched_pair
 from chatlib.film.record.stand_ins import Function
 from chatlib.film.record.under_way import note_unseen
@@ -90,6 +90,7 @@ def _remove(recorder: Recorder) -> None:
         _restore()
         asyncio_tasks.forget()
         unseen_calls.clear()
+        asked.clear()
 
 
 def _restore() -> None:

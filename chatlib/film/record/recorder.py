@@ -39,6 +39,9 @@ reader takes a copy of it first, in one operation as well.
 unseen_calls: dict[int, "Call"] = {}
 """Those that began before the film, by ident. Code that takes one out must also call `conclude` on it."""
 
+asked: dict[int, int] = {}
+"""How often each thread has only asked whether something is ready, and nothing was; by its number."""
+
 LATEST = 50
 """Calls that are looked at for threads that poll."""
 
@@ -209,6 +212,8 @@ def conclude(call: Call, end: float, size: int = 0, outcome: str = "done") -> No
     """Tells every recorder that a call is over. From now on it keeps nothing of the program's alive."""
     call.caller = call.now = None
     if outcome == "timeout" and not call.waits:  # it has only asked, and nothing was ready: that is no wait
+        if not call.loop:  # a loop asks between its tasks
+            asked[call.ident] = asked.get(call.ident, 0) + 1  # written by that thread only
         return
     for recorder in tuple(recorders):  # a copy: another thread may begin or end a film meanwhile
         recorder.note(call, end, size, outcome)

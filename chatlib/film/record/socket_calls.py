@@ -75,9 +75,11 @@ def watched_method(name: str, original: Any) -> Any:
         if ends is None or (leaves and None in ends):  # only a connection is left
             return original(self, *args, **kwargs)
         said = subject_of(self) if ends == NOWHERE else ""
-        call = enter(name, ends, said, 2, not asks(self, name, args, kwargs))
+        limit = limit_of(self, name, args, kwargs)
+        call = enter(name, ends, said, 2, limit != 0)
         if call is None:
             return original(self, *args, **kwargs)
+        call.endless = limit is None
         size, outcome = 0, "failed"
         try:
             if prepares:
@@ -105,12 +107,15 @@ def watched_method(name: str, original: Any) -> Any:
 _timeout_of = _socket.socket.timeout.__get__  # of C: a class of the program's may say anything
 
 
-def asks(self: socket.socket, name: str, args: Any, kwargs: Any) -> bool:
-    """Whether a call returns at once, whatever there is. With a time to wait, Python waits despite flags."""
+def limit_of(self: socket.socket, name: str, args: Any, kwargs: Any) -> float | None:
+    """Returns for how many seconds a call waits at most, 0 if it returns at once; None if there is no limit.
+
+    With a time to wait, Python waits despite flags.
+    """
     seconds: float | None = _timeout_of(self)
     if seconds is None and (kwargs or len(args) > 1) and name in _FLAGS_AT:
-        return bool(_flags_of(name, args, kwargs) & _AT_ONCE)
-    return seconds == 0
+        return 0 if _flags_of(name, args, kwargs) & _AT_ONCE else None
+    return seconds
 
 
 def _flags_of(name: str, args: Any, kwargs: Any) -> int:

@@ -111,7 +111,9 @@ def _into_c(frame: FrameType) -> Found | None:
     if isinstance(call.func, ast.Attribute) and call.func.attr in METHODS:
         owner = _value_of(call.func.value, frame)
         told = [_value_of(argument, frame) for argument in call.args]
-        waits = isinstance(owner, socket.socket) and not socket_calls.asks(owner, call.func.attr, told, {})
+        waits = (
+            isinstance(owner, socket.socket) and socket_calls.limit_of(owner, call.func.attr, told, {}) != 0
+        )
         return _of_socket(call.func.attr, owner) if waits else None
     function = _value_of(call.func, frame)
     of_c = type(function) in (BuiltinFunctionType, partial, Function)

@@ -89,10 +89,31 @@ def number_of(waiter: Waiter) -> int:
     of them is the first to be seen in a call.
     """
     with _numbering:
-        for one in (*threading.enumerate(), waiter):
-            if one not in _numbers:
-                _numbers[one] = next(_counter)
+        _number(*threading.enumerate(), waiter)
         return _numbers[waiter]
+
+
+def _number(*waiters: Waiter) -> None:
+    """Gives a number to those that have none."""
+    for one in waiters:
+        if one not in _numbers:
+            _numbers[one] = next(_counter)
+
+
+def living() -> frozenset[int]:
+    """Returns the numbers of all threads that are alive now, except a film's own that watches a script."""
+    with _numbering:
+        threads = threading.enumerate()
+        _number(*threads)
+        known = {thread.ident: _numbers[thread] for thread in threads}
+    unknown = sys._current_frames().keys() - known.keys() - {get_ident()}
+    return frozenset([*known.values(), *(WatchedThread.of(ident).number for ident in unknown)])
+
+
+def looker() -> int:
+    """Returns the number of this thread; 0 if `threading` does not know it, as those that only watch."""
+    thread = _thread_of(get_ident())
+    return number_of(thread) if thread else 0
 
 
 def _begin_anew() -> None:

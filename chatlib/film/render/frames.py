@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from chatlib.film.recording import Recording
-from chatlib.film.render.wording import clean
+from chatlib.film.units import clean
 
 
 class Frame(NamedTuple):

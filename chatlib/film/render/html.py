@@ -5,7 +5,7 @@ from pathlib import Path
 from string import Template
 from urllib.parse import quote
 
-from chatlib.film.render.wording import clean
+from chatlib.film.units import clean
 
 _STATIC = Path(__file__).parent.parent / "static"
 SCRIPT = (_STATIC / "film.js").read_text("utf-8")

@@ -18,8 +18,9 @@ from chatlib.film.recording import Recording
 from chatlib.film.render.arrows import Arrow, arrows_of
 from chatlib.film.render.frames import Frame, Frames, short_names
 from chatlib.film.render.labels import FONT, SMALL, Label, Wish, place, width_of
-from chatlib.film.render.wording import Words, arrow_words, clean, words_of
+from chatlib.film.render.wording import Words, arrow_words, words_of
 from chatlib.film.spans import Span
+from chatlib.film.units import clean
 
 MOST = 400
 """Steps that are drawn; older ones are folded."""

@@ -6,8 +6,9 @@ from itertools import groupby, islice, zip_longest
 
 from chatlib.film.recording import Recording
 from chatlib.film.render.arrows import arrows_of
-from chatlib.film.render.wording import AMOUNT, NOTHING_YET, bytes_of, clean, verb_of
+from chatlib.film.render.wording import AMOUNT, NOTHING_YET, verb_of
 from chatlib.film.spans import Span
+from chatlib.film.units import bytes_of, clean
 
 
 def story(recording: Recording, most: int = 0) -> str:

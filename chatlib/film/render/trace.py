@@ -9,8 +9,9 @@ from typing import Any
 
 from chatlib.film.recording import Recording
 from chatlib.film.render.arrows import arrows_of
-from chatlib.film.render.wording import arrow_words, clean, words_of
+from chatlib.film.render.wording import arrow_words, words_of
 from chatlib.film.spans import Span
+from chatlib.film.units import clean
 
 Event = dict[str, Any]
 

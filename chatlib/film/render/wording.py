@@ -5,10 +5,7 @@ from typing import NamedTuple
 from chatlib.film.recording import Recording
 from chatlib.film.render.arrows import Arrow
 from chatlib.film.spans import BUSY, RECEIVING, Span
-from chatlib.wire import printable
-
-LONGEST = 160
-"""Characters of a name or a source line that are shown."""
+from chatlib.film.units import bytes_of, clean, seconds_of
 
 AMOUNT = "\0"
 """Where bytes belong in a line; no name has it, as control characters are spelled out."""
@@ -45,24 +42,6 @@ class Words(NamedTuple):
     """All that is known of it, on one line."""
     source: str
     """The line of the program that made the call; empty if it is not known."""
-
-
-def clean(text: str) -> str:
-    """Returns text as it may be shown: control characters spelled out, and not without end."""
-    shown = printable(text[: LONGEST + 1])  # it may be megabytes
-    return shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + "…"
-
-
-def bytes_of(size: int) -> str:
-    """Returns `1 byte`, `14 bytes`, `65,536 bytes`."""
-    return "1 byte" if size == 1 else f"{size:,} bytes"
-
-
-def seconds_of(seconds: float) -> str:
-    """Returns `12.3 s`, `80 ms` or `20 µs`."""
-    if seconds >= 0.0995:
-        return f"{seconds:,.1f} s"
-    return f"{seconds * 1e3:.0f} ms" if seconds >= 0.9995e-3 else f"{max(seconds, 0) * 1e6:.0f} µs"
 
 
 def words_of(recording: Recording, span: Span, seconds: float, repeats: int = 1) -> Words:
