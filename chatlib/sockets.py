@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import ipaddress
 import os
 import signal
 import socket
@@ -36,6 +35,8 @@ def checked(address: Any) -> Address:
 def is_loopback(host: str) -> bool:
     """Says whether only this computer can connect to a host."""
     with contextlib.suppress(ValueError):
+        import ipaddress  # here: it takes longer than all the rest of this
+
         return ipaddress.ip_address(host).is_loopback
     return host == "localhost"
 

@@ -21,7 +21,7 @@ from chatlib.film.merged import merged
 from chatlib.film.record.call import Row, span_of
 from chatlib.film.record.filmed_child import CONTROL, film_forks, film_no_forks
 from chatlib.film.record.recorder import Recorder, pause
-from chatlib.film.record.tape import TapeReader
+from chatlib.film.record.tape import SUFFIX, TapeReader
 from chatlib.film.recording import Recording
 from chatlib.film.spans import Span
 from chatlib.own_code import FOLDER
@@ -90,7 +90,7 @@ class Child:
     """
 
     def __init__(self, number: int, file: Path, limit: int) -> None:
-        self.number, self.has_ended, self._tape = number, False, TapeReader(file)
+        self.number, self.has_ended, self._tape = number, False, TapeReader(str(file))
         self._spans = deque[Span](maxlen=limit)
         self._last = 0  # the number of its latest call
         self._begun: tuple[int, int, bool] | None = None
@@ -197,7 +197,7 @@ class Children:
         self._before = before
         self._path = os.pathsep.join(filter(None, (str(self._folder), before)))
         os.environ["PYTHONPATH"] = self._path
-        film_forks(self._folder, recorder)
+        film_forks(str(self._folder), recorder)
 
     def ask(self) -> None:
         """Waits until each process that lives has written what it waits for now, for `PATIENCE` at most.
@@ -236,7 +236,7 @@ class Children:
         return found
 
     def _found(self) -> list[Child]:
-        for file in sorted(self._folder.glob("*.tape")):
+        for file in sorted(self._folder.glob(f"*{SUFFIX}")):
             if file.name not in self._children:
                 self._children[file.name] = Child(len(self._children) + 1, file, self._limit)
         return list(self._children.values())
@@ -264,7 +264,7 @@ def names_of(processes: Sequence[About]) -> list[str]:
     children, alike = Counter[int](), Counter[str]()
     found = list[str]()
     for one in processes:
-        children[one.parent] += 1
+        children[one.parent] += one.forked
         of = f" of {names[one.parent]}" if one.parent in names else ""
         own = one.own if one.own != owns.get(one.parent) else ""  # a plain fork has its parent's
         name = own or (f"child {children[one.parent]}{of}" if one.forked else one.program or "python")

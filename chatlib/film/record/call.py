@@ -1,7 +1,6 @@
 """One call that may wait, while it lasts; and as a row of plain values, which another process can read."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
@@ -19,35 +18,68 @@ Row = tuple[Any, ...]
 _SUBJECT = 4  # where it stands in a row
 
 
-@dataclass(slots=True, eq=False)
 class Call:
-    """One call that may wait. Not frozen: what is learned of it while it lasts is added."""
+    """One call that may wait. What is learned of it while it lasts is added.
 
-    name: str
-    subject: str
-    ends: Ends
-    waiter: Waiter
-    ident: int
-    start: float
-    place: tuple[str, int, str]
-    caller: FrameType | None = None
-    """Until it returns: afterwards the frame would keep all its variables alive."""
-    instruction: int = -1
-    """Where in its caller it was made."""
-    outer: "Call | None" = None
-    """The call in the middle of which the program has made this one, as a signal's handler does."""
-    now: Callable[[], dict[str, Any]] | None = None
-    """What it waits for by now, where that may change, and who can end it: which thread holds a lock."""
-    waits: bool = True
-    """False if it returns at once, whatever there is: then its thread is busy, however often it asks."""
-    kept: bool = True
-    """False if it is only told while it lasts: how often a view that moves has looked is chance."""
-    at: At | None = None
-    """Where its thread is, if nothing will say when it returns; None as well for one that is busy."""
-    endless: bool = False
-    """Whether no time limit ends it."""
-    loop: int = 0
-    """The number of the thread of an event loop, if one of its tasks awaits this, or the loop itself."""
+    Args:
+        name: What it is called in a film.
+        subject: What it waits for, where that is no connection.
+        ends: Those of its connection.
+        waiter: The thread or task that is in it.
+        ident: The number of that.
+        start: When it began.
+        place: File, line and function of the program that made it.
+        caller: Its frame, until it returns: afterwards the frame would keep all its variables alive.
+        instruction: Where in its caller it was made.
+        at: Where its thread is, if nothing will say when it returns; None as well for one that is busy.
+        kept: False if it is only told while it lasts: how often a view that moves has looked is chance.
+    """
+
+    __slots__ = (
+        "at",
+        "caller",
+        "endless",
+        "ends",
+        "ident",
+        "instruction",
+        "kept",
+        "loop",
+        "name",
+        "now",
+        "outer",
+        "place",
+        "start",
+        "subject",
+        "waiter",
+        "waits",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        subject: str,
+        ends: Ends,
+        waiter: Waiter,
+        ident: int,
+        start: float,
+        place: tuple[str, int, str],
+        caller: FrameType | None = None,
+        instruction: int = -1,
+        at: At | None = None,
+        kept: bool = True,
+    ) -> None:
+        self.name, self.subject, self.ends = name, subject, ends
+        self.waiter, self.ident, self.start, self.place = waiter, ident, start, place
+        self.caller, self.instruction, self.at, self.kept = caller, instruction, at, kept
+        # The call in the middle of which the program has made this one, as a signal's handler does.
+        self.outer: Call | None = None
+        # What it waits for by now, where that may change, and who can end it: which thread holds a lock.
+        self.now: Callable[[], dict[str, Any]] | None = None
+        # False if it returns at once, whatever there is: then its thread is busy, however often it asks.
+        self.waits = True
+        self.endless = False  # whether no time limit ends it
+        # The number of the thread of an event loop, if one of its tasks awaits this, or the loop itself.
+        self.loop = 0
 
     def is_at(self, frame: FrameType | None) -> bool:
         """Whether its thread, whose frame this is now, is in it still. For calls that are `unseen_calls`."""

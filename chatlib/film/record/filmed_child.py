@@ -11,8 +11,8 @@ import mmap
 import os
 import struct
 import sys
+from _thread import allocate_lock
 from collections.abc import Iterator
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -21,7 +21,7 @@ from chatlib.film.record.hidden import note_hidden
 from chatlib.film.record.lookout import Lookout
 from chatlib.film.record.patches import unwatch, watch
 from chatlib.film.record.recorder import Recorder, recorders
-from chatlib.film.record.tape import Tape
+from chatlib.film.record.tape import SUFFIX, Tape
 
 CONTROL = struct.Struct("<QQ")
 """What stands in the file `control` beside them: how often the film has looked, and whether it is over."""
@@ -36,7 +36,7 @@ _RING = 1000  # calls that are kept here, too: to see which threads poll
 _GLANCE = 5  # looks from one to the next at which hidden calls are searched: that takes long
 _WAITING = 400  # calls that are told if there are too many for the tape
 
-_filming: "tuple[Path, Recorder] | None" = None
+_filming: "tuple[str, Recorder] | None" = None
 """Where this process and its children write; and what has counted the bytes of its connections."""
 
 
@@ -51,10 +51,10 @@ class TapeRecorder(Recorder):
 
     def _keep(self, entry: Entry) -> None:
         super()._keep(entry)
-        if not self._is_named:  # now, as its first call may be its last, and before that it had no name
-            self._is_named = True
-            self._tape.append((0, *program_names()))
-        with contextlib.suppress(ValueError):  # a name is of a class of the program's own
+        with contextlib.suppress(ValueError, OSError):  # a name of the program's own class; a full disk
+            if not self._is_named:  # now: before its first call it had no name, and it may be killed after it
+                self._is_named = True
+                self._tape.append((0, *program_names()))
             self._tape.append(row_of(*entry))
 
 
@@ -69,15 +69,15 @@ class FilmedChild:
         OSError: The film is over, or there is no more room.
     """
 
-    def __init__(self, folder: Path, before: Recorder | None) -> None:
-        with open(folder / "control", "rb") as control:
+    def __init__(self, folder: str, before: Recorder | None) -> None:
+        with open(os.path.join(folder, "control"), "rb") as control:
             self._control = mmap.mmap(control.fileno(), CONTROL.size, access=mmap.ACCESS_READ)
         self._forked, begun = before is not None, perf_counter()
         if self._is_over() or len(os.listdir(folder)) > MOST:
             raise OSError(f"the film in {folder} has no room for another process")
-        tape = Tape(folder / f"{int(begun * 1e9):020}-{os.getpid()}.tape")
+        tape = Tape(os.path.join(folder, f"{int(begun * 1e9):020}-{os.getpid()}{SUFFIX}"))
         self.recorder = TapeRecorder(tape, before)
-        self._tape, self._looks = tape, 0
+        self._tape, self._looks, self._writing = tape, 0, allocate_lock()
         self._known: tuple[Any, ...] = ()
         self._write(0)
         recorders.append(self.recorder) if before else watch(self.recorder)
@@ -102,6 +102,10 @@ class FilmedChild:
 
     def _write(self, look: int) -> None:
         """Writes what is known, if it is something else than the last time."""
+        with self._writing:  # the race: the process ends in the middle of a look
+            self._write_state(look)
+
+    def _write_state(self, look: int) -> None:
         now = perf_counter()
         rows = tuple(open_row(0, *each) for each in self.recorder.still_open())
         about = os.getpid(), os.getppid(), self._forked, *program_names()
@@ -109,11 +113,10 @@ class FilmedChild:
         if known == self._known:
             self._tape.beat(now, look)
             return
-        with contextlib.suppress(ValueError):  # as above
-            if self._tape.know(known, now, look) or self._tape.know(
-                (*known[:-1], rows[:_WAITING]), now, look
-            ):
-                self._known = known
+        with contextlib.suppress(ValueError, OSError):  # as above
+            if not self._tape.know(known, now, look):
+                self._tape.know((*known[:-1], rows[:_WAITING]), now, look)
+            self._known = known
 
     def _end(self) -> None:
         """At the end of the process, its last thread is this one."""
@@ -142,10 +145,10 @@ def begin(folder: str) -> None:
     """Films this process, which has just been started. Does nothing if the film is over by now."""
     helper = " ".join(sys.orig_argv)
     if "from multiprocessing.resource_tracker" not in helper:  # it is Python's own, and only waits
-        _begin(Path(folder), None)
+        _begin(folder, None)
 
 
-def film_forks(folder: Path, recorder: Recorder) -> None:
+def film_forks(folder: str, recorder: Recorder) -> None:
     """From now on, films the processes that this one forks."""
     global _filming
     _filming = folder, recorder
@@ -157,7 +160,7 @@ def film_no_forks() -> None:
     _filming = None
 
 
-def _begin(folder: Path, before: Recorder | None) -> None:
+def _begin(folder: str, before: Recorder | None) -> None:
     global _filming
     _filming = None
     with contextlib.suppress(OSError):

@@ -6,16 +6,15 @@ of its files one look into a cache says whose it is. The text of the line is rea
 
 import contextlib
 import functools
-import linecache
 import os
+import stat
 import threading
-from pathlib import Path
 from types import FrameType
 
 from chatlib.film.place import Place
 from chatlib.own_code import FOLDER, is_own
 
-_LIBRARY = str(Path(os.__file__).resolve().parent) + os.sep
+_LIBRARY = os.path.dirname(os.path.realpath(os.__file__)) + os.sep
 # The film does not film itself; nor how a server of ours wakes itself up.
 _UNFILMED = (
     "views",
@@ -30,9 +29,10 @@ _UNFILMED = (
     "film/interrupts.py",
     "sockets.py",
 )
-_BEHIND = tuple(str(Path(FOLDER, name)) for name in _UNFILMED)
+_BEHIND = tuple(os.path.join(FOLDER, *name.split("/")) for name in _UNFILMED)
 _WRAPPERS = ("socket_calls.py", "other_waits.py", "locks.py", "stand_ins.py")
-_BETWEEN = tuple(str(Path(__file__).resolve().with_name(name)) for name in _WRAPPERS)
+_HERE = os.path.dirname(os.path.realpath(__file__))
+_BETWEEN = tuple(os.path.join(_HERE, name) for name in _WRAPPERS)
 _AROUND = "finish_tracked_request"  # of `background`: all that the handlers of a stock server do is within it
 _TYPED = ("<stdin>", "<string>", "<console>", "<python-input", "<ipython-input", "<doctest")
 _MADE = "<string>"  # the file of code that a program has made of text, and of a program after `python -c`
@@ -64,7 +64,7 @@ def origin(file: str) -> str:
     # then the film would change the order of what it films. So only if it seems to be the user's, and once.
     if found == "user":
         with contextlib.suppress(OSError, RuntimeError, ValueError):  # code may be given any name
-            found = _by_path(str(Path(file).resolve()))
+            found = _by_path(os.path.realpath(file))
     return found
 
 
@@ -75,7 +75,7 @@ def _by_path(path: str) -> str:
         return "film"
     if is_own(path):
         return "chatlib"
-    if {"site-packages", "dist-packages"} & set(Path(path).parts):
+    if {"site-packages", "dist-packages"} & set(path.split(os.sep)):
         return "foreign"
     return "library" if path.startswith((_LIBRARY, os.path.dirname(os.__file__) + os.sep)) else "user"
 
@@ -149,8 +149,18 @@ def find_any(frame: FrameType | None, installed: bool) -> tuple[str, int, str] |
 @functools.lru_cache(4096)
 def describe(found: tuple[str, int, str]) -> Place:
     """Adds the text of the line."""
+    import linecache  # here: a child that is filmed describes nothing
+
     file, line, function = found
     # A program that was piped to Python has a pipe for a file: to open it would wait for its other end.
-    there = file in linecache.cache or not Path(file).is_fifo()
+    there = file in linecache.cache or not is_pipe(file)
     source = linecache.getline(file, line).strip() if there else ""
     return Place(file, line, function, source, origin(file) == "user")
+
+
+def is_pipe(file: str) -> bool:
+    """Returns whether this is the path of a pipe."""
+    try:
+        return stat.S_ISFIFO(os.stat(file).st_mode)
+    except (OSError, ValueError):
+        return False

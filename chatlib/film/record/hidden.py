@@ -8,13 +8,11 @@ a measurement of coverage, Python 3.11 has crashed at that: there a thread that 
 frame kept from look to look, as it would keep all its variables alive, and a socket among them open.
 """
 
-import contextlib
 import opcode
 import sys
 import threading
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
 from chatlib.film.record.call import Call
 from chatlib.film.record.find_line import find_any
@@ -42,8 +40,7 @@ _WORKS = 0.001  # seconds of a processor: a thread that waits needs none
 _SWITCHES = ("JUMP_BACKWARD", "RESUME")  # instructions at which a thread may have to give up the interpreter
 
 
-@dataclass(frozen=True)
-class Silent:
+class Silent(NamedTuple):
     """A thread that is in no watched call, and where."""
 
     waiter: WatchedThread
@@ -130,9 +127,11 @@ def _silent(before: dict[int, At], traced: bool, packages: bool) -> dict[int, Si
 
 def _worked(waiter: WatchedThread) -> float:
     """Returns for how many seconds a processor has worked for a thread; 0 where there is no such file."""
-    with contextlib.suppress(OSError, ValueError, IndexError):  # the race: it may have ended
-        return int(Path(f"/proc/self/task/{waiter.native_id}/schedstat").read_text().split()[0]) / 1e9
-    return 0.0
+    try:
+        with open(f"/proc/self/task/{waiter.native_id}/schedstat") as told:
+            return int(told.read().split()[0]) / 1e9
+    except (OSError, ValueError, IndexError):  # the race: it may have ended
+        return 0.0
 
 
 def _note(name: str, ident: int, one: Silent, begun: float, keep: bool) -> None:

@@ -33,7 +33,6 @@ from chatlib.film.record.other_waits import CALLED, FACTORIES, WAITS, watched_se
 from chatlib.film.record.recorder import Recorder, asked, recorders, unseen_calls
 from chatlib.film.record.socket_calls import METHODS, REALLY, watched_method, watched_pair
 from chatlib.film.record.stand_ins import Function
-from chatlib.film.record.under_way import note_unseen
 
 _undo: list[Callable[[], None]] = []
 _patching = threading.RLock()  # reentrant: Ctrl-C may strike just after it was taken
@@ -48,7 +47,10 @@ def watch(recorder: Recorder) -> None:
             if len(recorders) == 1:
                 _restore()  # what an interrupted film, or the parent of a forked process, has left
                 _patch()
-        note_unseen()
+        if len(sys._current_frames()) > 1:
+            from chatlib.film.record.under_way import note_unseen  # here: a child begins with one thread
+
+            note_unseen()
     except BaseException:
         unwatch(recorder)
         raise

@@ -16,22 +16,25 @@ import os
 import struct
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 HALF = 4 << 20
 """Bytes of a half: about 20,000 calls."""
+
+SUFFIX = ".tape"
+"""What the name of a tape ends with, once it is ready to be read."""
 
 STATE = 256 << 10
 """Bytes for what is known now: some 1,000 threads that wait."""
 
 _HEAD = struct.Struct("<QQdQ")  # states written, halves begun, when it was seen last, which look it answered
 _LENGTH = struct.Struct("<I")
-_FIRST = 64  # where the states begin; the lock lies before, behind the head
+_FIRST = 4096  # where the states begin; the lock lies before, behind the head
 _FORMAT = 2  # of marshal: the same in all versions of Python
+_CHUNK = 64 << 10  # bytes for which there is room at a time
 _STATES = (_FIRST, _FIRST + STATE)
 _HALVES = (_FIRST + 2 * STATE, _FIRST + 2 * STATE + HALF)
-_SIZE = _FIRST + 2 * (STATE + HALF)
+_SIZE = _FIRST + 2 * (STATE + HALF) + _CHUNK  # with the rest of the last chunk
 
 
 def locked(descriptor: int, wait: bool) -> bool:
@@ -58,20 +61,22 @@ class Tape:
         file: Where it is to be. It is there when all is ready.
     """
 
-    def __init__(self, file: Path) -> None:
-        made = file.with_suffix(".new")
+    def __init__(self, file: str) -> None:
+        made = file.removesuffix(SUFFIX) + ".new"
         # Never closed: the lock would go, and by the map's own end a file of the program's of that number.
         descriptor = os.open(made, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
         os.ftruncate(descriptor, _SIZE)
+        self._file, self._there = descriptor, set[int]()
         self._map = mmap.mmap(descriptor, _SIZE)
         self._states, self._begun, self._seen, self.answered = 0, 1, 0.0, 0
-        self._at, self._end = _HALVES[0], _HALVES[0] + HALF
+        self._at, self._end, self._safe = _HALVES[0], _HALVES[0] + HALF, 0
+        self._reach(0, _FIRST)
         self._write_head()
         locked(descriptor, wait=True)
         os.replace(made, file)
 
     def append(self, record: tuple[Any, ...]) -> None:
-        """Adds a call that is over."""
+        """Adds a call that is over. Raises OSError if the disk is full, ValueError if it is of odd types."""
         data = marshal.dumps(record, _FORMAT)
         after = self._at + _LENGTH.size + len(data)
         if after + _LENGTH.size > self._end:
@@ -79,6 +84,8 @@ class Tape:
                 return
             self._turn()
             after = self._at + _LENGTH.size + len(data)
+        if after + _LENGTH.size > self._safe:
+            self._safe = self._reach(self._at, after + _LENGTH.size)
         self._map[self._at + _LENGTH.size : after + _LENGTH.size] = data + b"\0\0\0\0"
         self._map[self._at : self._at + _LENGTH.size] = _LENGTH.pack(len(data))
         self._at = after
@@ -89,6 +96,7 @@ class Tape:
         if len(data) + _LENGTH.size > STATE:
             return False
         begin = _STATES[self._states % 2]
+        self._reach(begin, begin + _LENGTH.size + len(data))
         self._map[begin : begin + _LENGTH.size + len(data)] = _LENGTH.pack(len(data)) + data
         self._states += 1
         self.beat(now, look)
@@ -102,10 +110,23 @@ class Tape:
     def _turn(self) -> None:
         """Goes on in the other half, whose calls are let go."""
         self._at = _HALVES[self._begun % 2]
-        self._end = self._at + HALF
+        self._end, self._safe = self._at + HALF, self._reach(self._at, self._at + _LENGTH.size)
         self._begun += 1
         self._write_head()  # first: a reader of that half sees that it is read anew
         self._map[self._at : self._at + _LENGTH.size] = bytes(_LENGTH.size)
+
+    def _reach(self, begin: int, end: int) -> int:
+        """Has the disk keep room for a part of the file; returns up to where there is room now.
+
+        A write into memory that has no room on a full disk would kill the process: here it is an error. And
+        so the first write there takes 60 µs, where it would take milliseconds on some file systems.
+        """
+        for chunk in range(begin // _CHUNK, (end - 1) // _CHUNK + 1):
+            if chunk not in self._there:
+                if hasattr(os, "pwrite"):  # Windows keeps room for all of a file from the beginning
+                    os.pwrite(self._file, bytes(_CHUNK), chunk * _CHUNK)
+                self._there.add(chunk)
+        return ((end - 1) // _CHUNK + 1) * _CHUNK
 
     def _write_head(self) -> None:
         self._map[: _HEAD.size] = _HEAD.pack(self._states, self._begun, self._seen, self.answered)
@@ -118,7 +139,7 @@ class TapeReader:
         file: Where the tape is.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: str) -> None:
         self._descriptor = os.open(file, os.O_RDWR | getattr(os, "O_BINARY", 0))
         self._map = mmap.mmap(self._descriptor, _SIZE)
         self._half, self._at, self.lost = 1, _HALVES[0], False

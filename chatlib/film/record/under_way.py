@@ -149,17 +149,29 @@ def _of_socket(name: str, owner: socket.socket, *_: Any) -> Found:
 _KNOWN: dict[CodeType, Callable[[Any], Found | None]] = {}
 """By the code of each method of Python's own that waits: what it waits for, from its arguments."""
 
+
+def _code_of(function: Any) -> CodeType | None:
+    """Returns the code of a function, also if a film has put a stand-in into its place already."""
+    return getattr(getattr(function, "__wrapped__", function), "__code__", None)
+
+
+def _know(function: Any, tells: Callable[..., Found | None]) -> None:
+    if code := _code_of(function):
+        _KNOWN[code] = tells
+
+
 for _owner, _name, _subject in WAITS:
-    if hasattr(getattr(_owner, _name), "__code__"):
-        _KNOWN[getattr(_owner, _name).__code__] = partial(_of_wait, CALLED.get(_name, _name), _subject)
-_KNOWN[socket.socket.accept.__code__] = partial(_of_socket, "accept")
-_KNOWN[socket.socket.sendfile.__code__] = partial(_of_socket, "sendfile")
-for _kind in vars(
-    selectors
-).values():  # they have changed their argument by then: -1 is for ever, and less is 0
-    if isinstance(_kind, type) and hasattr(vars(_kind).get("select"), "__code__"):
-        _KNOWN[vars(_kind)["select"].__code__] = partial(
-            _of_wait,
-            "select",
-            lambda one, timeout=None: None if timeout == 0 else kinds_of_keys(one),
+    _know(getattr(_owner, _name), partial(_of_wait, CALLED.get(_name, _name), _subject))
+_know(socket.socket.accept, partial(_of_socket, "accept"))
+_know(socket.socket.sendfile, partial(_of_socket, "sendfile"))
+for _kind in vars(selectors).values():
+    if isinstance(_kind, type) and "select" in vars(_kind):
+        # They have changed their argument by then: -1 is for ever, and less is 0.
+        _know(
+            vars(_kind)["select"],
+            partial(
+                _of_wait,
+                "select",
+                lambda one, timeout=None: None if timeout == 0 else kinds_of_keys(one),
+            ),
         )

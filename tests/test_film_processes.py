@@ -1,0 +1,511 @@
+"""Films of several processes: forked, spawned, started as programs; and what a killed one leaves."""
+
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import chatlib
+from chatlib.film import children
+from chatlib.film.children import About, names_of
+from chatlib.film.film import Film
+from chatlib.film.merged import merged
+from chatlib.film.record import filmed_child, tape
+from chatlib.film.record.tape import Tape, TapeReader
+from chatlib.film.recording import Recording
+from chatlib.film.render.arrows import arrows_of
+from chatlib.film.render.svg import svg
+from chatlib.film.spans import RECEIVING, SENDING, Span
+
+PATIENCE = 20.0
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot fork")
+
+ECHO = """
+import socketserver
+
+class Handler(socketserver.BaseRequestHandler):
+    def handle(self):
+        while data := self.request.recv(1000):
+            self.request.sendall(data.upper())
+
+with socketserver.{kind}(("127.0.0.1", 0), Handler) as server:
+    print(server.server_address[1], flush=True)
+    server.serve_forever()
+"""
+CLIENT = """
+import socket, sys
+
+with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as connection:
+    connection.sendall(b"hello")
+    connection.recv(100)
+"""
+
+
+@pytest.fixture
+def film() -> Iterator[Film]:
+    """A film of this process and of those that it starts."""
+    with chatlib.xray(processes=True) as film:
+        yield film
+
+
+class Program:
+    """A program of Python, which is ended with its test."""
+
+    def __init__(self, file: Path, text: str, *arguments: object) -> None:
+        file.write_text(text, "utf-8")
+        command = [sys.executable, str(file), *map(str, arguments)]
+        pipe = subprocess.PIPE  # its input does not end before the test does
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+        self.out = self.process.stdout
+        assert self.out
+
+    def line(self) -> str:
+        """Returns the next line that it prints."""
+        assert self.out
+        return self.out.readline().strip()
+
+    def wait(self) -> int:
+        """Blocks until it has ended; returns its exit status."""
+        return self.process.wait(PATIENCE)
+
+    def kill(self) -> None:
+        """Kills it, at once."""
+        self.process.kill()
+        self.process.communicate(timeout=PATIENCE)
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Callable[..., Program]]:
+    """Starts a program by its name and text."""
+    started = list[Program]()
+
+    def start(name: str, text: str, *arguments: object) -> Program:
+        started.append(Program(tmp_path / name, text, *arguments))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.kill()
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Blocks until a condition holds, for `PATIENCE` at most."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def ways(film: Film) -> list[tuple[str, str | None, int]]:
+    """Returns from which process to which each message went, and its size; in the order of the sends."""
+    names = film.recording().processes
+    return [
+        (
+            names.get(message.sent.process, "here"),
+            message.received and names.get(message.received.process, "here"),
+            message.size,
+        )
+        for message in film.messages
+    ]
+
+
+def test_a_program_of_python_that_is_started_is_filmed(film: Film, program: Callable[..., Program]) -> None:
+    """Its lane has its name, and its bytes go to and fro."""
+    server = program("server.py", ECHO.format(kind="TCPServer"))
+    port = int(server.line())
+    assert program("client.py", CLIENT, port).wait() == 0
+    film.stop()
+    assert set(film.recording().processes.values()) == {"server.py", "client.py"}
+    assert ways(film) == [("client.py", "server.py", 5), ("server.py", "client.py", 5)]
+
+
+def test_this_process_talks_with_another(film: Film, program: Callable[..., Program]) -> None:
+    """What it waits for now is told as of a thread of this one."""
+    port = int(program("server.py", ECHO.format(kind="TCPServer")).line())
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(b"hello")
+        assert connection.recv(100) == b"HELLO"
+        until(lambda: "server.py waits in recv for the main program" in "\n".join(map(str, film.waiting())))
+    film.stop()
+    assert ways(film) == [("here", "server.py", 5), ("server.py", "here", 5)]
+    assert "server.py\n" in film.story()
+    assert "  receives 5 bytes from the main program (recv), line 6: while data :=" in film.story()
+
+
+def test_the_environment_is_as_before_when_the_film_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if the program has changed it meanwhile."""
+    monkeypatch.setenv("PYTHONPATH", "before")
+    with chatlib.xray(processes=True):
+        folder = Path(os.environ["PYTHONPATH"].split(os.pathsep)[0])
+        assert (folder / "sitecustomize.py").is_file()
+    assert os.environ["PYTHONPATH"] == "before"
+    assert not folder.exists()
+    monkeypatch.delenv("PYTHONPATH")
+    with chatlib.xray(processes=True):
+        assert "PYTHONPATH" in os.environ
+    assert "PYTHONPATH" not in os.environ
+    with chatlib.xray(processes=True):
+        monkeypatch.setenv("PYTHONPATH", "after")
+    assert os.environ["PYTHONPATH"] == "after"
+
+
+def test_without_the_wish_no_other_process_is_filmed(program: Callable[..., Program]) -> None:
+    """Nothing of ours is in it."""
+    with chatlib.xray() as film:
+        ours = "[name for name in sys.modules if 'chatlib' in name or 'customize' in name]"
+        said = program("plain.py", f"import sys\nprint({ours})").line()
+    assert said == "[]"
+    assert not film.recording().processes
+
+
+def test_a_program_finds_the_customization_that_it_would_have_found(
+    tmp_path: Path, film: Film, monkeypatch: pytest.MonkeyPatch, program: Callable[..., Program]
+) -> None:
+    """And its path is as without the film."""
+    (tmp_path / "custom").mkdir()
+    (tmp_path / "custom" / "sitecustomize.py").write_text("CUSTOM = 7\n")
+    path = os.pathsep.join([os.environ["PYTHONPATH"], str(tmp_path / "custom")])
+    monkeypatch.setenv("PYTHONPATH", path)
+    text = (
+        "import sitecustomize, sys\nprint(sitecustomize.CUSTOM, [p for p in sys.path if 'chatlib-film' in p])"
+    )
+    assert program("custom.py", text).line() == "7 []"
+
+
+@forks
+def test_a_forking_server_has_a_lane_for_each_child(film: Film, program: Callable[..., Program]) -> None:
+    """The parent accepts, the child reads: also the bytes that came before the fork are counted once."""
+    server = program("server.py", ECHO.format(kind="ForkingTCPServer"))
+    port = int(server.line())
+    for _ in range(2):
+        assert program("client.py", CLIENT, port).wait() == 0
+    until(lambda: film.story().count("has left") == 2)
+    film.stop()
+    assert ways(film) == [
+        ("client.py", "child 1 of server.py", 5),
+        ("child 1 of server.py", "client.py", 5),
+        ("client.py (2)", "child 2 of server.py", 5),
+        ("child 2 of server.py", "client.py (2)", 5),
+    ]
+
+
+GREET = """
+import multiprocessing, socket, sys
+
+def greet(port):
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(b"hi")
+        connection.recv(10)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    process = context.Process(target=greet, args=(int(sys.argv[2]),), name="greeter")
+    process.start()
+    process.join()
+"""
+
+
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_processes_of_multiprocessing_have_their_names(
+    film: Film, method: str, program: Callable[..., Program]
+) -> None:
+    """However they are started."""
+    port = int(program("server.py", ECHO.format(kind="TCPServer")).line())
+    assert program("greet.py", GREET, method, port).wait() == 0
+    film.stop()
+    assert ways(film) == [("greeter", "server.py", 2), ("server.py", "greeter", 2)]
+
+
+@forks
+def test_bytes_that_both_sides_of_a_fork_move_are_counted_once(film: Film) -> None:
+    """Parent and child have the same connection, and read from it by turns."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        sender = socket.create_connection(listener.getsockname())
+        receiver, _ = listener.accept()
+        sender.sendall(b"abcdef")
+        assert receiver.recv(2) == b"ab"
+        if not (child := os.fork()):
+            receiver.recv(2)
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert receiver.recv(2) == b"ef"
+        sender.close()
+        receiver.close()
+    film.stop()
+    assert ways(film) == [("here", "here", 2), ("here", "child 1", 2), ("here", "here", 2)]
+
+
+def test_a_killed_process_leaves_all_to_its_last_call(film: Film, program: Callable[..., Program]) -> None:
+    """Nothing had to be handed over; and what it waited for is over."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        text = CLIENT + "    print('sent', flush=True)\n    connection.recv(100)\n"
+        killed = program(
+            "killed.py", text.replace("connection.recv(100)\n    p", "p"), listener.getsockname()[1]
+        )
+        connection, _ = listener.accept()
+        assert killed.line() == "sent"
+        killed.kill()
+        assert connection.recv(10) == b"hello"
+        connection.close()
+    film.stop()
+    assert ways(film) == [("killed.py", "here", 5)]
+    assert all(span.end is not None for span in film.spans if span.process == 1)
+
+
+def test_a_process_says_until_when_it_has_waited(film: Film, program: Callable[..., Program]) -> None:
+    """The call that a killed one was in is told as over."""
+    server = program("server.py", ECHO.format(kind="TCPServer"))
+    server.line()
+    until(lambda: "server.py waits in select" in "\n".join(map(str, film.waiting())))
+    server.kill()
+    film.stop()
+    assert "waits in select for a connection, until its process ended, line" in film.story()
+    assert "its process ended" in svg(film.recording())
+    assert film.waiting() == []
+
+
+def test_clients_of_another_process_have_their_names(film: Film, program: Callable[..., Program]) -> None:
+    """As `chatlib.connect` has given them there."""
+    port = int(program("server.py", ECHO.format(kind="TCPServer")).line())
+    text = f"import chatlib\nalice = chatlib.connect(('127.0.0.1', {port}), name='alice')\nalice.send('hi')\n"
+    assert program("alice.py", text + "alice.receive()\nalice.close()\n").wait() == 0
+    film.stop()
+    assert "server.py\n" in film.story()
+    assert "  receives 3 bytes from alice (recv)" in film.story()
+
+
+def test_a_program_that_is_not_filmed_is_told_as_such(
+    film: Film, program: Callable[..., Program], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bytes leave the film."""
+    with monkeypatch.context() as outside:
+        outside.delenv("PYTHONPATH")
+        port = int(program("server.py", ECHO.format(kind="TCPServer")).line())
+    assert program("client.py", CLIENT, port).wait() == 0
+    film.stop()
+    assert "  sends 5 bytes to a program that is not filmed (sendall)" in film.story()
+    assert "received outside this film" in svg(film.recording())
+
+
+def test_a_film_that_is_over_is_over_in_each_process(program: Callable[..., Program]) -> None:
+    """There, too, each class is as it was."""
+    with chatlib.xray(processes=True) as film:
+        text = "import socket, time\nprint('here', flush=True)\n"
+        text += "while hasattr(socket.socket.recv, '__wrapped__'):\n    time.sleep(0.01)\nprint('over')"
+        child = program("child.py", text)
+        assert child.line() == "here"
+    assert child.line() == "over"
+    assert not film.running
+
+
+def test_frames_stand_around_the_threads_of_a_process(film: Film, program: Callable[..., Program]) -> None:
+    """With its name above them, if there are several; the legend says so."""
+    serve = "import threading\n    threading.Thread(target=server.serve_forever).start()\n    input()"
+    text = ECHO.format(kind="ThreadingTCPServer").replace("server.serve_forever()", serve)
+    port = int(program("server.py", text).line())
+    assert program("client.py", CLIENT, port).wait() == 0
+    film.stop()
+    picture = svg(film.recording())
+    assert picture.count('<rect class="cf-frame"') == 1 + len({one.process for one in film.spans})
+    assert '<text class="cf-owner"' in picture
+    assert ">a process</text>" in picture
+
+
+def test_processes_are_named_by_what_they_are() -> None:
+    """A fork by its parent, a program by its file; those that are alike by a number."""
+    processes = [
+        About(10, 1, False, "", "server.py"),
+        About(11, 10, True, "", "server.py"),
+        About(12, 10, True, "", "server.py"),
+        About(13, 1, True, "", "python"),
+        About(14, 1, False, "", "client.py"),
+        About(15, 1, False, "", "client.py"),
+        About(16, 1, True, "Process-1", "x.py"),
+        About(17, 16, True, "Process-1", "x.py"),
+        About(18, 1, False, "", ""),
+    ]
+    assert names_of(processes) == [
+        "server.py",
+        "child 1 of server.py",
+        "child 2 of server.py",
+        "child 1",
+        "client.py",
+        "client.py (2)",
+        "Process-1",
+        "child 1 of Process-1",
+        "python",
+    ]
+
+
+RECORD = (
+    7,
+    "a thread",
+    3,
+    "recv",
+    "",
+    ("127.0.0.1", 1),
+    ("127.0.0.1", 2),
+    1.5,
+    2.5,
+    9,
+    0,
+    "done",
+    ("a.py", 1, "f"),
+)
+
+
+def test_a_tape_keeps_the_last_calls(tmp_path: Path) -> None:
+    """Its file does not grow; a reader learns from the numbers how many it has missed."""
+    written, number = Tape(str(tmp_path / "a.tape")), 0
+    reader = TapeReader(str(tmp_path / "a.tape"))
+    size = (tmp_path / "a.tape").stat().st_size
+    while number < 100_000:
+        number += 1
+        written.append((number, *RECORD[1:]))
+    read = list(reader.calls())
+    assert read[-1] == (100_000, *RECORD[1:])
+    assert [row[0] for row in read] == list(range(100_001 - len(read), 100_001))
+    assert sum(len(repr(row)) for row in read) > tape.HALF / 2
+    assert (tmp_path / "a.tape").stat().st_size == size
+    written.append((number + 1, *RECORD[1:]))
+    assert [row[0] for row in reader.calls()] == [100_001]
+    reader.close()
+
+
+def test_a_tape_is_read_while_it_is_written(tmp_path: Path) -> None:
+    """No reader sees half of a record, or one twice, or one before another."""
+    written = Tape(str(tmp_path / "a.tape"))
+    reader = TapeReader(str(tmp_path / "a.tape"))
+
+    def write() -> None:
+        for number in range(1, 120_001):
+            written.append((number, "x" * (number % 200)))
+        written.know(("all",), 1.0, 1)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    numbers = list[int]()
+    while reader.state() != ("all",):
+        numbers += [check(row) for row in reader.calls()]
+    numbers += [check(row) for row in reader.calls()]
+    writer.join(PATIENCE)
+    reader.close()
+    assert numbers == sorted(set(numbers))
+    assert numbers[-1] == 120_000
+
+
+def check(row: tuple[int, str]) -> int:
+    """Returns the number of a record; it must be whole."""
+    assert row[1] == "x" * (row[0] % 200)
+    return row[0]
+
+
+def test_what_is_too_large_for_a_tape_is_left_out(tmp_path: Path) -> None:
+    """Rather than that the program would fail."""
+    written = Tape(str(tmp_path / "a.tape"))
+    reader = TapeReader(str(tmp_path / "a.tape"))
+    assert reader.state() is None
+    assert not written.know(("x" * tape.STATE,), 1.0, 1)
+    written.append((1, "x" * tape.HALF))
+    written.append((2, ""))
+    assert written.know(("small",), 2.0, 3)
+    assert (reader.state(), reader.seen, reader.answered) == (("small",), 2.0, 3)
+    assert list(reader.calls()) == [(2, "")]
+    reader.close()
+
+
+def span(start: float, end: float | None, call: str, process: int, size: int, offset: int) -> Span:
+    """A call on one connection, whose ends are A and B."""
+    ends = (("a", 1), ("b", 2)) if call == "sendall" else (("b", 2), ("a", 1))
+    return Span(0, "MainThread", process, call, "", *ends, start, end, size, offset, "done", None, process)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 50), st.integers(0, 2)), min_size=1, max_size=20),
+    st.lists(st.tuples(st.integers(1, 50), st.integers(0, 2)), max_size=20),
+)
+@settings(deadline=None)
+def test_each_byte_is_in_one_message(sent: list[tuple[int, int]], received: list[tuple[int, int]]) -> None:
+    """Wherever the stream is cut, and whichever of the processes that share a connection moves the bytes."""
+    spans = list[Span]()
+    for call, parts, begin in (("sendall", sent, 0.0), ("recv", received, 0.5)):
+        counted = dict.fromkeys(range(3), 0)  # each process counts for itself
+        for number, (size, process) in enumerate(parts):
+            at = number + begin
+            spans.append(span(at, at + 0.1, call, process, size, counted[process]))
+            counted[process] += size
+    by_process = [[one for one in spans if one.process == process] for process in range(3)]
+    numbered = merged(by_process)
+    messages = Recording(tuple(numbered)).messages
+    assert sum(message.size for message in messages) == sum(size for size, _ in sent)
+    for one in numbered:
+        own = sum(message.size for message in messages if one in (message.sent, message.received))
+        assert own == one.size if one.call == "sendall" else own <= one.size
+    taken = sum(message.size for message in messages if message.received)
+    assert taken == min(sum(size for size, _ in sent), sum(size for size, _ in received))
+
+
+TALK = """
+import os, random, socket, sys, threading, time
+
+chance = random.Random(int(sys.argv[2]))
+with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as connection:
+    for _ in range(chance.randrange(1, 30)):
+        connection.sendall(bytes(chance.randrange(1, 3000)))
+        if chance.random() < 0.5:
+            connection.recv(chance.randrange(1, 5000))
+    if chance.random() < 0.5:
+        os.kill(os.getpid(), 9) if hasattr(os, "fork") else os._exit(9)
+"""
+
+
+@pytest.mark.parametrize("kind", ["ThreadingTCPServer"] + ["ForkingTCPServer"] * hasattr(os, "fork"))
+def test_bytes_between_processes_are_drawn_once(
+    film: Film, kind: str, program: Callable[..., Program]
+) -> None:
+    """Of processes that start and end at any time, and are killed: no arrow goes backwards in time."""
+    server = program("server.py", ECHO.format(kind=kind))
+    port = int(server.line())
+    for begin in range(0, 12, 4):
+        for talker in [program(f"talk{seed}.py", TALK, port, seed) for seed in range(begin, begin + 4)]:
+            talker.wait()
+    film.stop()
+    drawn: dict[Span, int] = {}
+    for message in film.messages:
+        drawn[message.sent] = drawn.get(message.sent, 0) + message.size
+        assert message.received is None or (message.received.end or 0.0) >= message.sent.start
+        assert message.received is None or message.received.process != message.sent.process
+    assert drawn == {one: one.size for one in film.spans if one.call in SENDING and one.size}
+    taken = sum(one.size for one in film.spans if one.call in RECEIVING)
+    assert sum(message.size for message in film.messages if message.received) >= 0.9 * taken > 0
+    assert all(arrow.arrives >= arrow.departs for arrow in arrows_of(film.recording()))
+
+
+def test_a_film_has_room_for_so_many_processes(
+    film: Film, program: Callable[..., Program], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is started later runs unfilmed."""
+    monkeypatch.setattr(filmed_child, "MOST", 0)
+    if hasattr(os, "fork"):
+        if not (child := os.fork()):
+            time.sleep(0)
+            os._exit(5)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5
+    film.stop()
+    assert not film.recording().processes
+
+
+def test_a_clock_that_differs_is_set_right() -> None:
+    """Spans of a process are told by the clock of this one."""
+    late = children.later(span(1.0, 2.0, "recv", 1, 5, 0), 0.5)
+    assert (late.start, late.end) == (1.5, 2.5)
+    assert children.later(span(1.0, None, "recv", 1, 5, 0), 0.5).end is None
