@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from chatlib.film.place import Place
 from chatlib.film.recording import Recording
-from chatlib.film.spans import Span
+from chatlib.film.spans import Span, Until
 from chatlib.sockets import Address
 
 A: Address = ("127.0.0.1", 50001)
@@ -43,13 +43,15 @@ class Script:
         outcome: str = "done",
         place: Place | None = None,
         subject: str = "",
+        until: Until | None = None,
     ) -> None:
         """Adds one call."""
         ident = self._idents.setdefault(thread, len(self._idents) + 1)
         way = local, peer, call.startswith("send")
         offset = self._gone.get(way, 0)
         self._gone[way] = offset + size
-        span = Span(0, thread, ident, call, subject, local, peer, start, end, size, offset, outcome, place)
+        ends = local, peer, start, end
+        span = Span(0, thread, ident, call, subject, *ends, size, offset, outcome, place, until=until)
         self._spans.append(span)
 
     def recording(

@@ -408,6 +408,28 @@ def test_a_call_that_cannot_be_seen_is_in_the_list_and_on_the_page(script: Path)
     assert f"the main program\n  {words}</pre>" in (script.parent / "film.html").read_text("utf-8")
 
 
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (
+            "import queue\nqueue.Queue().get()\n",
+            "the main program waits for an item in a queue (line 2), and no thread is left that puts one in",
+        ),
+        (
+            "import threading\nlock = threading.Lock()\nwith lock:\n    lock.acquire()\n",
+            "Deadlock: the main program waits for the lock that it holds itself (line 4)",
+        ),
+    ],
+    ids=["queue", "lock"],
+)
+def test_the_list_says_what_is_stuck_for_ever(script: Path, code: str, said: str) -> None:
+    """No thread of the script is left, as the one that looks is none of it."""
+    script.write_text(code)
+    with xray(script, options=("--live",)) as process:
+        assert process.stderr
+        assert any(line == f"stuck for ever: {said}\n" for line in process.stderr)
+
+
 def test_a_line_of_pythons_library_is_listed_by_its_file(script: Path) -> None:
     """Its number would be taken for one of the script's."""
     script.write_text(

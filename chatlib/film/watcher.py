@@ -9,6 +9,7 @@ from chatlib.film.page import say
 from chatlib.film.record.lookout import Lookout
 from chatlib.film.recording import Recording
 from chatlib.film.units import clean
+from chatlib.film.verdict.judge import verdict_of
 
 EVERY = 1.0
 """Seconds between two lists of what each thread waits for, with `--live`."""
@@ -37,10 +38,15 @@ class Watcher(Lookout):
 
 
 def _list_of(recording: Recording) -> Iterator[str]:
-    """Gives the lines of the list. It is never empty: threads that come from call to call are busy."""
+    """Gives the lines of the list, and who is stuck because of whom.
+
+    It is never empty: threads that come from call to call are busy.
+    """
     yield "--- who waits"
     for each in recording.present:
         said = f"{each.call} {each.on}".strip() + (f", {each.place.said}" if each.place else "")
         yield clean(f"{each.thread}: {said}, {each.seconds:.1f} s")
     if not recording.present:
         yield from (clean(f"{thread.name}: busy") for thread in threading.enumerate())
+    for finding in verdict_of(recording).findings:
+        yield f"{'stuck for ever' if finding.certain else 'just now'}: {finding.sentence}"

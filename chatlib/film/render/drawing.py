@@ -239,7 +239,7 @@ def names(picture: Plan) -> Iterator[str]:
         yield text("cf-owner", 12, frame.top + 18, frame.name) if frame.name else ""
 
 
-def legend(picture: Plan) -> tuple[str, float]:
+def legend(picture: Plan, y: float) -> tuple[str, float]:
     """Explains the signs that occur, and what is not in the picture. Returns where it ends, too."""
     there = {bar.step.span.kind for bar in picture.bars} | {line.kind for line in picture.lines}
     there |= {
@@ -248,7 +248,7 @@ def legend(picture: Plan) -> tuple[str, float]:
     there |= {"process"} if picture.frames else set()
     waiting = {bar.step.span.kind for bar in picture.bars if _waits(bar) and not bar.idle}
     held = "recv" if "recv" in waiting else min(waiting, default="recv")  # a colour that the picture has
-    parts, x, y = list[str](), 12.0, picture.bottom + 8
+    parts, x = list[str](), 12.0
     for kind, words in _LEGEND.items():
         if kind in there:
             if x + 40 + width_of(words, SMALL) > min(picture.right, LEGEND):

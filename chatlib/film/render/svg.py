@@ -9,7 +9,7 @@ from html import escape
 from itertools import islice
 
 from chatlib.film.recording import Recording
-from chatlib.film.render import drawing
+from chatlib.film.render import drawing, findings
 from chatlib.film.render.drawing import length, titled
 from chatlib.film.render.html import ENDED, fragment_of, page_of
 from chatlib.film.render.labels import FONT
@@ -17,6 +17,7 @@ from chatlib.film.render.layout import MOST, ROOM, plan
 from chatlib.film.render.style import STYLE
 from chatlib.film.render.text import story, told
 from chatlib.film.render.wording import NOTHING_YET
+from chatlib.film.verdict.judge import verdict_of
 
 _SHORT_STORY = 12  # lines
 
@@ -33,31 +34,36 @@ def svg(recording: Recording, most: int = MOST, room: float = ROOM, to_scale: bo
     Returns:
         An SVG element on one line, the same for equal recordings.
     """
-    short = "; ".join(islice(told(recording), _SHORT_STORY)) or NOTHING_YET
+    verdict = verdict_of(recording)
+    sentences = [finding.sentence for finding in verdict.findings[: findings.MOST]]
+    short = "; ".join([*sentences, *islice(told(recording), _SHORT_STORY)]) or NOTHING_YET
     picture = plan(recording, most, room, to_scale)
-    legend, bottom = drawing.legend(picture)
+    above, high = findings.head(verdict, picture)
+    ties, middle = findings.legend(verdict, picture, picture.bottom + 8)
+    legend, bottom = drawing.legend(picture, middle)
 
     def parts() -> Iterator[str]:
         yield (
             titled("Which thread waited in which call")
             + f"<desc>{escape(short)}</desc><style>{STYLE}</style>"
         )
-        yield '<rect class="cf-bg" width="100%" height="100%"/>'
+        yield f'<rect class="cf-bg" y="{length(0 - high)}" width="100%" height="100%"/>'
         yield from drawing.axis(picture)
         yield from drawing.ground(picture)
         for bar in sorted(picture.bars, key=lambda bar: bar.begin - bar.end):  # short ones over long ones
             yield drawing.step(bar, picture.lanes[bar.step.span.ident].bar)
         yield from drawing.ticks(picture)
         yield from map(drawing.arrow, picture.lines)
+        yield from findings.ties(verdict, picture)
         yield from drawing.labels(picture)
         yield from drawing.trails(picture)
-        yield f'<g class="cf-stays">{"".join(drawing.names(picture))}{legend}</g>'
+        yield f'<g class="cf-stays">{"".join(drawing.names(picture))}{above}{ties}{legend}</g>'
 
     kind = "chatfilm cf-to-scale" if to_scale else "chatfilm"
-    wide, high = length(picture.right + 14), length(bottom + 12)
+    wide, tall, top = length(picture.right + 14), length(bottom + 12 + high), length(0 - high)
     limits = f"min-width:{length(picture.right * 0.8)}px;max-width:{length(picture.right * 1.5)}px"
-    size = f'viewBox="0 0 {wide} {high}" width="{wide}" height="{high}" style="{limits}" font-size="{FONT}"'
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" class="{kind}" role="img" {size}>'
+    size = f'viewBox="0 {top} {wide} {tall}" width="{wide}" height="{tall}" style="{limits}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" class="{kind}" role="img" {size} font-size="{FONT}">'
     return head + "".join(parts()) + "</svg>"
 
 

@@ -54,8 +54,11 @@ def is_served(scene: Scene, wait: Wait, client: Wait) -> bool:
     return client.end[::-1] in [(span.local, span.peer) for span in islice(earlier, 1)]
 
 
-def why_it_waits(scene: Scene, wait: Wait) -> str:
-    """Says what a thread waits for, if that keeps it from all else; nothing, if it may come back at once."""
+def why_it_waits(scene: Scene, wait: Wait, before: frozenset[int] = frozenset()) -> str:
+    """Says what a thread waits for, if that keeps it from all else; nothing, if it may come back at once.
+
+    A lock counts only if its holder waits as well, and not for one of those `before` it: that is a circle.
+    """
     recording, span = scene.recording, wait.span
     if recording.lasted(span) < RIPE:
         return ""
@@ -66,7 +69,11 @@ def why_it_waits(scene: Scene, wait: Wait) -> str:
         return why_it_sends(scene, wait) if wait.sort == "send" else f"to send to {peer(scene, wait)}"
     if span.call == "sleep":
         return "in `time.sleep`"
-    return f"for {awaited(recording, wait)}" if wait.sort == "lock" else ""
+    holder = scene.waits.get(next(iter(wait.on), 0)) if wait.sort == "lock" else None
+    known = before | {wait.ident}
+    if holder and holder.ident not in known and why_it_waits(scene, holder, known):
+        return f"for {awaited(recording, wait)}"
+    return ""
 
 
 def why_it_sends(scene: Scene, wait: Wait) -> str:

@@ -72,6 +72,6 @@ def lines_of(spans: Sequence[Span]) -> str:
     if not places or len(places) < len(spans):
         return ""
     if len({place.file for place in places}) > 1 and not any(place.in_cell for place in places):
-        return f" ({listed(f'line {place.line} of {place.name}' for place in places)})"
+        return f" ({listed(f'line {place.line} of {clean(place.name)}' for place in places)})"
     numbers = list(dict.fromkeys(str(place.line) for place in places))
     return f" (line{'s' * (len(numbers) > 1)} {listed(numbers)})"
