@@ -1,5 +1,6 @@
 """One film of several programs, each in a process of its own: `python -m chatlib xray -- a.py :: b.py`."""
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chatlib.film.film import Film
-from chatlib.film.page import Page, say
+from chatlib.film.page import Page
 from chatlib.film.record.recorder import pause
 from chatlib.film.spans import Span
 from chatlib.film.watcher import Watcher
@@ -104,11 +105,9 @@ def film_programs(commands: Sequence[Sequence[str]], output: Path, live: bool = 
     with Film(packages=True, processes=True) as film:
         watcher, programs = Watcher(film, live), Programs(film)
         watcher.start()
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             programs.start(commands)
             programs.wait()
-        except KeyboardInterrupt:
-            say("interrupted")
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # what is left takes a moment, and must not be cut off
         watcher.stop()
