@@ -1,18 +1,22 @@
 """`python -m chatlib xray -- a.py :: b.py`: several programs in one film."""
 
+import html
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 from faults import SOON
 
 from chatlib.cli import main
 from chatlib.cli.xray import commands_in
 
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 SERVER = """
 import socketserver, sys
 
@@ -87,6 +91,22 @@ def test_one_program_that_is_a_module_is_filmed() -> None:
     assert done.returncode == 3
     assert "waits in sleep for 0.01 s, line 2" in story()
     Path("failing.py").unlink()
+
+
+def test_lesson_00_films_three_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it says: bob's line lies unread until alice has left."""
+    monkeypatch.chdir(tmp_path)
+    lesson = nbformat.read(NOTEBOOKS / "00_start_here.ipynb", as_version=4)
+    [make] = [cell.source for cell in lesson.cells if cell.source.startswith("## Make")]
+    for name, text in re.findall(r"`(\w+\.py)`:\n\n```python\n(.*?)```", make, re.S):
+        Path(name).write_text(text)
+    [command] = re.findall(r"python (-m chatlib xray .*)", make)
+    done = subprocess.run([sys.executable, *command.split()], capture_output=True, text=True, timeout=SOON)
+    assert (done.returncode, done.stderr) == (0, "the film is in film.html\n")
+    assert done.stdout.endswith("HELLO FROM BOB\n")
+    told = html.unescape(story())
+    assert "alice: waits in recv for the server in vain" in told
+    assert re.search(r"learns that alice has left.*receives 15 bytes from bob", told, re.S)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals between processes")

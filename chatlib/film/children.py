@@ -23,7 +23,7 @@ from chatlib.film.record.filmed_child import CONTROL, film_forks, film_no_forks
 from chatlib.film.record.recorder import Recorder, pause
 from chatlib.film.record.tape import SUFFIX, TapeReader
 from chatlib.film.recording import Recording
-from chatlib.film.spans import Span
+from chatlib.film.spans import MAIN, Span
 from chatlib.own_code import FOLDER
 from chatlib.sockets import Address
 
@@ -95,6 +95,7 @@ class Child:
         self._last = 0  # the number of its latest call
         self._begun: tuple[int, int, bool] | None = None
         self._names, self._clients, self._open = ("", ""), dict[Address, str](), tuple[Row, ...]()
+        self._main = 0  # its main thread
         self._slow = 0.0  # seconds by which its clock is behind
         self.read()
 
@@ -105,11 +106,11 @@ class Child:
         self.has_ended = self._tape.has_ended  # asked first: if it has, all has been written
         if state := self._tape.state():
             about, clients, self._open = state
-            self._begun, names = about[:3], about[3:]
+            self._begun, self._main, names = about[:3], about[3], about[4:]
             self._clients, self._names = dict(clients), names if names[0] else (self._names[0], names[1])
         for row in self._tape.calls():
             if row[0]:
-                self._spans.append(moved(span_of(row), self.number))
+                self._spans.append(self._span(row))
                 self._last = row[0]
             elif not self._names[0]:  # what it is called
                 self._names = row[1], row[2]
@@ -143,7 +144,7 @@ class Child:
     def seen(self, name: str) -> Seen:
         """Returns what it has seen, under a name."""
         known = {(span.ident, span.start) for span in self._spans}
-        spans = [moved(span_of(row), self.number) for row in self._open]
+        spans = [self._span(row) for row in self._open]
         spans = [span for span in spans if (span.ident, span.start) not in known]
         if self.has_ended:  # each call lasted until the process was seen last
             latest = max([self._tape.seen, *(span.end or 0.0 for span in self._spans)])
@@ -152,6 +153,10 @@ class Child:
         if self._slow:
             spans = [later(span, self._slow) for span in spans]
         return Seen(self.number, name, spans, self._clients, self._last - len(self._spans))
+
+    def _span(self, row: Row) -> Span:
+        span = span_of(row)  # after a fork, the main thread has the name of the one that has forked
+        return moved(span._replace(thread=MAIN) if span.ident == self._main else span, self.number)
 
 
 def later(span: Span, seconds: float) -> Span:
@@ -288,5 +293,5 @@ def of_several(
 
 
 def tells(span: Span) -> bool:
-    """Whether a call is one of a program's, or has moved bytes: others are those of Python's own helpers."""
-    return bool(span.size or (span.place and span.place.own))
+    """Whether a call is one of a program's, or of a connection: others are those of Python's own helpers."""
+    return bool(span.peer or (span.place and span.place.own))

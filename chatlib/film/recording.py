@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from chatlib.film.spans import BUSY, PAIR, RECEIVING, SENDING, UNFILMED, Message, Span, Waiting
+from chatlib.film.spans import BUSY, MAIN, PAIR, RECEIVING, SENDING, UNFILMED, Message, Span, Waiting
 from chatlib.sockets import Address
 
 _REFERENCE = re.compile("\0(\\d+) (.*?)\0")  # to a thread, within a subject
@@ -98,7 +98,7 @@ class Recording:
         labels, numbers = dict[int, str](), dict[str, int]()
         threads = {span.ident: span.thread for span in self.spans}
         process = self.process_of
-        for ident in sorted(threads, key=lambda one: (process[one], threads[one] != "MainThread", one)):
+        for ident in sorted(threads, key=lambda one: (process[one], threads[one] != MAIN, one)):
             label = name = self._label(ident, threads[ident])
             while name in numbers:  # by its last number: a server may have thousands of threads with one name
                 numbers[label] += 1
@@ -121,7 +121,7 @@ class Recording:
 
     def _label(self, ident: int, thread: str) -> str:
         process = self.process_of.get(ident, 0)
-        if thread == "MainThread":
+        if thread == MAIN:
             return self._name_of_process(process)
         within = self._label_within(ident, thread)
         return f"{self.processes[process]}: {within}" if process in self.processes else within

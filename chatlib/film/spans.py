@@ -29,6 +29,9 @@ POLL_PAUSE = 0.05
 
 _IN_VAIN = ("timeout", "nothing", "end")  # one that is told of an end, and asks again, polls, too
 
+MAIN = "MainThread"
+"""The name of the first thread of each process."""
+
 UNFILMED = "a program that is not filmed"
 """What is at the other end of a connection, if all processes of a program are filmed."""
 

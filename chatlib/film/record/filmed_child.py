@@ -11,6 +11,7 @@ import mmap
 import os
 import struct
 import sys
+import threading
 from _thread import allocate_lock
 from collections.abc import Iterator
 from time import perf_counter
@@ -22,6 +23,7 @@ from chatlib.film.record.lookout import Lookout
 from chatlib.film.record.patches import unwatch, watch
 from chatlib.film.record.recorder import Recorder, recorders
 from chatlib.film.record.tape import SUFFIX, Tape
+from chatlib.film.record.waiters import number_of
 
 CONTROL = struct.Struct("<QQ")
 """What stands in the file `control` beside them: how often the film has looked, and whether it is over."""
@@ -79,6 +81,7 @@ class FilmedChild:
         self.recorder = TapeRecorder(tape, before)
         self._tape, self._looks, self._writing = tape, 0, allocate_lock()
         self._known: tuple[Any, ...] = ()
+        self._main = number_of(threading.main_thread())
         self._write(0)
         recorders.append(self.recorder) if before else watch(self.recorder)
         self._lookout = Lookout(self._look, EVERY)
@@ -108,7 +111,7 @@ class FilmedChild:
     def _write_state(self, look: int) -> None:
         now = perf_counter()
         rows = tuple(open_row(0, *each) for each in self.recorder.still_open())
-        about = os.getpid(), os.getppid(), self._forked, *program_names()
+        about = os.getpid(), os.getppid(), self._forked, self._main, *program_names()
         known = about, tuple(named_clients()), rows
         if known == self._known:
             self._tape.beat(now, look)
