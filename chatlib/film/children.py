@@ -78,6 +78,8 @@ class Seen(NamedTuple):
     clients: Mapping[Address, str]
     dropped: int
     """Older spans that have been let go."""
+    free: frozenset[int]
+    """The idents of the threads that were alive, and in none of the open calls."""
 
 
 class Child:
@@ -95,7 +97,7 @@ class Child:
         self._last = 0  # the number of its latest call
         self._begun: tuple[int, int, bool] | None = None
         self._names, self._clients, self._open = ("", ""), dict[Address, str](), tuple[Row, ...]()
-        self._main = 0  # its main thread
+        self._main, self._free = 0, tuple[int, ...]()  # its main thread; those that do not wait
         self._slow = 0.0  # seconds by which its clock is behind
         self.read()
 
@@ -105,7 +107,7 @@ class Child:
             return
         self.has_ended = self._tape.has_ended  # asked first: if it has, all has been written
         if state := self._tape.state():
-            about, clients, self._open = state
+            about, clients, self._free, self._open = state
             self._begun, self._main, names = about[:3], about[3], about[4:]
             self._clients, self._names = dict(clients), names if names[0] else (self._names[0], names[1])
         for row in self._tape.calls():
@@ -152,7 +154,16 @@ class Child:
         spans = [*self._spans, *spans]
         if self._slow:
             spans = [later(span, self._slow) for span in spans]
-        return Seen(self.number, name, spans, self._clients, self._last - len(self._spans))
+        free = () if self.has_ended else self._free
+        base = self.number * _PER_PROCESS
+        return Seen(
+            self.number,
+            name,
+            spans,
+            self._clients,
+            self._last - len(self._spans),
+            frozenset(base + ident for ident in free),
+        )
 
     def _span(self, row: Row) -> Span:
         span = span_of(row)  # after a fork, the main thread has the name of the one that has forked
@@ -280,16 +291,23 @@ def names_of(processes: Sequence[About]) -> list[str]:
     return found
 
 
-def of_several(
-    own: Sequence[Span], processes: Sequence[Seen], names: Mapping[Address, str], dropped: int
-) -> Recording:
+def of_several(own: Recording, processes: Sequence[Seen]) -> Recording:
     """Makes one record of what this process and others have seen; without those that only start others."""
     seen = [each for each in processes if any(map(tells, each.spans))]
-    spans = merged([own, *(each.spans for each in seen)])
-    clients = ChainMap(dict(names), *(dict(each.clients) for each in seen))
-    called = {each.number: each.name for each in seen}
-    dropped += sum(each.dropped for each in seen)
-    return Recording(tuple(spans), dict(clients), time.perf_counter(), dropped, called)
+    if not seen:
+        return own
+    spans = merged([own.spans, *(each.spans for each in seen)])
+    clients = ChainMap(dict(own.names), *(dict(each.clients) for each in seen))
+    free, looker = (own.free or frozenset(), own.looker) if own.spans else (frozenset[int](), 0)
+    return Recording(
+        tuple(spans),
+        dict(clients),
+        max([own.now, *(span.start for span in spans if span.end is None)]),
+        own.dropped + sum(each.dropped for each in seen),
+        {each.number: each.name for each in seen},
+        free.union(*(each.free for each in seen)),
+        looker,
+    )
 
 
 def tells(span: Span) -> bool:

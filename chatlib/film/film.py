@@ -3,7 +3,6 @@
 import time
 import weakref
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import ClassVar, Protocol, Self
 
 from chatlib import notebook_cells
@@ -154,9 +153,8 @@ class Film(Footage):
         now = max([now, *(span.start for span in still)])
         known = client_names.copy().items()
         names = {address: name.text for address, name in known if name not in self._left_before}
-        others = self._children.read() if self._children else []
-        recording = replace(of_several(spans, others, names, dropped), now=now)
-        return recording if recording.processes else replace(recording, free=free, looker=looker())
+        own = Recording(tuple(spans), names, now, dropped, {}, frozenset(free), looker())
+        return of_several(own, self._children.read()) if self._children else own
 
     def verdict(self) -> Verdict:
         """Says which threads are stuck because of which others, as `Footage.verdict` describes."""

@@ -114,5 +114,10 @@ def film_programs(commands: Sequence[Sequence[str]], output: Path, live: bool = 
         statuses = [program.poll() for program in programs.started]
         film.stop()
         programs.end()
-    page.write(film.recording(), " and ".join(Path(command[0]).name for command in commands))
+    page.write(film.recording(), " and ".join(map(title, commands)))
     return next((status for status in statuses if status), 0)
+
+
+def title(command: Sequence[str]) -> str:
+    """Returns what to call a program: its file, or its module."""
+    return command[1] if command[0] == "-m" and len(command) > 1 else Path(command[0]).name

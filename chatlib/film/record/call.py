@@ -15,7 +15,7 @@ Entry = tuple[int, "Call", float, int, int, str]
 Row = tuple[Any, ...]
 """The fields of a span, in their order: of its place only file, line and function, and no process."""
 
-_SUBJECT = 4  # where it stands in a row
+IDENT, _SUBJECT = 2, 4  # where they stand in a row
 
 
 class Call:

@@ -17,13 +17,13 @@ from collections.abc import Iterator
 from time import perf_counter
 from typing import Any
 
-from chatlib.film.record.call import Entry, open_row, row_of
+from chatlib.film.record.call import IDENT, Entry, open_row, row_of
 from chatlib.film.record.hidden import note_hidden
 from chatlib.film.record.lookout import Lookout
 from chatlib.film.record.patches import unwatch, watch
 from chatlib.film.record.recorder import Recorder, recorders
 from chatlib.film.record.tape import SUFFIX, Tape
-from chatlib.film.record.waiters import number_of
+from chatlib.film.record.waiters import living, number_of
 
 CONTROL = struct.Struct("<QQ")
 """What stands in the file `control` beside them: how often the film has looked, and whether it is over."""
@@ -110,9 +110,11 @@ class FilmedChild:
 
     def _write_state(self, look: int) -> None:
         now = perf_counter()
+        alive = living()
         rows = tuple(open_row(0, *each) for each in self.recorder.still_open())
+        free = (alive | living()) - {row[IDENT] for row in rows}
         about = os.getpid(), os.getppid(), self._forked, self._main, *program_names()
-        known = about, tuple(named_clients()), rows
+        known = about, tuple(named_clients()), tuple(sorted(free)), rows
         if known == self._known:
             self._tape.beat(now, look)
             return
