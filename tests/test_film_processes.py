@@ -15,8 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chatlib
-from chatlib.film import children
-from chatlib.film.children import About, names_of
+from chatlib.film.child import About, later, names_of
 from chatlib.film.film import Film
 from chatlib.film.merged import merged
 from chatlib.film.record import filmed_child, tape
@@ -506,6 +505,6 @@ def test_a_film_has_room_for_so_many_processes(
 
 def test_a_clock_that_differs_is_set_right() -> None:
     """Spans of a process are told by the clock of this one."""
-    late = children.later(span(1.0, 2.0, "recv", 1, 5, 0), 0.5)
-    assert (late.start, late.end) == (1.5, 2.5)
-    assert children.later(span(1.0, None, "recv", 1, 5, 0), 0.5).end is None
+    slow = later(span(1.0, 2.0, "recv", 1, 5, 0), 0.5)
+    assert (slow.start, slow.end) == (1.5, 2.5)
+    assert later(span(1.0, None, "recv", 1, 5, 0), 0.5).end is None

@@ -7,8 +7,9 @@ from typing import ClassVar, Protocol, Self
 
 from chatlib import notebook_cells
 from chatlib.client import ClientName, client_names
-from chatlib.film.children import Children, of_several
+from chatlib.film.children import Children
 from chatlib.film.footage import THEN, Footage, Still
+from chatlib.film.merged import of_several
 from chatlib.film.record.hidden import note_hidden
 from chatlib.film.record.patches import forget, unwatch, watch
 from chatlib.film.record.recorder import Recorder, pause, settle

@@ -1,11 +1,37 @@
 """Makes one record of what several processes have seen."""
 
-from collections import defaultdict
+from collections import ChainMap, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
+from chatlib.film.child import Seen
+from chatlib.film.recording import Recording
 from chatlib.film.spans import RECEIVING, SENDING, Span
 
 Way = tuple[object, object, bool]
+
+
+def of_several(own: Recording, processes: Sequence[Seen]) -> Recording:
+    """Makes one record of what this process and others have seen; without those that only start others."""
+    seen = [each for each in processes if any(map(tells, each.spans))]
+    if not seen:
+        return own
+    spans = merged([own.spans, *(each.spans for each in seen)])
+    clients = ChainMap(dict(own.names), *(dict(each.clients) for each in seen))
+    free, looker = (own.free or frozenset(), own.looker) if own.spans else (frozenset[int](), 0)
+    return Recording(
+        tuple(spans),
+        dict(clients),
+        max([own.now, *(span.start for span in spans if span.end is None)]),
+        own.dropped + sum(each.dropped for each in seen),
+        {each.number: each.name for each in seen},
+        free.union(*(each.free for each in seen)),
+        looker,
+    )
+
+
+def tells(span: Span) -> bool:
+    """Whether a call is one of a program's, or of a connection: others are those of Python's own helpers."""
+    return bool(span.peer or (span.place and span.place.own))
 
 
 def merged(processes: Iterable[Sequence[Span]]) -> list[Span]:

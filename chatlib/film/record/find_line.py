@@ -22,6 +22,7 @@ _UNFILMED = (
     "film/script.py",
     "film/page.py",
     "film/watcher.py",
+    "film/child.py",
     "film/children.py",
     "film/programs.py",
     "film/record/lookout.py",
