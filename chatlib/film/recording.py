@@ -2,14 +2,31 @@
 
 import re
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, wraps
+from typing import Any, TypeVar
 
 from chatlib.film.spans import BUSY, MAIN, PAIR, RECEIVING, SENDING, UNFILMED, Message, Span, Waiting
 from chatlib.sockets import Address
 
 _REFERENCE = re.compile("\0(\\d+) (.*?)\0")  # to a thread, within a subject
+
+
+Made = TypeVar("Made")
+
+
+def made_once(function: "Callable[[Recording], Made]") -> "Callable[[Recording], Made]":
+    """Asks a function once for each recording, which never changes: a picture is drawn in two scales."""
+
+    @wraps(function)
+    def ask(recording: Recording) -> Made:
+        if function not in recording.made:
+            recording.made[function] = function(recording)
+        made: Made = recording.made[function]
+        return made
+
+    return ask
 
 
 @dataclass(frozen=True)
@@ -33,6 +50,11 @@ class Recording:
     processes: Mapping[int, str] = field(default_factory=dict)
     free: frozenset[int] | None = None
     looker: int = 0
+
+    @cached_property
+    def made(self) -> dict[Callable[..., object], Any]:
+        """What `made_once` has made of it."""
+        return {}
 
     @cached_property
     def messages(self) -> tuple[Message, ...]:

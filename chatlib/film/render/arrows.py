@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Iterator
 from typing import NamedTuple
 
-from chatlib.film.recording import Recording
+from chatlib.film.recording import Recording, made_once
 from chatlib.film.spans import LEAVING, RECEIVING, Span
 from chatlib.sockets import Address
 
@@ -39,12 +39,21 @@ def arrows_of(recording: Recording, shown: Container[int] = EVERY) -> list[Arrow
         recording: What has been seen.
         shown: The numbers of the spans that matter: one end of each arrow is among them.
     """
-    arrows, met = list(_bytes(recording, shown)), set[tuple[Way, str]]()
-    left: dict[Way, list[Span]] = defaultdict(list)
+    arrows = [
+        arrow
+        for arrow in bytes_on_their_way(recording)
+        if arrow.source.number in shown or (arrow.target and arrow.target.number in shown)
+    ]
+    return [*arrows, *_ends(recording, shown)]
+
+
+def _ends(recording: Recording, shown: Container[int]) -> Iterator[Arrow]:
+    """Gives each end that was met, with the call by which the other side left."""
+    left, met = defaultdict[Way, list[Span]](list), set[tuple[Way, str]]()
     for span in recording.spans:
         if span.call in LEAVING:
             left[span.peer, span.local].append(span)
-    for span in recording.spans:  # each end that was met, with the call by which the other side left
+    for span in recording.spans:
         way, ended = (span.local, span.peer), span.outcome in ("end", "reset") and span.end is not None
         if not ended or span.number not in shown or (way, span.outcome) in met:
             continue
@@ -53,11 +62,13 @@ def arrows_of(recording: Recording, shown: Container[int] = EVERY) -> list[Arrow
             cause = causes[0] if span.outcome == "end" else causes[-1]
             departs = _departure(cause, span)
             arrives = max(departs, span.end or departs)
-            arrows.append(Arrow(span.outcome, cause, span, span.ident, departs, arrives, (0, 1), 0))
-    return arrows
+            yield Arrow(span.outcome, cause, span, span.ident, departs, arrives, (0, 1), 0)
 
 
-def _bytes(recording: Recording, shown: Container[int]) -> Iterator[Arrow]:
+@made_once
+def bytes_on_their_way(recording: Recording) -> list[Arrow]:
+    """Returns an arrow for each message."""
+    arrows = list[Arrow]()
     among = Counter(message.received.number for message in recording.messages if message.received)
     arrived, gone = Counter[int](), dict[int, int]()
     taken, unseen, homes = _fates(recording)
@@ -76,8 +87,8 @@ def _bytes(recording: Recording, shown: Container[int]) -> Iterator[Arrow]:
             lost = taken.get(way, 0) >= gone[sent.number] or unseen.get(way, -1.0) >= sent.start
             kind, lane = ("away", None) if home is None or lost else ("unread", home)
             departs = arrives = sent.start if sent.end is None else sent.end
-        if sent.number in shown or (received and received.number in shown):
-            yield Arrow(kind, sent, received, lane, departs, arrives, place, message.size)
+        arrows.append(Arrow(kind, sent, received, lane, departs, arrives, place, message.size))
+    return arrows
 
 
 def _fates(recording: Recording) -> tuple[dict[Way, int], dict[Way, float], dict[Way, int]]:

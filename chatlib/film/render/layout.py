@@ -14,7 +14,7 @@ from itertools import accumulate, pairwise
 from math import log1p
 from typing import NamedTuple
 
-from chatlib.film.recording import Recording
+from chatlib.film.recording import Recording, made_once
 from chatlib.film.render.arrows import Arrow, arrows_of
 from chatlib.film.render.frames import Frame, Frames, short_names
 from chatlib.film.render.labels import FONT, SMALL, Label, Wish, place, width_of
@@ -162,6 +162,7 @@ class Scale:
         return self.places[after - 1] + share * (self.places[after] - self.places[after - 1])
 
 
+@made_once
 def steps_of(recording: Recording) -> list[Step]:
     """Returns the steps, in order of their ends, those that are open last. Polling is one step."""
     by_thread: dict[int, list[Step]] = defaultdict(list)

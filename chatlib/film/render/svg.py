@@ -19,6 +19,9 @@ from chatlib.film.render.text import story, told
 from chatlib.film.render.wording import NOTHING_YET
 from chatlib.film.verdict.judge import verdict_of
 
+STORY = 1000
+"""Lines that a page tells of each thread, the latest ones."""
+
 _SHORT_STORY = 12  # lines
 
 
@@ -76,7 +79,7 @@ def both(
 
 def page(recording: Recording, title: str) -> str:
     """Returns an HTML file with the picture and the story, complete in itself: nothing is fetched."""
-    return page_of(both(recording), story(recording), title)
+    return page_of(both(recording), story(recording, STORY if len(recording.spans) > STORY else 0), title)
 
 
 def bundle(recording: Recording, ended: str = ENDED, to_scale: bool = False) -> dict[str, str]:
