@@ -19,6 +19,8 @@ from chatlib.film.child import About, later, names_of
 from chatlib.film.film import Film
 from chatlib.film.merged import merged
 from chatlib.film.record import filmed_child, tape
+from chatlib.film.record.patches import unwatch
+from chatlib.film.record.recorder import Recorder, recorders
 from chatlib.film.record.tape import Tape, TapeReader
 from chatlib.film.recording import Recording
 from chatlib.film.render.arrows import arrows_of
@@ -508,3 +510,34 @@ def test_a_clock_that_differs_is_set_right() -> None:
     slow = later(span(1.0, 2.0, "recv", 1, 5, 0), 0.5)
     assert (slow.start, slow.end) == (1.5, 2.5)
     assert later(span(1.0, None, "recv", 1, 5, 0), 0.5).end is None
+
+
+def test_what_a_child_does_can_be_done_here(tmp_path: Path) -> None:
+    """It writes its calls and what it waits for, answers a look, and ends when the film is over."""
+    (tmp_path / "control").write_bytes(bytes(filmed_child.CONTROL.size))
+    with chatlib.xray():  # a forked child has its patches
+        child = filmed_child.FilmedChild(str(tmp_path), Recorder(10))
+    try:
+        [file] = tmp_path.glob(f"*{tape.SUFFIX}")
+        reader = TapeReader(str(file))
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.settimeout(0.001)
+            with pytest.raises(TimeoutError):
+                listener.accept()
+        with open(tmp_path / "control", "r+b") as control:
+            control.write(filmed_child.CONTROL.pack(7, 0))
+        until(lambda: reader.state() and reader.answered == 7)
+        named, *calls = reader.calls()
+        assert named[0] == 0
+        assert "accept" in {call[3] for call in calls}
+        state = reader.state()
+        assert state
+        assert state[0][:3] == (os.getpid(), os.getppid(), True)
+        with open(tmp_path / "control", "r+b") as control:
+            control.write(filmed_child.CONTROL.pack(7, 1))
+        until(lambda: child.recorder not in recorders)
+        reader.close()
+        filmed_child.begin(str(tmp_path))  # the film is over: nothing begins
+        assert not recorders
+    finally:
+        unwatch(child.recorder)
