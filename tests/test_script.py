@@ -419,8 +419,12 @@ def test_a_call_that_cannot_be_seen_is_in_the_list_and_on_the_page(script: Path)
             "import threading\nlock = threading.Lock()\nwith lock:\n    lock.acquire()\n",
             "Deadlock: the main program waits for the lock that it holds itself (line 4)",
         ),
+        (
+            "import threading\nthreading.Thread(target=threading.Event().wait, name='rests').start()\n",
+            "'rests' waits for an event, and no thread is left that sets it",
+        ),
     ],
-    ids=["queue", "lock"],
+    ids=["queue", "lock", "the main thread has ended"],
 )
 def test_the_list_says_what_is_stuck_for_ever(script: Path, code: str, said: str) -> None:
     """No thread of the script is left, as the one that looks is none of it."""

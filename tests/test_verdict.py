@@ -1,14 +1,26 @@
 """Who is stuck because of whom: right in forty programs with a known cause, and silent about what is fine."""
 
 import json
+import os
+import queue
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from threading import main_thread
 from typing import Any
 
 import pytest
 import stuck
-from faults import SOON, environment
+from faults import POSIX, SOON, environment, eventually, untraced
+from test_film import another, film
+
+from chatlib.api import Film, xray
+from chatlib.film.record.handlers import woken_by_signals
+from chatlib.film.record.waiters import number_of
+from chatlib.film.verdict.judge import is_ripe, verdict_of
+
+__all__ = ["film"]  # the fixture
 
 PROGRAM = Path(stuck.__file__)
 
@@ -35,6 +47,49 @@ def test_a_program_that_is_stuck(name: str) -> None:
 def test_a_program_that_is_fine(name: str) -> None:
     """No alarm, however often it is looked at."""
     assert told_of(name) == []
+
+
+def test_a_film_that_runs_looks_until_each_wait_has_lasted(film: Film) -> None:
+    """For half a second at most; once it has ended, it tells of its last moment."""
+    box = queue.Queue[int]()
+    with another(box.get, name="gets"):
+        assert eventually(film.waiting)
+        assert str(film.verdict()) == "Nothing is known to be stuck."
+        assert is_ripe(film.recording())
+        box.put(1)
+    film.stop()
+    assert film.verdict() == verdict_of(film.recording())
+
+
+@POSIX
+def test_a_thread_that_a_signal_may_wake_is_not_stuck_for_ever() -> None:
+    """The program has a handler of its own: it may do what the thread waits for."""
+
+    def handle(*_: object) -> None: ...
+
+    free = woken_by_signals()
+    before = signal.signal(signal.SIGUSR1, handle)
+    try:
+        assert woken_by_signals() - free == {number_of(main_thread())}
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+@POSIX
+def test_of_a_process_that_has_forked_it_is_not_known_which_threads_are_free() -> None:
+    """Its child may have the same connections."""
+    assert untraced(tell_of_a_fork) == ["True", "None"]
+
+
+def tell_of_a_fork() -> None:
+    """Prints whether it is known which threads are free, before and after."""
+    with xray() as film:
+        print(film.recording().free is not None)
+        if child := os.fork():
+            os.waitpid(child, 0)
+            print(film.recording().free)
+        else:
+            os._exit(0)
 
 
 def test_there_are_forty_programs() -> None:

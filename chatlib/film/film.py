@@ -10,10 +10,11 @@ from chatlib.client import ClientName, client_names
 from chatlib.film.children import Children
 from chatlib.film.footage import THEN, Footage, Still
 from chatlib.film.merged import of_several
+from chatlib.film.record.handlers import woken_by_signals
 from chatlib.film.record.hidden import note_hidden
 from chatlib.film.record.patches import forget, unwatch, watch
 from chatlib.film.record.recorder import Recorder, pause, settle
-from chatlib.film.record.waiters import living, looker
+from chatlib.film.record.waiters import has_forked, living, looker
 from chatlib.film.recording import Recording
 from chatlib.film.render.svg import bundle
 from chatlib.film.spans import Span
@@ -150,11 +151,13 @@ class Film(Footage):
         alive, now = living(), time.perf_counter()
         spans, dropped = self._recorder.take(still=self._running)
         still = [span for span in spans if span.end is None]
-        free = (alive | living()) - {span.ident for span in still}
+        free = (alive | living()) - {span.ident for span in still} | woken_by_signals()
         now = max([now, *(span.start for span in still)])
         known = client_names.copy().items()
         names = {address: name.text for address, name in known if name not in self._left_before}
-        own = Recording(tuple(spans), names, now, dropped, {}, frozenset(free), looker())
+        # A child that was forked, and is in no film, may still have the same connections.
+        unknown = has_forked() and not self._children
+        own = Recording(tuple(spans), names, now, dropped, {}, None if unknown else free, looker())
         return of_several(own, self._children.read()) if self._children else own
 
     def verdict(self) -> Verdict:

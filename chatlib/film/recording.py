@@ -39,7 +39,8 @@ class Recording:
         now: When it was taken, on the clock of `time.perf_counter`.
         dropped: How many older spans the ring has let go.
         processes: What the processes are called, by their number; empty if only one is filmed.
-        free: The idents of the threads that were alive, and in none of the open calls; None if not known.
+        free: The idents of the threads that were alive, and in none of the open calls, or may be woken from
+            theirs by a signal; None if that is not known.
         looker: The ident of the thread that took it, if that is one of the program's: it can act afterwards.
     """
 

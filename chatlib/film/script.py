@@ -13,6 +13,7 @@ from chatlib.ctrl_c import is_interrupt
 from chatlib.film.film import Film
 from chatlib.film.interrupts import Interrupts
 from chatlib.film.page import Page, before_exit, say
+from chatlib.film.record.waiters import retire
 from chatlib.film.units import clean
 from chatlib.film.watcher import Watcher
 
@@ -87,6 +88,7 @@ def _run(script: Path) -> int:
         status = 1
     for hook in reversed(getattr(threading, "_threading_atexits", [])):
         hook()  # as Python does at its end: the threads of an executor wait for it
+    retire()
     while others := _others():
         others[0].join(0.5)  # seconds. With a limit: on Windows, Ctrl-C is only noticed in between
     return status

@@ -18,6 +18,7 @@ from time import perf_counter
 from typing import Any
 
 from chatlib.film.record.call import IDENT, Entry, open_row, row_of
+from chatlib.film.record.handlers import woken_by_signals
 from chatlib.film.record.hidden import note_hidden
 from chatlib.film.record.lookout import Lookout
 from chatlib.film.record.patches import unwatch, watch
@@ -112,7 +113,7 @@ class FilmedChild:
         now = perf_counter()
         alive = living()
         rows = tuple(open_row(0, *each) for each in self.recorder.still_open())
-        free = (alive | living()) - {row[IDENT] for row in rows}
+        free = (alive | living()) - {row[IDENT] for row in rows} | woken_by_signals()
         about = os.getpid(), os.getppid(), self._forked, self._main, *program_names()
         known = about, tuple(named_clients()), tuple(sorted(free)), rows
         if known == self._known:

@@ -100,14 +100,29 @@ def _number(*waiters: Waiter) -> None:
             _numbers[one] = next(_counter)
 
 
+_retired: set[int] = set()
+_forked = False
+
+
+def retire() -> None:
+    """Notes that this thread does no more of the program's, and only waits for the others to end."""
+    _retired.add(number_of(threading.current_thread()))
+
+
+def has_forked() -> bool:
+    """Whether a process was forked by this one: it may still have the same connections."""
+    return _forked
+
+
 def living() -> frozenset[int]:
-    """Returns the numbers of all threads that are alive now, except a film's own that watches a script."""
+    """Returns the numbers of the program's threads that are alive now; none of a thread that only watches."""
     with _numbering:
         threads = threading.enumerate()
         _number(*threads)
         known = {thread.ident: _numbers[thread] for thread in threads}
     unknown = sys._current_frames().keys() - known.keys() - {get_ident()}
-    return frozenset([*known.values(), *(WatchedThread.of(ident).number for ident in unknown)])
+    found = {*known.values(), *(WatchedThread.of(ident).number for ident in unknown)}
+    return frozenset(found - _retired)
 
 
 def looker() -> int:
@@ -122,5 +137,10 @@ def _begin_anew() -> None:
     _numbering, _main = threading.RLock(), threading.main_thread().ident
 
 
+def _note_fork() -> None:
+    global _forked
+    _forked = True
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)
+    os.register_at_fork(after_in_child=_begin_anew, after_in_parent=_note_fork)

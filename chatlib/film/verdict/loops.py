@@ -75,7 +75,7 @@ def asked_in_vain(spans: list[Span]) -> tuple[int, float, Span]:
     last = spans[-1]
     if last.end is None and last.call == BUSY and last.until and last.until.asked:
         return last.until.asked, last.start, last
-    done = [span for span in spans if span.call not in ("sleep", BUSY)]
+    done = [span for span in spans if span.call not in ("sleep", "wait", BUSY)]  # to rest is not to ask
     asks = (span for span in reversed(done) if span.end is not None)
     vain = list(takewhile(lambda span: span.outcome in _IN_VAIN and not span.size, asks))
     return (len(vain), vain[-1].start, vain[0]) if vain else (0, 0.0, last)

@@ -86,6 +86,8 @@ class Scene:
     def stays_so(self, wait: Wait) -> bool:
         if wait.age < RIPE or not (wait.span.until and wait.span.until.endless):
             return False
+        if wait.ident in (self.recording.free or ()):  # a signal may wake it
+            return False
         return wait.sort in ("lock", "join", "inside", "send") or (
             wait.sort == "recv" and self.traffic.unread(wait.end) == 0
         )
