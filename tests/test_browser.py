@@ -25,10 +25,11 @@ pytest.importorskip("playwright.sync_api", reason="playwright, which drives a br
 import browser  # noqa: E402
 import contrast  # noqa: E402
 import refresh  # noqa: E402
-from films import HOSTILE, one_at_a_time  # noqa: E402
+from films import HOSTILE, LOOP, one_at_a_time  # noqa: E402
 from learner import Keyboard, Learner, Mouse  # noqa: E402
 
 from chatlib.film.render import svg  # noqa: E402
+from chatlib.film.render.playback import Excerpt  # noqa: E402
 from chatlib.teach import my_course  # noqa: E402
 from chatlib.teach.deck import deck  # noqa: E402
 from chatlib.teach.exercises.ex02_handler import CASES  # noqa: E402
@@ -293,7 +294,26 @@ def assert_it_is_left_without_its_kernel(page: "Page", view: "Locator", lab: "La
     page.locator(".chatfilm-view .reel").focus()
     page.keyboard.press("ArrowRight")
     assert view.locator(".detail").inner_text().strip() != ""
+    assert_it_is_played(page, view)
     assert "model not found" not in page.locator(".jp-Notebook").inner_text()
+
+
+def assert_it_is_played(page: "Page", view: "Locator") -> None:
+    """By keys that are the view's, not the notebook's; beside it, lines of the cell."""
+    cells = page.locator(".jp-Notebook .jp-Cell").count()
+    view.get_by_label("Moment").press("Home")
+    assert view.locator("output").inner_text() == "0.0000 s"
+    for key in "ArrowUp", "ArrowRight", ",", ".":
+        page.keyboard.press(key)
+    assert view.get_by_label("Moment").input_value() == "2"
+    page.keyboard.press(" ")
+    page.wait_for_function("Number(document.querySelector('.player input').value) > 4")
+    page.keyboard.press(" ")
+    view.get_by_label("Moment").press("End")
+    view.locator(".cf-step").filter(has_text="time.sleep(0.1)").first.hover()
+    lines = view.locator(".detail .line")
+    assert lines.filter(has_text="for number in range(30):").count() == 1
+    assert page.locator(".jp-Notebook .jp-Cell").count() == cells
 
 
 def test_the_key_l_draws_a_film_to_scale(lab: "Lab", page: "Page", tmp_path: Path) -> None:
@@ -357,6 +377,142 @@ def test_a_film_can_be_read_in_a_narrow_window(sheet: "Page", width: int) -> Non
     sheet.keyboard.press("f")
     drawn = sheet.locator(".cf-label").first.evaluate("label => label.getScreenCTM().a")
     assert drawn > 0.59
+
+
+# The player
+
+
+def played(page: "Page", width: int = 1366) -> "Locator":
+    """Shows a film in a page of its own; returns its view."""
+    page.set_viewport_size({"width": width, "height": 900})
+    page.set_content(svg.page(one_at_a_time(), "played", {LOOP: EXCERPT}))
+    return page.locator(".chatfilm-view")
+
+
+EXCERPT = Excerpt(
+    8, ("def handle(self):", f"    {LOOP.source}", "        self.request.sendall(data.upper())")
+)
+
+
+def shown(view: "Locator") -> list[str]:
+    """The labels that are to be seen."""
+    texts: list[str] = view.locator(".cf-label").evaluate_all(
+        "all => all.filter(label => label.checkVisibility({ visibilityProperty: true }))"
+        ".map(label => label.textContent)"
+    )
+    return texts
+
+
+def test_a_film_is_played_from_event_to_event(sheet: "Page", tmp_path: Path) -> None:
+    """What came later is behind a veil, and has no label; a call that lasts does not say yet how it ends."""
+    view = played(sheet)
+    moment, detail = view.locator("output"), view.locator(".detail")
+    assert moment.inner_text() == "1.0000 s, the end"
+    assert view.locator(".cf-veil, .cf-later, .cf-now").count() == 0
+    whole = shown(view)
+    view.locator(".reel").focus()
+    for _ in range(2):
+        sheet.keyboard.press(",")
+    assert moment.inner_text() == "0.2115 s"
+    assert detail.inner_text() == "B: recv from the server\nprint(b.waits(0.5))"
+    assert "B: recv from the server" in shown(view)
+    assert not [label for label in shown(view) if "timed out" in label or "unread" in label]
+    assert view.locator(".cf-now").count() == 2  # B, and the server, which goes on
+    sheet.keyboard.press(".")
+    assert moment.inner_text() == "0.7118 s"
+    assert detail.inner_text().startswith("B: recv from the server: timed out, 0.5 s, line 4")
+    sheet.keyboard.press(".")
+    sheet.keyboard.press(".")  # after the end there is nothing
+    assert moment.inner_text() == "1.0000 s, the end"
+    assert shown(view) == whole
+    assert view.locator(".cf-veil, .cf-later, .cf-now").count() == 0
+
+
+def test_the_slider_of_a_film_is_moved_by_keys(sheet: "Page") -> None:
+    """Those that every slider has; it has a name, and says when it is and what happens."""
+    view = played(sheet)
+    slider = view.get_by_label("Moment")
+    slider.press("Home")
+    assert slider.get_attribute("aria-valuetext") == "0.0000 s: select for a connection"
+    assert shown(view) == ["select for a connection"]
+    slider.press("ArrowRight")
+    assert slider.get_attribute("aria-valuetext") == "0.2095 s: A: connect to the server"
+    slider.press("End")
+    assert slider.get_attribute("aria-valuetext") == "1.0000 s: the end"
+    slider.press(",")  # the others are the view's, there too
+    assert view.locator("output").inner_text() == "0.7118 s"
+
+
+def test_the_line_of_an_event_has_its_neighbours_beside_it(sheet: "Page") -> None:
+    """If they are known; the line itself is marked by more than a colour."""
+    view = played(sheet)
+    view.locator(".reel").focus()
+    view.locator(".cf-step").filter(has_text="recv from A").hover()
+    lines = view.locator(".detail .line")
+    assert lines.all_inner_texts() == list(EXCERPT.lines)
+    here = view.locator(".detail .line[aria-current]")
+    assert here.inner_text().strip() == LOOP.source
+    assert "▸" in here.evaluate("line => getComputedStyle(line, '::before').content")
+
+
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_a_film_is_played_to_its_end(sheet: "Page", motion: Literal["no-preference", "reduce"]) -> None:
+    """The space bar starts and stops it. Who prefers no motion is shown one event after the other."""
+    sheet.emulate_media(reduced_motion=motion)
+    sheet.clock.install()
+    view = played(sheet)
+    button, places = view.get_by_role("button", name=re.compile("Space")), set[str | None]()
+    view.locator(".reel").focus()
+    sheet.keyboard.press("Space")
+    assert button.inner_text() == "Stop (Space)"
+    for _ in range(10):
+        sheet.clock.run_for(100)
+        places.add(view.locator(".cf-veil").get_attribute("x"))
+    assert len(places) == (10 if motion == "no-preference" else 1)  # within the first wait
+    sheet.keyboard.press("Space")
+    assert button.inner_text() == "Play (Space)"
+    before = view.locator("output").inner_text()
+    sheet.clock.run_for(1000)
+    assert view.locator("output").inner_text() == before
+    button.press("Space")
+    sheet.clock.run_for(60_000)
+    assert view.locator("output").inner_text() == "1.0000 s, the end"
+    assert button.inner_text() == "Play (Space)"
+
+
+def test_a_moment_stays_the_same_in_the_other_scale(sheet: "Page") -> None:
+    """It lies elsewhere: where the same call lies."""
+    view = played(sheet)
+    view.get_by_label("Moment").press("Home")
+    view.locator(".reel").focus()
+    for _ in range(11):
+        sheet.keyboard.press(".")
+    assert view.locator("output").inner_text() == "0.2115 s"
+    for _ in range(2):
+        call = view.locator(".cf-step").filter(has_text="B: recv").locator(".cf-bar")
+        begin = call.evaluate("bar => bar.getBBox().x")
+        assert float(view.locator(".cf-veil").get_attribute("x") or 0) == pytest.approx(begin, abs=0.2)
+        assert view.locator("output").inner_text() == "0.2115 s"
+        sheet.keyboard.press("l")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 900, 1920])
+def test_a_film_that_is_played_can_be_read(
+    sheet: "Page", tmp_path: Path, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    """In narrow and wide windows, in light and dark: nothing sticks out, and every text stands out."""
+    sheet.emulate_media(color_scheme=scheme)
+    view = played(sheet, width)
+    view.locator(".reel").focus()
+    for _ in range(7):
+        sheet.keyboard.press(",")
+        assert sheet.evaluate("document.documentElement.scrollWidth") <= width
+        head, reel = view.locator(".cf-head").bounding_box(), view.locator(".reel").bounding_box()
+        assert head and reel and reel["x"] < head["x"] < reel["x"] + reel["width"] - 10
+    assert view.locator(".detail .line").count() == 3
+    assert contrast.hard_to_read(sheet) == {}
+    sheet.screenshot(path=pictures(tmp_path) / f"played_{width}_{scheme}.png", full_page=True)
 
 
 # Predictions

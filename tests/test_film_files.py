@@ -19,7 +19,7 @@ import chatlib
 from chatlib.film import film_file
 from chatlib.film.file_values import LONGEST_TEXT
 from chatlib.film.film_file import MOST_CALLS, packed, unpacked
-from chatlib.film.footage import SavedFilm
+from chatlib.film.footage import SavedFilm, Still
 from chatlib.film.place import Place
 from chatlib.film.recording import Recording
 from chatlib.film.render.arrows import arrows_of
@@ -110,8 +110,8 @@ def test_a_film_is_saved_and_opened_with_all_that_it_shows(tmp_path: Path) -> No
     assert (saved.spans, saved.messages) == (film.spans, film.messages)
     assert (repr(saved), saved.story()) == (repr(film), film.story())
     assert "sends 3 bytes to the server" in saved.story()
-    assert saved._repr_mimebundle_() == film._repr_mimebundle_()
-    assert saved.to_scale() == film.to_scale()
+    assert saved._repr_mimebundle_() == bundle(film.recording())
+    assert saved.to_scale()._repr_mimebundle_() == Still(film.recording())._repr_mimebundle_()
     assert repr(saved.to_scale()) == repr(saved)
     assert saved.waiting() == film.waiting()
 

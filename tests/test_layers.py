@@ -40,7 +40,7 @@ LAYERS = {
         "record recording",
         "verdict child",
         "render file_values merged children",
-        "film_file",
+        "excerpts film_file",
         "footage",
         "film interrupts page",
         "watcher",

@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol, Self
 from chatlib import notebook_cells
 from chatlib.client import ClientName, client_names
 from chatlib.film.children import Children
+from chatlib.film.excerpts import excerpts_of
 from chatlib.film.footage import THEN, Footage, Still
 from chatlib.film.merged import of_several
 from chatlib.film.record.handlers import woken_by_signals
@@ -16,6 +17,7 @@ from chatlib.film.record.patches import forget, unwatch, watch
 from chatlib.film.record.recorder import Recorder, pause, settle
 from chatlib.film.record.waiters import has_forked, living, looker
 from chatlib.film.recording import Recording
+from chatlib.film.render.playback import Excerpts
 from chatlib.film.render.svg import bundle
 from chatlib.film.spans import Span
 from chatlib.film.verdict.finding import Verdict
@@ -205,5 +207,10 @@ class Film(Footage):
     def _freeze(self) -> None:
         """Where it was last shown, the picture stays as it is now."""
         if self._view and self._running:  # what has ended has been left already
-            self._view.leave(bundle(self._look(), THEN))
+            recording = self._look()
+            self._view.leave(bundle(recording, THEN, excerpts=self.excerpts(recording)))
         self._view = None
+
+    def excerpts(self, recording: Recording) -> Excerpts:
+        """Returns the lines of the program around those that a record of this film tells of."""
+        return excerpts_of(recording)

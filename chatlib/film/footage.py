@@ -2,10 +2,11 @@
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from chatlib.film.recording import Recording
+from chatlib.film.render.playback import Excerpts
 from chatlib.film.render.svg import bundle
 from chatlib.film.render.text import story
 from chatlib.film.spans import Message, Span, Waiting
@@ -21,13 +22,14 @@ class Still:
     """A picture that stays as it is, and in which equal times are equally wide."""
 
     recording: Recording
+    excerpts: Excerpts = field(default_factory=dict, repr=False, compare=False)
 
     def __repr__(self) -> str:
         return story(self.recording)
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """What a notebook shows."""
-        return bundle(self.recording, THEN, to_scale=True)
+        return bundle(self.recording, THEN, True, self.excerpts)
 
 
 class Footage:
@@ -40,6 +42,10 @@ class Footage:
     def _look(self) -> Recording:
         """Looks round first, where that may find something."""
         return self.recording()
+
+    def excerpts(self, recording: Recording) -> Excerpts:
+        """Returns the lines around those that a record tells of: none, if files here need not be its own."""
+        return {}
 
     @property
     def spans(self) -> tuple[Span, ...]:
@@ -79,7 +85,8 @@ class Footage:
 
         In the picture that a notebook shows otherwise, the key L changes the scale.
         """
-        return Still(self._look())
+        recording = self._look()
+        return Still(recording, self.excerpts(recording))
 
     def save(self, path: "str | os.PathLike[str]") -> None:
         """Writes a file that `chatlib.open_film` opens, on any computer: `film.save("lesson.film")`.
@@ -119,7 +126,8 @@ class Footage:
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """What a notebook shows: something to explore, a picture, the story."""
-        return bundle(self._look())
+        recording = self._look()
+        return bundle(recording, excerpts=self.excerpts(recording))
 
 
 class SavedFilm(Footage):

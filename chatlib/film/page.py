@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from chatlib.film.excerpts import excerpts_of
 from chatlib.film.recording import Recording
 from chatlib.film.render import svg
 
@@ -36,7 +37,7 @@ class Page:
     def write(self, recording: Recording, title: str) -> None:
         """Writes it, and says so."""
         if self.is_ours:
-            self._file.write_text(svg.page(recording, title), encoding="utf-8")
+            self._file.write_text(svg.page(recording, title, excerpts_of(recording)), encoding="utf-8")
             empty = ", and empty: no call has waited that the X-ray can see"
             say(f"the film is in {self._named}" + ("" if recording.spans else empty))
 

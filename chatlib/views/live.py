@@ -12,6 +12,7 @@ import traitlets
 from IPython.display import display
 
 from chatlib import notebook_cells
+from chatlib.film.excerpts import excerpts_of
 from chatlib.film.recording import Recording
 from chatlib.film.render.html import SCRIPT, STYLE
 from chatlib.film.render.svg import both, bundle
@@ -156,7 +157,7 @@ class _Pump:
         with view.hold_sync():  # one message, not four
             (view.picture, view.other), view.story, view.finished = pictures, told, last
         if last:
-            view.leave(bundle(recording))
+            view.leave(bundle(recording, excerpts=excerpts_of(recording)))
         return sum(map(len, (*pictures, told)))
 
 

@@ -14,6 +14,7 @@ from chatlib.film.render.drawing import length, titled
 from chatlib.film.render.html import ENDED, fragment_of, page_of
 from chatlib.film.render.labels import FONT
 from chatlib.film.render.layout import MOST, ROOM, plan
+from chatlib.film.render.playback import Excerpts, playback
 from chatlib.film.render.style import STYLE
 from chatlib.film.render.text import story, told
 from chatlib.film.render.wording import NOTHING_YET
@@ -77,12 +78,23 @@ def both(
     return svg(recording, most, room, to_scale), svg(recording, most, room, not to_scale)
 
 
-def page(recording: Recording, title: str) -> str:
+def page(recording: Recording, title: str, excerpts: Excerpts | None = None) -> str:
     """Returns an HTML file with the picture and the story, complete in itself: nothing is fetched."""
-    return page_of(both(recording), story(recording, STORY if len(recording.spans) > STORY else 0), title)
+    told = story(recording, STORY if len(recording.spans) > STORY else 0)
+    return page_of(both(recording), told, title, playback(recording, excerpts=excerpts))
 
 
-def bundle(recording: Recording, ended: str = ENDED, to_scale: bool = False) -> dict[str, str]:
-    """Returns what a notebook shows of a film that moves no more: HTML to explore, a picture, and text."""
+def bundle(
+    recording: Recording, ended: str = ENDED, to_scale: bool = False, excerpts: Excerpts | None = None
+) -> dict[str, str]:
+    """Returns what a notebook shows of a film that moves no more: HTML to explore, a picture, and text.
+
+    Args:
+        recording: What has been seen.
+        ended: Why it does not move.
+        to_scale: Whether equal times are equally wide.
+        excerpts: The lines around those that made a call, where they are known.
+    """
     pictures, told = both(recording, to_scale=to_scale), story(recording)
-    return {"text/html": fragment_of(pictures, told, ended), "image/svg+xml": pictures[0], "text/plain": told}
+    html = fragment_of(pictures, told, playback(recording, to_scale, excerpts), ended)
+    return {"text/html": html, "image/svg+xml": pictures[0], "text/plain": told}

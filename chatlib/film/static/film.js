@@ -17,12 +17,6 @@ function parse(source) {
   return document.importNode(root, true);
 }
 
-function make(name, properties = {}, ...children) {
-  const element = Object.assign(document.createElement(name), properties);
-  element.append(...children);
-  return element;
-}
-
 // JupyterLab takes a key before a view does, unless an element above it says no. This says no for the view's own
 // keys only, or A would insert a cell; Shift + Enter and all the others reach the notebook.
 function keepKeys(frame, own) {
@@ -59,16 +53,18 @@ class View {
     this.fit = this.button("Fit all (F)", () => this.zoom(true));
     this.actual = this.button("Actual size (A)", () => this.zoom(false));
     this.scale = this.button("To scale (L)", () => this.turn());
+    this.player = model.get("play") ? new Player(this, model.get("play")) : null;
     const detail = make("div", { className: "detail" }, this.label, this.source);
     const tools = make("div", { className: "tools" }, this.pause, this.fit, this.actual, this.scale, this.state);
     const summary = make("summary", { textContent: "What each thread did, in words" });
     this.story = make("details", {}, summary, this.text);
-    this.frame = make("div", { className: "chatfilm-view" }, tools, this.reel, detail, this.story);
-    keepKeys(this.frame, (event) => Boolean(this.actionOf(event)));
+    const stage = make("div", { className: "stage" }, this.reel, detail);
+    this.frame = make("div", { className: "chatfilm-view" }, tools, this.player?.bar ?? "", stage, this.story);
+    keepKeys(this.frame, (event) => this.player?.isSliders(event) || Boolean(this.actionOf(event)));
     this.frame.addEventListener("keydown", (event) => this.key(event));
     this.reel.addEventListener("scroll", () => this.scrolled());
     this.reel.addEventListener("mousemove", (event) => this.moved(event));
-    this.reel.addEventListener("mouseleave", () => this.point(this.chosen));
+    this.reel.addEventListener("mouseleave", () => this.point(this.player?.key ?? this.chosen));
     this.reel.addEventListener("click", (event) => this.step(this.keyAt(event.target))?.focus());
     this.reel.addEventListener("focusin", (event) => this.choose(event.target.closest(".cf-step")));
     this.observer = new ResizeObserver(() => this.resized());
@@ -106,6 +102,7 @@ class View {
     for (const step of this.steps) this.prepare(step);
     reel.replaceChildren(this.svg);
     this.resized();
+    this.player?.show();
     if (focused) (this.step(this.chosen) ?? reel).focus({ preventScroll: true });
     this.told = told; // to give the focus back is no choice
     this.say();
@@ -214,15 +211,16 @@ class View {
   }
 
   say() {
-    const { text = HINT, source = "" } = (this.step(this.told) ?? this.step(this.chosen))?.dataset ?? {};
-    this.label.textContent = text;
-    this.source.textContent = source;
+    const { step, text = HINT, source = "" } = (this.step(this.told) ?? this.step(this.chosen))?.dataset ?? {};
+    this.label.textContent = this.player?.said(step) ?? text;
+    this.source.replaceChildren(...(this.player?.codeOf(step) ?? [source]));
   }
 
   // What a key means here, if anything.
   actionOf(event) {
     if (event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return null;
     if (/^(Arrow|Home$|End$)/.test(event.key) && this.story.contains(event.target)) return null; // they scroll it
+    if (this.player?.isSliders(event)) return null;
     const actions = {
       p: () => this.togglePause(),
       f: () => this.zoom(true),
@@ -236,10 +234,11 @@ class View {
       end: () => this.goTo(this.ordered().at(-1)),
       escape: () => this.leave(),
     };
-    return actions[event.key.toLowerCase()] ?? null;
+    return actions[event.key.toLowerCase()] ?? this.player?.actionOf(event) ?? null;
   }
 
   key(event) {
+    if (this.player?.isSliders(event)) event.stopPropagation(); // JupyterLab would go to another cell
     const action = this.actionOf(event);
     if (!action) return;
     event.preventDefault();
@@ -288,6 +287,7 @@ class View {
 
   remove() {
     this.observer.disconnect();
+    this.player?.stop();
     for (const name of NEWS) this.model.off(name, this.update);
   }
 }
