@@ -21,10 +21,10 @@ def excerpts_of(recording: Recording) -> dict[Place, Excerpt]:
     Not for a film that somebody else has made: it would choose which files are read.
     """
     places = dict.fromkeys(span.place for span in reversed(recording.spans) if span.place)
-    return dict(excerpt for place in list(places)[:MOST] for excerpt in _around(place))
+    return dict(excerpt for place in list(places)[:MOST] for excerpt in around(place))
 
 
-def _around(place: Place) -> Iterator[tuple[Place, Excerpt]]:
+def around(place: Place) -> Iterator[tuple[Place, Excerpt]]:
     """Gives the lines, unless the file was changed since: then the line is another one."""
     # A pipe, or a device, is never opened: that might wait for its other end.
     readable = place.file in linecache.cache or Path(place.file).is_file()

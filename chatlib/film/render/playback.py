@@ -41,16 +41,16 @@ def playback(recording: Recording, to_scale: bool = False, excerpts: Excerpts | 
         span = bar.step.span
         ongoing = words_of(recording, span._replace(end=None, size=0, outcome=""), 0.0).labels[1]
         steps[bar.key] = ongoing, code[span.place] if span.place else None
-    moments = [*sorted(moment for bar in picture.bars for moment in _moments(bar)), (picture.now, 0, "")]
+    moments = [*sorted(moment for bar in picture.bars for moment in moments_of(bar)), (picture.now, 0, "")]
     events = [
         (round(moment - picture.began, 7), key, round(picture.at(moment), 1), round(other.at(moment), 1))
         for moment, _, key in moments
     ]
-    lines = [_shown(place, (excerpts or {}).get(place)) for place in code]
+    lines = [code_of(place, (excerpts or {}).get(place)) for place in code]
     return json.dumps({"events": events, "steps": steps, "code": lines}, separators=(",", ":"))
 
 
-def _moments(bar: Bar) -> Iterator[tuple[float, int, str]]:
+def moments_of(bar: Bar) -> Iterator[tuple[float, int, str]]:
     """Gives when a step began and ended. At one moment, steps end before others begin."""
     begin, end = bar.step.start, bar.step.span.end
     yield begin, 1, bar.key
@@ -58,7 +58,7 @@ def _moments(bar: Bar) -> Iterator[tuple[float, int, str]]:
         yield end, 0 if end > begin else 2, bar.key
 
 
-def _shown(place: Place, excerpt: Excerpt | None) -> tuple[str, int, int, list[str]]:
+def code_of(place: Place, excerpt: Excerpt | None) -> tuple[str, int, int, list[str]]:
     """Returns the name of a file, the number of the line that is meant, that of the first, and the lines."""
     first, lines = excerpt or Excerpt(place.line, (place.source,))
     name = "" if place.in_cell else clean(place.name)
