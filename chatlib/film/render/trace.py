@@ -43,7 +43,7 @@ class _Rows:
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
         self._began = min((span.start for span in recording.spans), default=recording.now)
-        self._now = max([recording.now, *(span.end or span.start for span in recording.spans)])
+        self._now = max([recording.now, *(max(span.start, span.end or 0.0) for span in recording.spans)])
         self._processes = {span.ident: span.process for span in recording.spans}
         numbers = sorted({*recording.processes, *self._processes.values()})
         self._pids = {number: pid for pid, number in enumerate(numbers, 1)}
