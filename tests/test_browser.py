@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -28,6 +29,7 @@ import refresh  # noqa: E402
 from films import HOSTILE, LOOP, one_at_a_time  # noqa: E402
 from learner import Keyboard, Learner, Mouse  # noqa: E402
 
+from chatlib.film.recording import Recording  # noqa: E402
 from chatlib.film.render import svg  # noqa: E402
 from chatlib.film.render.playback import Excerpt  # noqa: E402
 from chatlib.teach import my_course  # noqa: E402
@@ -382,10 +384,10 @@ def test_a_film_can_be_read_in_a_narrow_window(sheet: "Page", width: int) -> Non
 # The player
 
 
-def played(page: "Page", width: int = 1366) -> "Locator":
+def played(page: "Page", width: int = 1366, film: Recording | None = None) -> "Locator":
     """Shows a film in a page of its own; returns its view."""
     page.set_viewport_size({"width": width, "height": 900})
-    page.set_content(svg.page(one_at_a_time(), "played", {LOOP: EXCERPT}))
+    page.set_content(svg.page(film or one_at_a_time(), "played", {LOOP: EXCERPT}))
     return page.locator(".chatfilm-view")
 
 
@@ -408,7 +410,7 @@ def test_a_film_is_played_from_event_to_event(sheet: "Page", tmp_path: Path) -> 
     view = played(sheet)
     moment, detail = view.locator("output"), view.locator(".detail")
     assert moment.inner_text() == "1.0000 s, the end"
-    assert view.locator(".cf-veil, .cf-later, .cf-now").count() == 0
+    assert view.locator(".cf-veil, .cf-later, .cf-lasts").count() == 0
     whole = shown(view)
     view.locator(".reel").focus()
     for _ in range(2):
@@ -417,7 +419,7 @@ def test_a_film_is_played_from_event_to_event(sheet: "Page", tmp_path: Path) -> 
     assert detail.inner_text() == "B: recv from the server\nprint(b.waits(0.5))"
     assert "B: recv from the server" in shown(view)
     assert not [label for label in shown(view) if "timed out" in label or "unread" in label]
-    assert view.locator(".cf-now").count() == 2  # B, and the server, which goes on
+    assert view.locator(".cf-lasts").count() == 2  # B, and the server, which goes on
     sheet.keyboard.press(".")
     assert moment.inner_text() == "0.7118 s"
     assert detail.inner_text().startswith("B: recv from the server: timed out, 0.5 s, line 4")
@@ -425,7 +427,7 @@ def test_a_film_is_played_from_event_to_event(sheet: "Page", tmp_path: Path) -> 
     sheet.keyboard.press(".")  # after the end there is nothing
     assert moment.inner_text() == "1.0000 s, the end"
     assert shown(view) == whole
-    assert view.locator(".cf-veil, .cf-later, .cf-now").count() == 0
+    assert view.locator(".cf-veil, .cf-later, .cf-lasts").count() == 0
 
 
 def test_the_slider_of_a_film_is_moved_by_keys(sheet: "Page") -> None:
@@ -441,6 +443,19 @@ def test_the_slider_of_a_film_is_moved_by_keys(sheet: "Page") -> None:
     assert slider.get_attribute("aria-valuetext") == "1.0000 s: the end"
     slider.press(",")  # the others are the view's, there too
     assert view.locator("output").inner_text() == "0.7118 s"
+
+
+def test_who_is_stuck_is_told_of_the_end_of_a_film(sheet: "Page") -> None:
+    """Before it, nobody need be."""
+    film = one_at_a_time()
+    still = [span._replace(end=None) if span.outcome == "timeout" else span for span in film.spans]
+    view = played(sheet, film=replace(film, spans=tuple(still)))
+    told = view.locator(".cf-finding").first
+    assert told.is_visible()
+    view.get_by_label("Moment").press("ArrowLeft")
+    assert not told.is_visible()
+    view.get_by_label("Moment").press("End")
+    assert told.is_visible()
 
 
 def test_the_line_of_an_event_has_its_neighbours_beside_it(sheet: "Page") -> None:

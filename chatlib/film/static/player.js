@@ -127,7 +127,7 @@ class Player {
     if (!names) return;
     const x = this.placeOf(CALM.matches ? this.number : this.at);
     this.draw(svg, x, 30 + Number(names.getAttribute("height")));
-    for (const step of this.view.steps) step.classList.toggle("cf-now", this.isOngoing(step.dataset.step));
+    for (const step of this.view.steps) step.classList.toggle("cf-lasts", this.isOngoing(step.dataset.step));
     for (const label of svg.querySelectorAll(".cf-label")) this.word(label, x);
   }
 
@@ -151,6 +151,7 @@ class Player {
 
   draw(svg, x, bottom) {
     svg.querySelectorAll(".cf-veil, .cf-head").forEach((old) => old.remove());
+    svg.classList.toggle("cf-earlier", this.at < this.last); // who is stuck is told of the end
     if (this.at === this.last) return;
     const width = svg.viewBox.baseVal.width;
     const [veil, head] = [
