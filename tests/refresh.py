@@ -24,7 +24,7 @@ GRADED = "### BEGIN HIDDEN TESTS"
 POINTS = 10
 UNCOMPARED = "nbval-ignore-output"
 """The tag of a cell whose output differs from run to run. There are very few."""
-PICTURED = "02_one_at_a_time"
+PICTURED = "11_processes"
 """The lesson whose first film the README shows."""
 WIDGET = "application/vnd.jupyter.widget-view+json"
 """What a live view is in an output: nothing without its kernel."""

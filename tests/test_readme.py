@@ -71,7 +71,7 @@ def test_the_commands_exist(call: str) -> None:
 
 
 def test_its_film_is_that_of_the_lesson() -> None:
-    """The picture was made by running lesson 02, and by nothing else."""
+    """The picture was made by running lesson 11, and by nothing else."""
     lesson = nbformat.read(LESSONS / f"{PICTURED}.ipynb", as_version=4)
     assert (ROOT / "docs" / "xray.svg").read_text(encoding="utf-8") == films(lesson)[0] + "\n"
 
