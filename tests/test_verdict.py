@@ -6,6 +6,7 @@ import queue
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from threading import main_thread
 from typing import Any
@@ -59,6 +60,29 @@ def test_a_film_that_runs_looks_until_each_wait_has_lasted(film: Film) -> None:
         box.put(1)
     film.stop()
     assert film.verdict() == verdict_of(film.recording())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "endless"),
+    [({}, True), ({"timeout": None}, True), ({"timeout": SOON}, False)],
+    ids=["none", "None", "some"],
+)
+def test_a_call_says_whether_a_time_limit_ends_it(
+    film: Film, seconds: dict[str, float | None], endless: bool
+) -> None:
+    """That of the call, or one that a barrier has for all its waits."""
+    box, plain, timed = queue.Queue[int](), threading.Barrier(2), threading.Barrier(2, timeout=SOON)
+    with (
+        another(lambda: box.get(**seconds), name="gets"),  # type: ignore[arg-type]
+        another(lambda: plain.wait(**seconds), name="meets"),
+        another(timed.wait, name="meets in time"),
+    ):
+        assert eventually(lambda: len(film.recording().waiting) == 3)
+        known = {span.thread: span.until and span.until.endless for span in film.spans if span.end is None}
+        box.put(1)
+        plain.wait()
+        timed.wait()
+    assert known == {"gets": endless, "meets": endless, "meets in time": False}
 
 
 @POSIX

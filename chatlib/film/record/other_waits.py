@@ -38,7 +38,7 @@ def watched_wait(name: str, subject: Callable[..., str | None], original: Any) -
     asks = {"select": lambda *told: _time(3, *told) == 0, "poll": lambda *told: _time(0, *told) == 0}.get(
         name
     )
-    limit = _LIMITS.get(name, 0)
+    limit, has_own = _LIMITS.get(name, 0), original is threading.Barrier.wait
 
     @functools.wraps(original)
     def watched(*args: Any, **kwargs: Any) -> Any:
@@ -47,7 +47,9 @@ def watched_wait(name: str, subject: Callable[..., str | None], original: Any) -
         call = None if said is None else enter(name, NOWHERE, said, 2, waits)
         if call is None:
             return original(*args, **kwargs)
-        call.endless = limit > 0 and _is_endless(limit, args, kwargs)
+        if limit:  # costs little, and this is at each call
+            told = args[limit] if len(args) > limit else kwargs.get("timeout")
+            call.endless = told is None and not (has_own and _own_limit(args))
         return _followed(call, original, args, kwargs)
 
     return watched
@@ -68,11 +70,9 @@ def watched_select(original: Any) -> Any:
     return watched
 
 
-def _is_endless(at: int, args: Any, kwargs: Any) -> bool:
-    """Returns whether no time limit is set: by that argument, or for all waits of a barrier."""
-    told = args[at] if len(args) > at else kwargs.get("timeout")
-    own = getattr(args[0], "__dict__", {}) if args else {"_timeout": 0}
-    return told is None and own.get("_timeout") is None
+def _own_limit(args: Any) -> bool:
+    """Returns whether a barrier has a time limit for all its waits, or may have one."""
+    return not args or getattr(args[0], "__dict__", {}).get("_timeout", 0) is not None
 
 
 def _time(at: int, args: Any, kwargs: Any) -> float:
