@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -541,3 +542,142 @@ def test_what_a_child_does_can_be_done_here(tmp_path: Path) -> None:
         assert not recorders
     finally:
         unwatch(child.recorder)
+
+
+def run(text: str, **options: Any) -> tuple[str, str, int]:
+    """Runs a program to its end; returns what it prints, what it says to stderr, and its status."""
+    command = [sys.executable, "-c", text]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, **options)
+    return done.stdout, done.stderr, done.returncode
+
+
+@pytest.mark.skipif(not hasattr(os, "pwrite"), reason="Windows keeps room for all of a file")
+def test_a_daemon_that_closes_all_descriptors_keeps_its_files(tmp_path: Path) -> None:
+    """One of them gets the number of the tape; nothing is written there, and the tape goes on."""
+    written = Tape(str(tmp_path / "a.tape"))
+    reader = TapeReader(str(tmp_path / "a.tape"))
+    descriptor = written._descriptor
+    (tmp_path / "own").touch()
+    with open(tmp_path / "own", "rb") as own:
+        os.dup2(own.fileno(), descriptor)
+    for number in range(1, 10_001):
+        written.append((number, *RECORD[1:]))
+    assert written.know(("known",), 1.0, 1)
+    assert [row[0] for row in reader.calls()] == list(range(1, 10_001))
+    assert reader.state() == ("known",)
+    assert not reader.has_ended  # there is no lock any more, but its process lives
+    assert os.fstat(descriptor).st_size == 0
+    os.close(descriptor)
+    written.beat(2.0, 2)
+    assert not reader.has_ended
+    reader.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "SEEK_HOLE"), reason="the system does not tell where a file has room")
+def test_a_tape_is_read_on_a_full_disk(tmp_path: Path) -> None:
+    """To read where the disk keeps no room would kill the reader: there is room before the first call."""
+    Tape(str(tmp_path / "a.tape"))
+    with open(tmp_path / "a.tape", "rb") as file:
+        assert os.lseek(file.fileno(), tape._HALVES[0], os.SEEK_HOLE) > tape._HALVES[0]
+
+
+def test_tapes_leave_descriptors_to_the_program(film: Film, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process whose tape would need one of the last is not in the film."""
+    monkeypatch.setattr(tape, "_most_descriptors", lambda: 0)
+    assert run("import time; time.sleep(0.01)") == ("", "", 0)
+    film.stop()
+    assert not film.recording().processes
+
+
+@pytest.mark.usefixtures("film")
+@pytest.mark.parametrize("change", ["sys.argv.clear()", "sys.argv = [7]", "del sys.argv"])
+def test_a_program_may_change_its_arguments(change: str) -> None:
+    """Its name is not known then, and it hears nothing of that."""
+    assert run(f"import sys, time\n{change}\ntime.sleep(0.2)") == ("", "", 0)
+
+
+@forks
+def test_a_forked_process_that_ends_writes_nothing_of_its_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has its functions for the end, too."""
+    (tmp_path / "control").write_bytes(bytes(filmed_child.CONTROL.size))
+    with chatlib.xray():
+        child = filmed_child.FilmedChild(str(tmp_path), Recorder(10))
+    reader = TapeReader(str(next(tmp_path.glob(f"*{tape.SUFFIX}"))))
+    child._lookout.stop()
+    before = reader.state(), reader.seen
+    with monkeypatch.context() as other:
+        other.setattr(os, "getpid", lambda: 1)
+        child._end()
+    assert (reader.state(), reader.seen) == before
+    child._end()
+    assert reader.state()
+    assert reader.seen > before[1]
+    reader.close()
+    filmed_child._filming.clear()
+
+
+@forks
+def test_two_films_do_not_disturb_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever ends first, the other goes on; and the environment is as it was."""
+    monkeypatch.setenv("PYTHONPATH", "before")
+    first, second = chatlib.xray(processes=True), chatlib.xray(processes=True)
+    for ends, goes_on in ((first, second), (second, first)):
+        first.start()
+        second.start()
+        ends.stop()
+        if not (child := os.fork()):
+            time.sleep(0.01)
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert run("import time; time.sleep(0.01)") == ("", "", 0)
+        goes_on.stop()
+        assert set(goes_on.recording().processes.values()) == {"child 1", "python"}
+        assert os.environ["PYTHONPATH"] == "before"
+
+
+def test_a_film_that_nobody_ends_leaves_no_file(tmp_path: Path) -> None:
+    """Neither at the end of its program, nor when no code holds it any more."""
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "TEMP": str(tmp_path), "TMP": str(tmp_path)}
+    text = "import chatlib, gc, os\nfilm = chatlib.xray(processes=True).start()\n"
+    text += "print('film-' in os.environ['PYTHONPATH'])\n"
+    assert run(text, env=environment) == ("True\n", "", 0)
+    assert not list(tmp_path.iterdir())
+    text += "del film\ngc.collect()\nprint(os.listdir(os.environ['TMPDIR']))\n"
+    assert run(text, env=environment) == ("True\n[]\n", "", 0)
+
+
+FORK_IN_THREAD = """
+import os, socket, threading
+
+def fork():
+    if not (child := os.fork()):
+        os._exit(0)
+    os.waitpid(child, 0)
+    print("forked", flush=True)
+    socket.create_server(("127.0.0.1", 0)).accept()
+
+thread = threading.Thread(target=fork, name="forking", daemon=True)
+thread.start()
+thread.join()
+"""
+
+
+@forks
+def test_a_process_is_seen_whose_main_thread_waits_while_another_forks(
+    film: Film, program: Callable[..., Program]
+) -> None:
+    """What it waits for is looked at again after the fork."""
+    assert program("forking.py", FORK_IN_THREAD).line() == "forked"
+    until(lambda: "forking waits in accept" in "\n".join(map(str, film.waiting())))
+
+
+@forks
+@pytest.mark.usefixtures("film")
+def test_the_numbers_of_closed_standard_files_are_those_of_the_program() -> None:
+    """A daemon closes them, forks, and opens others."""
+    text = "import os\nos.close(0)\nif not (child := os.fork()):\n"
+    text += "    os._exit(os.open(os.devnull, os.O_RDONLY))\n"
+    text += "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+    assert run(text) == ("0\n", "", 0)

@@ -6,11 +6,13 @@ PYTHONPATH as long as the film runs. A child that is given an environment withou
 `-I` or `-S`, is not filmed, and nor is a program that is none of Python's.
 """
 
+import contextlib
 import mmap
 import os
 import shutil
 import tempfile
 import time
+import weakref
 from pathlib import Path
 
 from chatlib.film.child import Child, Seen, names_of
@@ -67,10 +69,10 @@ class Children:
             control.flush()
             self._control = mmap.mmap(control.fileno(), CONTROL.size)
         before = os.environ.get("PYTHONPATH")
-        self._before = before
-        self._path = os.pathsep.join(filter(None, (str(self._folder), before)))
-        os.environ["PYTHONPATH"] = self._path
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(self._folder), before)))
         film_forks(str(self._folder), recorder)
+        # Also at the end of a program that has not stopped it, or if no code holds the film any more.
+        self._over = weakref.finalize(self, _end, os.getpid(), self._folder, self._control, before == "")
 
     def ask(self) -> None:
         """Waits until each process that lives has written what it waits for now, for `PATIENCE` at most.
@@ -111,21 +113,37 @@ class Children:
     def _found(self) -> list[Child]:
         for file in sorted(self._folder.glob(f"*{SUFFIX}")):
             if file.name not in self._children:
-                self._children[file.name] = Child(len(self._children) + 1, file, self._limit)
+                with contextlib.suppress(OSError):  # too many files are open
+                    self._children[file.name] = Child(len(self._children) + 1, file, self._limit)
         return list(self._children.values())
 
     def end(self) -> None:
         """Ends the films of all processes. Does nothing in a forked process, which is not the film's."""
         if os.getpid() != self._process:
             return
-        film_no_forks()
-        CONTROL.pack_into(self._control, 0, self._looks, 1)
-        if os.environ.get("PYTHONPATH") == self._path:  # the program may have set it anew
-            if self._before is None:
-                del os.environ["PYTHONPATH"]
-            else:
-                os.environ["PYTHONPATH"] = self._before
+        self._over()
         for child in self._children.values():
             child.close()
         self._control.close()
-        shutil.rmtree(self._folder, ignore_errors=True)  # on Windows, a process that lives has its tape open
+
+
+def _end(process: int, folder: Path, control: mmap.mmap, was_empty: bool) -> None:
+    """Says to all processes that the film is over, and leaves nothing behind.
+
+    Args:
+        process: The one that films.
+        folder: Where the tapes are.
+        control: What the other processes look at.
+        was_empty: Whether PYTHONPATH was there before, and empty.
+    """
+    if os.getpid() != process:
+        return
+    film_no_forks(str(folder))
+    CONTROL.pack_into(control, 0, CONTROL.unpack_from(control)[0], 1)
+    path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if str(folder) in path:  # the program, or another film, may have set it anew
+        path.remove(str(folder))
+        os.environ["PYTHONPATH"] = os.pathsep.join(path)
+        if not path and not was_empty:
+            del os.environ["PYTHONPATH"]
+    shutil.rmtree(folder, ignore_errors=True)  # on Windows, a process that lives has its tape open

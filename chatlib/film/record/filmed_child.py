@@ -39,8 +39,8 @@ _RING = 1000  # calls that are kept here, too: to see which threads poll
 _GLANCE = 5  # looks from one to the next at which hidden calls are searched: that takes long
 _WAITING = 400  # calls that are told if there are too many for the tape
 
-_filming: "tuple[str, Recorder] | None" = None
-"""Where this process and its children write; and what has counted the bytes of its connections."""
+_filming: dict[str, Recorder] = {}
+"""Where this process and its children write, for each film; and what has counted its bytes until now."""
 
 
 class TapeRecorder(Recorder):
@@ -73,14 +73,11 @@ class FilmedChild:
     """
 
     def __init__(self, folder: str, before: Recorder | None) -> None:
-        with open(os.path.join(folder, "control"), "rb") as control:
-            self._control = mmap.mmap(control.fileno(), CONTROL.size, access=mmap.ACCESS_READ)
-        self._forked, begun = before is not None, perf_counter()
-        if self._is_over() or len(os.listdir(folder)) > MOST:
-            raise OSError(f"the film in {folder} has no room for another process")
-        tape = Tape(os.path.join(folder, f"{int(begun * 1e9):020}-{os.getpid()}{SUFFIX}"))
-        self.recorder = TapeRecorder(tape, before)
-        self._tape, self._looks, self._writing = tape, 0, allocate_lock()
+        self._forked, self._process = before is not None, os.getpid()
+        with above_standard():
+            self._tape = self._begun(folder)
+        self.recorder = TapeRecorder(self._tape, before)
+        self._looks, self._writing = 0, allocate_lock()
         self._known: tuple[Any, ...] = ()
         self._main = number_of(threading.main_thread())
         self._write(0)
@@ -88,6 +85,14 @@ class FilmedChild:
         self._lookout = Lookout(self._look, EVERY)
         self._lookout.start()
         atexit.register(self._end)
+
+    def _begun(self, folder: str) -> Tape:
+        with open(os.path.join(folder, "control"), "rb") as control:
+            self._control = mmap.mmap(control.fileno(), CONTROL.size, access=mmap.ACCESS_READ)
+        begun = perf_counter()
+        if self._is_over() or len(os.listdir(folder)) > MOST:
+            raise OSError(f"the film in {folder} has no room for another process")
+        return Tape(os.path.join(folder, f"{int(begun * 1e9):020}-{self._process}{SUFFIX}"))
 
     def _is_over(self) -> bool:
         return bool(CONTROL.unpack_from(self._control)[1])
@@ -125,7 +130,9 @@ class FilmedChild:
             self._known = known
 
     def _end(self) -> None:
-        """At the end of the process, its last thread is this one."""
+        """At the end of the process, its last thread is this one. Not at that of one that it has forked."""
+        if os.getpid() != self._process:
+            return
         if not self._is_over():
             self._write(self._tape.answered)
         unwatch(self.recorder)
@@ -133,12 +140,16 @@ class FilmedChild:
 
 def program_names() -> tuple[str, str]:
     """Returns what `multiprocessing` calls this process, if it does; and what program it is."""
-    module = sys.modules.get("multiprocessing.process")
-    name = module.current_process().name if module else "MainProcess"
-    main = getattr(sys.modules.get("__main__"), "__spec__", None)
-    program = main.name.removesuffix(".__main__") if main else os.path.basename(sys.argv[0])
+    name, program = "MainProcess", ""
+    with contextlib.suppress(
+        Exception
+    ):  # a program may do with `sys.argv`, and with its classes, what it likes
+        if module := sys.modules.get("multiprocessing.process"):
+            name = str(module.current_process().name)
+        main = getattr(sys.modules.get("__main__"), "__spec__", None)
+        program = str(main.name.removesuffix(".__main__") if main else os.path.basename(sys.argv[0]))
     started_by = {"-c": "python", "-m": "python", "": "python"}  # its name is not known, or not yet
-    return "" if name == "MainProcess" else str(name), started_by.get(program, program)
+    return "" if name == "MainProcess" else name, started_by.get(program, program)
 
 
 def named_clients() -> Iterator[tuple[Any, str]]:
@@ -156,27 +167,40 @@ def begin(folder: str) -> None:
 
 def film_forks(folder: str, recorder: Recorder) -> None:
     """From now on, films the processes that this one forks."""
-    global _filming
-    _filming = folder, recorder
+    _filming[folder] = recorder
 
 
-def film_no_forks() -> None:
-    """Ends that."""
-    global _filming
-    _filming = None
+def film_no_forks(folder: str) -> None:
+    """Ends that, for one film: another may run."""
+    _filming.pop(folder, None)
 
 
 def _begin(folder: str, before: Recorder | None) -> None:
-    global _filming
-    _filming = None
     with contextlib.suppress(OSError):
-        child = FilmedChild(folder, before)
-        _filming = folder, child.recorder
+        _filming[folder] = FilmedChild(folder, before).recorder
 
 
 def _after_fork() -> None:
-    if _filming:
-        _begin(*_filming)
+    before = _filming.copy()
+    _filming.clear()
+    for folder, recorder in before.items():
+        _begin(folder, recorder)
+
+
+@contextlib.contextmanager
+def above_standard() -> Iterator[None]:
+    """Keeps what is opened within from the numbers of the standard files, if the program has closed those.
+
+    It is about to open others, which are to get 0, 1 and 2.
+    """
+    taken = [os.open(os.devnull, os.O_RDONLY)]
+    while taken[-1] < 2:
+        taken.append(os.open(os.devnull, os.O_RDONLY))
+    try:
+        yield
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,6 +1,7 @@
 """A thread that looks at the others again and again, and which the program does not notice."""
 
 import _thread
+import contextlib
 import functools
 import os
 import signal
@@ -42,21 +43,32 @@ class Lookout:
         From Python 3.13 on it counts when the functions for after the fork have run: so it begins a moment
         later, with the next line that runs. Up to there all is C, as a function of ours has such a line.
         """
-        self._resumes = not self._ended.is_set() and os.getpid() == self._process
-        if not self._resumes:
-            return
+        if self._ended.is_set() or os.getpid() != self._process:
+            return  # the race: another thread is about to fork, and has ended it already
+        self._resumes = True
         if not self._later:
             import ctypes  # here: most processes never fork, and it takes time
 
-            def again(_: object) -> int:
-                if self._resumes and os.getpid() == self._process:
-                    self.start()
-                return 0  # C is told that it has not failed
-
-            self._again = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(again)
+            self._again = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(self._resume)
             self._later = functools.partial(ctypes.pythonapi.Py_AddPendingCall, self._again, None)
+            os.register_at_fork(after_in_parent=self._resume_at_once)
             os.register_at_fork(after_in_parent=self._later)
         self.stop()
+
+    def _resume_at_once(self) -> None:
+        """If another thread than the main one has forked: that is warned of anyway.
+
+        The next line of the main thread, where it would begin, may come much later: it may wait in a `join`.
+        """
+        if _thread.get_ident() != threading.main_thread().ident:
+            self._resume(None)
+
+    def _resume(self, _: object) -> int:
+        if self._resumes and os.getpid() == self._process:
+            self._resumes = False
+            with contextlib.suppress(RuntimeError):  # the process is at its end, or may have no more threads
+                self.start()
+        return 0  # C is told that it has not failed
 
     def stop(self) -> None:
         """Ends it. Blocks until the system has no such thread; for a second at most, as `print` may block."""

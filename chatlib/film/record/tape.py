@@ -10,7 +10,9 @@ Each half is a row of records, each behind its length; a length of 0 ends the ro
 moment at which its length is written, which is last: so no reader sees half of one.
 """
 
+import errno
 import marshal
+import math
 import mmap
 import os
 import struct
@@ -27,7 +29,8 @@ SUFFIX = ".tape"
 STATE = 256 << 10
 """Bytes for what is known now: some 1,000 threads that wait."""
 
-_HEAD = struct.Struct("<QQdQ")  # states written, halves begun, when it was seen last, which look it answered
+# States written, halves begun, when it was seen last, which look it answered, which process lost its lock.
+_HEAD = struct.Struct("<QQdQQ")
 _LENGTH = struct.Struct("<I")
 _FIRST = 4096  # where the states begin; the lock lies before, behind the head
 _FORMAT = 2  # of marshal: the same in all versions of Python
@@ -54,6 +57,29 @@ def locked(descriptor: int, wait: bool) -> bool:
     return True
 
 
+def _most_descriptors() -> float:
+    """Returns up to which descriptor tapes are opened: a quarter is left to the program."""
+    if sys.platform == "win32":
+        return math.inf
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return math.inf if limit == resource.RLIM_INFINITY else limit * 3 / 4
+
+
+def _is_alive(process: int) -> bool:
+    """Whether there is a process of this number: of one that has closed its tape, no lock tells."""
+    if sys.platform == "win32":  # there, to ask so would end it
+        return False
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
 class Tape:
     """The end that is written. Not thread-safe: `append` and `know` have a lock of their callers each.
 
@@ -66,14 +92,18 @@ class Tape:
         # Never closed: the lock would go, and by the map's own end a file of the program's of that number.
         descriptor = os.open(made, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
         os.ftruncate(descriptor, _SIZE)
-        self._file, self._there = descriptor, set[int]()
+        self._file, self._descriptor, self._there = made, descriptor, set[int]()
+        self._inode = os.fstat(descriptor)
         self._map = mmap.mmap(descriptor, _SIZE)
-        self._states, self._begun, self._seen, self.answered = 0, 1, 0.0, 0
-        self._at, self._end, self._safe = _HALVES[0], _HALVES[0] + HALF, 0
+        self._states, self._begun, self._seen, self.answered, self._loose = 0, 1, 0.0, 0, 0
+        self._at, self._end = _HALVES[0], _HALVES[0] + HALF
         self._reach(0, _FIRST)
+        # Before any call: to read where the disk keeps no room yet can kill the reader, if the disk is full.
+        self._safe = self._reach(self._at, self._at + _LENGTH.size)
         self._write_head()
         locked(descriptor, wait=True)
         os.replace(made, file)
+        self._file = file
 
     def append(self, record: tuple[Any, ...]) -> None:
         """Adds a call that is over. Raises OSError if the disk is full, ValueError if it is of odd types."""
@@ -105,6 +135,7 @@ class Tape:
     def beat(self, now: float, look: int) -> None:
         """Says that all is as it was, at a moment."""
         self._seen, self.answered = now, look
+        self._loose = 0 if self._is_open() else os.getpid()
         self._write_head()
 
     def _turn(self) -> None:
@@ -124,12 +155,32 @@ class Tape:
         for chunk in range(begin // _CHUNK, (end - 1) // _CHUNK + 1):
             if chunk not in self._there:
                 if hasattr(os, "pwrite"):  # Windows keeps room for all of a file from the beginning
-                    os.pwrite(self._file, bytes(_CHUNK), chunk * _CHUNK)
+                    self._keep_room(chunk)
                 self._there.add(chunk)
         return ((end - 1) // _CHUNK + 1) * _CHUNK
 
+    def _keep_room(self, chunk: int) -> None:
+        """A daemon closes all descriptors, and its own files get their numbers: then ours is opened anew."""
+        if self._is_open():
+            os.pwrite(self._descriptor, bytes(_CHUNK), chunk * _CHUNK)
+            return
+        descriptor = os.open(self._file, os.O_RDWR)
+        try:
+            os.pwrite(descriptor, bytes(_CHUNK), chunk * _CHUNK)
+        finally:
+            os.close(descriptor)
+
+    def _is_open(self) -> bool:
+        """Whether the descriptor is still that of the tape."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self._inode)
+        except OSError:
+            return False
+
     def _write_head(self) -> None:
-        self._map[: _HEAD.size] = _HEAD.pack(self._states, self._begun, self._seen, self.answered)
+        self._map[: _HEAD.size] = _HEAD.pack(
+            self._states, self._begun, self._seen, self.answered, self._loose
+        )
 
 
 class TapeReader:
@@ -137,11 +188,20 @@ class TapeReader:
 
     Args:
         file: Where the tape is.
+
+    Raises:
+        OSError: It cannot be opened, or too many files of this process are open.
     """
 
     def __init__(self, file: str) -> None:
         self._descriptor = os.open(file, os.O_RDWR | getattr(os, "O_BINARY", 0))
-        self._map = mmap.mmap(self._descriptor, _SIZE)
+        try:
+            if self._descriptor > _most_descriptors():
+                raise OSError(errno.EMFILE, "the program may need the descriptors that are left", file)
+            self._map = mmap.mmap(self._descriptor, _SIZE)
+        except OSError:
+            os.close(self._descriptor)
+            raise
         self._half, self._at, self.lost = 1, _HALVES[0], False
         self.seen, self.answered = 0.0, 0
         self._ended = False
@@ -154,7 +214,9 @@ class TapeReader:
     @property
     def has_ended(self) -> bool:
         """Whether the process has ended that writes it, in whatever way."""
-        self._ended = self._ended or locked(self._descriptor, wait=False)
+        if not self._ended and locked(self._descriptor, wait=False):
+            loose = _HEAD.unpack_from(self._map)[-1]
+            self._ended = not (loose and _is_alive(loose))
         return self._ended
 
     def state(self) -> tuple[Any, ...] | None:
@@ -187,7 +249,7 @@ class TapeReader:
                 return
 
     def _head(self) -> tuple[int, int]:
-        states, begun, self.seen, self.answered = _HEAD.unpack_from(self._map)
+        states, begun, self.seen, self.answered, _ = _HEAD.unpack_from(self._map)
         return states, begun
 
     def _record(self, at: int, room: int) -> tuple[int, Any] | None:
