@@ -50,12 +50,12 @@ def arrows_of(recording: Recording, shown: Container[int] = EVERY) -> list[Arrow
 def _ends(recording: Recording, shown: Container[int]) -> Iterator[Arrow]:
     """Gives each end that was met, with the call by which the other side left."""
     left, met = defaultdict[Way, list[Span]](list), set[tuple[Way, str]]()
-    for span in recording.spans:
-        if span.call in LEAVING:
-            left[span.peer, span.local].append(span)
-    for span in recording.spans:
-        way, ended = (span.local, span.peer), span.outcome in ("end", "reset") and span.end is not None
-        if not ended or span.number not in shown or (way, span.outcome) in met:
+    leaving, ended = partings(recording)
+    for span in leaving:
+        left[span.peer, span.local].append(span)
+    for span in ended:
+        way = span.local, span.peer
+        if span.number not in shown or (way, span.outcome) in met:
             continue
         if causes := [cause for cause in left[way] if cause.start <= (span.end or 0.0)]:
             met.add((way, span.outcome))
@@ -63,6 +63,14 @@ def _ends(recording: Recording, shown: Container[int]) -> Iterator[Arrow]:
             departs = _departure(cause, span)
             arrives = max(departs, span.end or departs)
             yield Arrow(span.outcome, cause, span, span.ident, departs, arrives, (0, 1), 0)
+
+
+@made_once
+def partings(recording: Recording) -> tuple[list[Span], list[Span]]:
+    """Returns the calls by which an end has left, and those that were told of it."""
+    leaving = [span for span in recording.spans if span.call in LEAVING]
+    told = (span for span in recording.spans if span.outcome in ("end", "reset"))
+    return leaving, [span for span in told if span.end is not None]
 
 
 @made_once
