@@ -16,6 +16,7 @@ import stuck
 from faults import POSIX, SOON, environment, eventually, untraced
 from test_film import another, film
 
+import chatlib
 from chatlib.api import Film, xray
 from chatlib.film.record.handlers import woken_by_signals
 from chatlib.film.record.waiters import number_of
@@ -114,6 +115,20 @@ def tell_of_a_fork() -> None:
             print(film.recording().free)
         else:
             os._exit(0)
+
+
+def test_bytes_that_lie_behind_a_silent_client_are_told(film: Film) -> None:
+    """Also if their sender does not wait just now: it is the first picture of the course."""
+    with chatlib.running(chatlib.SyncServer) as server:
+        alice, bob = (chatlib.connect(server, name=name) for name in ("alice", "bob"))
+        bob.send("hello")
+        assert eventually(lambda: "unread" in str(film.verdict()))
+        told = "6 bytes from bob lie unread: the server waits for alice, which says nothing"
+        assert str(film.verdict()) == told
+        alice.close()
+        assert bob.receive(SOON) == "HELLO"
+        assert "unread" not in str(film.verdict())
+        bob.close()
 
 
 def test_there_are_forty_programs() -> None:

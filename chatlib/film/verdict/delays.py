@@ -1,11 +1,11 @@
 """Threads that wait for one which waits for something else: a silent client, or one that does not read."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
-from chatlib.film.spans import RECEIVING, SENDING
-from chatlib.film.units import seconds_of
+from chatlib.film.spans import RECEIVING, SENDING, Ends
+from chatlib.film.units import bytes_of, clean, seconds_of
 from chatlib.film.verdict.finding import Finding
 from chatlib.film.verdict.scene import RIPE, Scene, Wait
 from chatlib.film.verdict.words import awaited, called, lines_of, listed, peer, player
@@ -26,6 +26,30 @@ def delays(scene: Scene) -> Iterator[Finding]:
         why = why_it_waits(scene, wait)
         if why and (waiting or is_unread(scene, wait)):
             yield held_up(scene, wait, waiting, why)
+        elif why and (lying := unread_by(scene, ident)):
+            yield left_lying(scene, wait, lying, why)
+
+
+def unread_by(scene: Scene, ident: int) -> dict[Ends, int]:
+    """Returns how many bytes lie where only this thread would read, by the end from which they were sent."""
+    found, ripe = dict[Ends, int](), scene.recording.now - RIPE
+    for end in [] if scene.recording.dropped else scene.traffic.senders:
+        size = scene.traffic.unread(end[::-1])
+        if size and scene.traffic.last_sent(end) <= ripe:
+            needed, _ = scene.traffic.doors_of(end)
+            if (needed or scene.traffic.readers(end[::-1])) == {ident}:
+                found[end] = size
+    return found
+
+
+def left_lying(scene: Scene, wait: Wait, lying: Mapping[Ends, int], why: str) -> Finding:
+    """Words that a thread waits for one end, while what others have sent lies there unread."""
+    recording = scene.recording
+    sizes = ((clean(recording.name_of(end[0])), size) for end, size in lying.items() if end[0])
+    told = listed(f"{_amount(size)} from {name}" for name, size in sizes)
+    verb = "lies" if sum(lying.values()) == 1 else "lie"
+    sentence = f"{told} {verb} unread: {called(recording, wait.ident)} waits {why}"
+    return Finding("unread", sentence + lines_of([wait.span]), (wait.ident,))
 
 
 def held_by(scene: Scene, wait: Wait) -> int | None:
@@ -90,7 +114,7 @@ def why_it_sends(scene: Scene, wait: Wait) -> str:
 
 
 def _amount(size: int) -> str:
-    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size:,} bytes"
+    return f"{size / 1e6:.1f} MB" if size >= 100_000 else bytes_of(size)
 
 
 def is_unread(scene: Scene, wait: Wait) -> bool:

@@ -79,6 +79,11 @@ class Traffic:
         """Returns the threads that read at an end, or would, as far as is known."""
         return set(self._readers[end]) or self.users(end)
 
+    @property
+    def senders(self) -> list[Ends]:
+        """The ends from which bytes have been sent."""
+        return list(self._sent)
+
     def has_left(self, end: Ends) -> bool:
         """Whether this end has been closed or shut down: then the other one will hear of it."""
         return end in self._left
