@@ -335,6 +335,21 @@ def test_a_thread_that_threading_does_not_know_has_one_lane(film: Film) -> None:
     assert list(film.recording().lanes.values()).count("a thread") == 1
 
 
+def test_a_test_may_forbid_what_could_block(film: Film, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As blockbuster does while a loop runs: that is asked of the program, not of the film."""
+
+    def forbidden(*_: object, **__: object) -> str:
+        raise ArithmeticError("this may block")
+
+    names: dict[str, Any] = {"make": threading.Lock}
+    with monkeypatch.context() as test:
+        for name in ("path.abspath", "path.realpath", "getcwd", "lstat", "stat", "readlink"):
+            test.setattr(f"os.{name}", forbidden)
+        exec(compile("lock = make()\nwith lock:\n    pass", "of/no/folder.py", "exec"), names)
+    assert not names["lock"].locked()
+    assert not film.spans
+
+
 def test_a_threads_ident_may_be_replaced(film: Film, monkeypatch: pytest.MonkeyPatch) -> None:
     """As gevent does: the main thread is then in no list under its own, and is the main program still."""
     main = threading.main_thread()

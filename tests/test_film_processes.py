@@ -263,6 +263,26 @@ def test_a_killed_process_leaves_all_to_its_last_call(film: Film, program: Calla
     assert all(span.end is not None for span in film.spans if span.process == 1)
 
 
+@forks
+def test_the_low_numbers_of_files_are_left_to_the_program(
+    film: Film, program: Callable[..., Program]
+) -> None:
+    """In a program that is started, and in a process that is forked."""
+    text = "import os\nprint(os.dup(0), flush=True)\nos.fork() or print(os.dup(0), flush=True)"
+    numbers = program("numbers.py", text)
+    assert (numbers.line(), numbers.line()) == ("3", "4")
+
+
+@forks
+def test_a_process_with_few_files_is_filmed(film: Film, program: Callable[..., Program]) -> None:
+    """Where there are no high numbers, low ones have to do."""
+    text = "import os, resource, time\nresource.setrlimit(resource.RLIMIT_NOFILE, (20, 20))\n"
+    text += "child = os.fork()\ntime.sleep(0.01)\nif child:\n    os.wait()\nelse:\n    os._exit(0)"
+    assert program("few.py", text).wait() == 0
+    film.stop()
+    assert set(film.recording().processes.values()) == {"few.py", "child 1 of few.py"}
+
+
 def test_a_process_says_until_when_it_has_waited(film: Film, program: Callable[..., Program]) -> None:
     """The call that a killed one was in is told as over."""
     server = program("server.py", ECHO.format(kind="TCPServer"))

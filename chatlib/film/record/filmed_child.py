@@ -35,6 +35,7 @@ MOST = 500
 EVERY = 0.02
 """Seconds from look to look: so long may pass until a look of the film's is answered."""
 
+_LOW = 2 if sys.platform == "win32" else 100  # numbers of files up to here are left to the program
 _RING = 1000  # calls that are kept here, too: to see which threads poll
 _GLANCE = 5  # looks from one to the next at which hidden calls are searched: that takes long
 _WAITING = 400  # calls that are told if there are too many for the tape
@@ -54,7 +55,7 @@ class TapeRecorder(Recorder):
 
     def _keep(self, entry: Entry) -> None:
         super()._keep(entry)
-        with contextlib.suppress(ValueError, OSError):  # a name of the program's own class; a full disk
+        with contextlib.suppress(Exception):  # a name of the program's own class; a full disk; a mock
             if not self._is_named:  # now: before its first call it had no name, and it may be killed after it
                 self._is_named = True
                 self._tape.append((0, *program_names()))
@@ -74,7 +75,7 @@ class FilmedChild:
 
     def __init__(self, folder: str, before: Recorder | None) -> None:
         self._forked, self._process = before is not None, os.getpid()
-        with above_standard():
+        with above_low():
             self._tape = self._begun(folder)
         self.recorder = TapeRecorder(self._tape, before)
         self._looks, self._writing = 0, allocate_lock()
@@ -124,7 +125,7 @@ class FilmedChild:
         if known == self._known:
             self._tape.beat(now, look)
             return
-        with contextlib.suppress(ValueError, OSError):  # as above
+        with contextlib.suppress(Exception):  # as above
             if not self._tape.know(known, now, look):
                 self._tape.know((*known[:-1], rows[:_WAITING]), now, look)
             self._known = known
@@ -188,15 +189,20 @@ def _after_fork() -> None:
 
 
 @contextlib.contextmanager
-def above_standard() -> Iterator[None]:
-    """Keeps what is opened within from the numbers of the standard files, if the program has closed those.
+def above_low() -> Iterator[None]:
+    """Keeps what is opened within from the low numbers, which a program gives its files for a purpose.
 
-    It is about to open others, which are to get 0, 1 and 2.
+    It may have closed its standard files, and be about to open others, which are to get 0, 1 and 2; or look
+    whether a file of its parent's is open, by the number that it has there. If the process may not have so
+    many files, only those of the standard files are kept.
     """
     taken = [os.open(os.devnull, os.O_RDONLY)]
-    while taken[-1] < 2:
-        taken.append(os.open(os.devnull, os.O_RDONLY))
     try:
+        with contextlib.suppress(OSError):
+            while taken[-1] < _LOW:
+                taken.append(os.dup(taken[0]))
+        while taken and 2 < taken[-1] < _LOW:
+            os.close(taken.pop())
         yield
     finally:
         for descriptor in taken:
