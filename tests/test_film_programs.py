@@ -125,6 +125,34 @@ def test_a_signal_ends_the_film_and_all_programs(port: str, number: int) -> None
     assert "silent.py\n  connects to the server" in story()
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows starts another process instead")
+@pytest.mark.parametrize("end", ["os._exit(5)", "os.execvp(sys.executable, [sys.executable, '-c', AGAIN])"])
+def test_a_script_that_ends_at_once_leaves_only_its_page(tmp_path: Path, end: str) -> None:
+    """And the program that it becomes has no film, nor its environment."""
+    again = "import os, sys; print(os.environ.get('PYTHONPATH')); sys.exit(5)"
+    script, temporary = tmp_path / "once.py", tmp_path / "temporary"
+    script.write_text(f"import os, sys, time\nAGAIN = {again!r}\ntime.sleep(0.01)\n{end}\n")
+    temporary.mkdir()
+    command = [sys.executable, "-m", "chatlib", "xray", "--output", str(tmp_path / "page.html"), str(script)]
+    outside = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=SOON, env={**outside, "TMPDIR": str(temporary)}
+    )
+    assert (done.returncode, done.stdout) == (5, "None\n" if "exec" in end else "")
+    assert "waits in sleep for 0.01 s, line 3" in (tmp_path / "page.html").read_text("utf-8")
+    assert not list(temporary.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals between processes")
+def test_the_status_of_a_program_that_was_killed_is_that_of_a_shell(port: str) -> None:
+    """128, and the number of the signal."""
+    assert port
+    killed = subprocess.run(
+        xray("-c", "import os; os.kill(os.getpid(), 9)"), capture_output=True, timeout=SOON
+    )
+    assert killed.returncode == 128 + signal.SIGKILL
+
+
 def test_a_program_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     """Before any is started."""
     assert main(["xray", "--", "nowhere.py", "::", "-c", "pass"]) == 2

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from chatlib.film.excerpts import excerpts_of
 from chatlib.film.recording import Recording
@@ -44,20 +45,23 @@ class Page:
 
 @contextlib.contextmanager
 def before_exit(act: Callable[[], object]) -> Iterator[None]:
-    """Does something if the process is ended at once, by `os._exit`, within the block."""
-    end_at_once = os._exit
-
-    @functools.wraps(end_at_once)
-    def leave(status: int) -> None:
-        with contextlib.suppress(Exception):
-            act()
-        end_at_once(status)
-
-    os._exit = leave  # type: ignore[assignment]
+    """Does something if the process ends at once within the block: by `os._exit`, or as another program."""
+    originals = {name: getattr(os, name) for name in ("_exit", "execv", "execve")}
+    for name, original in originals.items():
+        setattr(os, name, functools.update_wrapper(functools.partial(_act_first, act, original), original))
     try:
         yield
     finally:
-        os._exit = end_at_once
+        for name, original in originals.items():
+            setattr(os, name, original)
+
+
+def _act_first(act: Callable[[], object], end: Callable[..., None], *arguments: Any, **named: Any) -> None:
+    with contextlib.suppress(Exception):
+        # `os.execvp` looks for a program in one folder after the other.
+        if len(arguments) + len(named) == 1 or os.access(arguments[0], os.X_OK):
+            act()
+    end(*arguments, **named)
 
 
 def say(text: str) -> None:

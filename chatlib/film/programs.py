@@ -90,7 +90,7 @@ def film_programs(commands: Sequence[Sequence[str]], output: Path, live: bool = 
         live: Whether to print to stderr, once a second, which thread waits for what.
 
     Returns:
-        The first exit status that is not 0, of those that have ended by themselves.
+        The first exit status that is not 0, of those that have ended by themselves; as a shell says it.
 
     Raises:
         OSError: There is no such script, or the page cannot be written.
@@ -115,7 +115,8 @@ def film_programs(commands: Sequence[Sequence[str]], output: Path, live: bool = 
         film.stop()
         programs.end()
     page.write(film.recording(), " and ".join(map(title, commands)))
-    return next((status for status in statuses if status), 0)
+    status = next((status for status in statuses if status), 0)
+    return status if status >= 0 else 128 - status  # a signal has killed it
 
 
 def title(command: Sequence[str]) -> str:

@@ -44,7 +44,7 @@ def film_script(script: str, arguments: Sequence[str], output: Path, live: bool 
     with Film(packages=True, processes=True) as film:
         watcher = Watcher(film, live)
         watcher.start()
-        with before_exit(lambda: page.write(film.recording(), place.name)):
+        with before_exit(functools.partial(_end_at_once, film, page, place.name)):
             status = interrupts.end(functools.partial(_run, place))
         watcher.stop()
     if page.is_ours:
@@ -57,6 +57,13 @@ def film_script(script: str, arguments: Sequence[str], output: Path, live: bool 
         if left := [thread.name for thread in _others()]:
             say(f"threads of the script still run: {clean(', '.join(left))}; Ctrl-C ends them")
     return status
+
+
+def _end_at_once(film: Film, page: Page, title: str) -> None:
+    """The process is about to be no more, or another program: its film ends in all processes."""
+    if page.is_ours:
+        film.stop()
+        page.write(film.recording(), title)
 
 
 def _run(script: Path) -> int:
