@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -546,7 +547,7 @@ def test_what_a_child_does_can_be_done_here(tmp_path: Path) -> None:
             with pytest.raises(TimeoutError):
                 listener.accept()
         with open(tmp_path / "control", "r+b") as control:
-            control.write(filmed_child.CONTROL.pack(7, 0))
+            control.write(filmed_child.CONTROL.pack(7, 0, 0))
         until(lambda: reader.state() and reader.answered == 7)
         named, *calls = reader.calls()
         assert named[0] == 0
@@ -555,7 +556,7 @@ def test_what_a_child_does_can_be_done_here(tmp_path: Path) -> None:
         assert state
         assert state[0][:3] == (os.getpid(), os.getppid(), True)
         with open(tmp_path / "control", "r+b") as control:
-            control.write(filmed_child.CONTROL.pack(7, 1))
+            control.write(filmed_child.CONTROL.pack(7, 1, 0))
         until(lambda: child.recorder not in recorders)
         reader.close()
         filmed_child.begin(str(tmp_path))  # the film is over: nothing begins
@@ -701,3 +702,32 @@ def test_the_numbers_of_closed_standard_files_are_those_of_the_program() -> None
     text += "    os._exit(os.open(os.devnull, os.O_RDONLY))\n"
     text += "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
     assert run(text) == ("0\n", "", 0)
+
+
+def test_a_program_that_outlives_the_film_hands_its_folder_to_no_other(
+    program: Callable[..., Program],
+) -> None:
+    """Who makes a folder of that name later could have it run what they like."""
+    text = "import os\nprint('here', flush=True)\nwhile 'chatlib-film' in os.environ.get('PYTHONPATH', ''):\n"
+    text += "    os.stat('.')\nprint('gone', flush=True)\n"
+    with chatlib.xray(processes=True):
+        child = program("child.py", text)
+        assert child.line() == "here"
+    assert child.line() == "gone"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell who lives")
+def test_the_film_of_a_process_that_was_killed_is_over(program: Callable[..., Program]) -> None:
+    """Those that it has started go on, unfilmed."""
+    inner = (
+        "import os\nwhile 'chatlib-film' in os.environ['PYTHONPATH']: os.stat('.')\nprint('gone', flush=True)"
+    )
+    text = "import chatlib, os, subprocess, sys, time\nos.environ['PYTHONPATH'] = 'x'\n"
+    text += "film = chatlib.xray(processes=True).start()\n"
+    text += f"child = subprocess.Popen([sys.executable, '-c', {inner!r}])\ntime.sleep(0.5)\n"
+    text += "print(film._children._folder, flush=True)\nos.kill(os.getpid(), 9)\n"
+    killed = program("killed.py", text)
+    folder = Path(killed.line())
+    assert killed.wait() < 0
+    assert killed.line() == "gone"
+    shutil.rmtree(folder)

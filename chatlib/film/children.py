@@ -16,7 +16,7 @@ import weakref
 from pathlib import Path
 
 from chatlib.film.child import Child, Seen, names_of
-from chatlib.film.record.filmed_child import CONTROL, film_forks, film_no_forks
+from chatlib.film.record.filmed_child import CONTROL, film_forks, film_no_forks, leave_path
 from chatlib.film.record.recorder import Recorder, pause
 from chatlib.film.record.tape import SUFFIX
 from chatlib.film.spans import Span
@@ -65,7 +65,7 @@ class Children:
         customize = _CUSTOMIZE.format(folder=str(self._folder), home=home)
         (self._folder / "sitecustomize.py").write_text(customize, "utf-8")
         with open(self._folder / "control", "w+b") as control:
-            control.write(bytes(CONTROL.size))
+            control.write(CONTROL.pack(0, 0, self._process))
             control.flush()
             self._control = mmap.mmap(control.fileno(), CONTROL.size)
         before = os.environ.get("PYTHONPATH")
@@ -83,7 +83,7 @@ class Children:
             return
         self._looks += 1
         asked = time.perf_counter()
-        CONTROL.pack_into(self._control, 0, self._looks, 0)
+        CONTROL.pack_into(self._control, 0, self._looks, 0, self._process)
         left = set(self._found())
         while left and time.perf_counter() < asked + PATIENCE:
             left = {child for child in left if not child.has_answered(self._looks, asked)}
@@ -139,11 +139,8 @@ def _end(process: int, folder: Path, control: mmap.mmap, was_empty: bool) -> Non
     if os.getpid() != process:
         return
     film_no_forks(str(folder))
-    CONTROL.pack_into(control, 0, CONTROL.unpack_from(control)[0], 1)
-    path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    if str(folder) in path:  # the program, or another film, may have set it anew
-        path.remove(str(folder))
-        os.environ["PYTHONPATH"] = os.pathsep.join(path)
-        if not path and not was_empty:
-            del os.environ["PYTHONPATH"]
+    CONTROL.pack_into(control, 0, CONTROL.unpack_from(control)[0], 1, process)
+    leave_path(str(folder))
+    if was_empty:
+        os.environ.setdefault("PYTHONPATH", "")
     shutil.rmtree(folder, ignore_errors=True)  # on Windows, a process that lives has its tape open

@@ -23,11 +23,12 @@ from chatlib.film.record.hidden import note_hidden
 from chatlib.film.record.lookout import Lookout
 from chatlib.film.record.patches import unwatch, watch
 from chatlib.film.record.recorder import Recorder, recorders
-from chatlib.film.record.tape import SUFFIX, Tape
+from chatlib.film.record.tape import SUFFIX, Tape, is_alive
 from chatlib.film.record.waiters import living, number_of
 
-CONTROL = struct.Struct("<QQ")
-"""What stands in the file `control` beside them: how often the film has looked, and whether it is over."""
+CONTROL = struct.Struct("<QQQ")
+"""What stands in the file `control` beside them: how often the film has looked, whether it is over, and whose
+it is: the number of its process."""
 
 MOST = 500
 """Tapes in one film. What is started later is not filmed."""
@@ -74,11 +75,11 @@ class FilmedChild:
     """
 
     def __init__(self, folder: str, before: Recorder | None) -> None:
-        self._forked, self._process = before is not None, os.getpid()
+        self._forked, self._process, self._folder = before is not None, os.getpid(), folder
+        self._looks, self._writing = 0, allocate_lock()
         with above_low():
             self._tape = self._begun(folder)
         self.recorder = TapeRecorder(self._tape, before)
-        self._looks, self._writing = 0, allocate_lock()
         self._known: tuple[Any, ...] = ()
         self._main = number_of(threading.main_thread())
         self._write(0)
@@ -96,12 +97,15 @@ class FilmedChild:
         return Tape(os.path.join(folder, f"{int(begun * 1e9):020}-{self._process}{SUFFIX}"))
 
     def _is_over(self) -> bool:
-        return bool(CONTROL.unpack_from(self._control)[1])
+        _, is_over, process = CONTROL.unpack_from(self._control)
+        # Asked now and then: the process that films may have been killed.
+        return bool(is_over or (self._looks % _GLANCE == 1 and process and not is_alive(process)))
 
     def _look(self) -> bool:
         """Writes what threads wait for now; returns whether to go on."""
         if self._is_over():
             unwatch(self.recorder)
+            leave_path(self._folder)
             return False
         look = CONTROL.unpack_from(self._control)[0]
         self._looks += 1
@@ -174,6 +178,16 @@ def film_forks(folder: str, recorder: Recorder) -> None:
 def film_no_forks(folder: str) -> None:
     """Ends that, for one film: another may run."""
     _filming.pop(folder, None)
+
+
+def leave_path(folder: str) -> None:
+    """Takes the folder of a film that is over out of PYTHONPATH: others could make one of that name."""
+    path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if folder in path:  # the program, or another film, may have set it anew
+        path.remove(folder)
+        os.environ["PYTHONPATH"] = os.pathsep.join(path)
+        if not path:
+            del os.environ["PYTHONPATH"]
 
 
 def _begin(folder: str, before: Recorder | None) -> None:

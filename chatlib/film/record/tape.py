@@ -67,16 +67,16 @@ def _most_descriptors() -> float:
     return math.inf if limit == resource.RLIM_INFINITY else limit * 3 / 4
 
 
-def _is_alive(process: int) -> bool:
-    """Whether there is a process of this number: of one that has closed its tape, no lock tells."""
+def is_alive(process: int) -> bool:
+    """Whether there is a process of this number; True where that cannot be asked."""
     if sys.platform == "win32":  # there, to ask so would end it
-        return False
+        return True
     try:
         os.kill(process, 0)
-    except PermissionError:
-        return True
-    except OSError:
+    except ProcessLookupError:
         return False
+    except OSError:
+        pass  # it is another user's
     return True
 
 
@@ -216,7 +216,7 @@ class TapeReader:
         """Whether the process has ended that writes it, in whatever way."""
         if not self._ended and locked(self._descriptor, wait=False):
             loose = _HEAD.unpack_from(self._map)[-1]
-            self._ended = not (loose and _is_alive(loose))
+            self._ended = not (loose and sys.platform != "win32" and is_alive(loose))
         return self._ended
 
     def state(self) -> tuple[Any, ...] | None:
