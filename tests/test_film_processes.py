@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -731,3 +732,11 @@ def test_the_film_of_a_process_that_was_killed_is_over(program: Callable[..., Pr
     assert killed.wait() < 0
     assert killed.line() == "gone"
     shutil.rmtree(folder)
+
+
+def test_a_module_that_is_half_imported_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process is looked at while its program imports."""
+    for name in ("chatlib.client", "multiprocessing.process"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    assert not list(filmed_child.named_clients())
+    assert filmed_child.program_names()[0] == ""

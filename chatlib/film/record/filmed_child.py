@@ -149,8 +149,8 @@ def program_names() -> tuple[str, str]:
     with contextlib.suppress(
         Exception
     ):  # a program may do with `sys.argv`, and with its classes, what it likes
-        if module := sys.modules.get("multiprocessing.process"):
-            name = str(module.current_process().name)
+        current = getattr(sys.modules.get("multiprocessing.process"), "current_process", None)
+        name = str(current().name) if current else name  # none: it is half imported
         main = getattr(sys.modules.get("__main__"), "__spec__", None)
         program = str(main.name.removesuffix(".__main__") if main else os.path.basename(sys.argv[0]))
     started_by = {"-c": "python", "-m": "python", "": "python"}  # its name is not known, or not yet
@@ -159,8 +159,9 @@ def program_names() -> tuple[str, str]:
 
 def named_clients() -> Iterator[tuple[Any, str]]:
     """Gives the addresses of the clients that this process has named."""
-    if module := sys.modules.get("chatlib.client"):
-        yield from ((address, name.text) for address, name in module.client_names.copy().items())
+    # The race: the program is importing it just now, and it is half of a module.
+    known = getattr(sys.modules.get("chatlib.client"), "client_names", {})
+    yield from ((address, name.text) for address, name in known.copy().items())
 
 
 def begin(folder: str) -> None:
