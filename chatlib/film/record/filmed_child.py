@@ -33,8 +33,10 @@ it is: the number of its process."""
 MOST = 500
 """Tapes in one film. What is started later is not filmed."""
 
-EVERY = 0.02
-"""Seconds from look to look: so long may pass until a look of the film's is answered."""
+EVERY, SELDOM = 0.02, 0.1
+"""Seconds from look to look, and if nothing changes: a look of the film's is answered so late."""
+
+_REST = 25  # looks without anything new, after which it looks seldom: a look costs 0.4 ms
 
 _LOW = 2 if sys.platform == "win32" else 100  # numbers of files up to here are left to the program
 _RING = 1000  # calls that are kept here, too: to see which threads poll
@@ -76,7 +78,7 @@ class FilmedChild:
 
     def __init__(self, folder: str, before: Recorder | None) -> None:
         self._forked, self._process, self._folder = before is not None, os.getpid(), folder
-        self._looks, self._writing = 0, allocate_lock()
+        self._looks, self._unchanged, self._writing = 0, 0, allocate_lock()
         with above_low():
             self._tape = self._begun(folder)
         self.recorder = TapeRecorder(self._tape, before)
@@ -112,6 +114,7 @@ class FilmedChild:
         if self._looks % _GLANCE == 0 or look != self._tape.answered:
             note_hidden(self.recorder, "ipykernel" not in sys.modules, keep=True)
         self._write(look)
+        self._lookout.every = EVERY if self._unchanged < _REST else SELDOM
         return True
 
     def _write(self, look: int) -> None:
@@ -128,7 +131,9 @@ class FilmedChild:
         known = about, tuple(named_clients()), tuple(sorted(free)), rows
         if known == self._known:
             self._tape.beat(now, look)
+            self._unchanged += 1
             return
+        self._unchanged = 0
         with contextlib.suppress(Exception):  # as above
             if not self._tape.know(known, now, look):
                 self._tape.know((*known[:-1], rows[:_WAITING]), now, look)

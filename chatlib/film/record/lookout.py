@@ -19,11 +19,11 @@ class Lookout:
 
     Args:
         look: What it calls; it returns whether to go on.
-        every: Seconds from call to call.
+        every: Seconds from call to call. May be changed.
     """
 
     def __init__(self, look: Callable[[], bool], every: float) -> None:
-        self._look, self._every, self._process = look, every, os.getpid()
+        self._look, self.every, self._process = look, every, os.getpid()
         self._over, self._ended, self._number = threading.Event(), threading.Event(), 0
         self._resumes = False
         self._later: Callable[[], object] | None = None
@@ -83,7 +83,7 @@ class Lookout:
         try:
             if hasattr(signal, "pthread_sigmask"):  # a signal is for the program: it may wait for just that
                 signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-            while not self._over.wait(self._every) and self._look():
+            while not self._over.wait(self.every) and self._look():
                 pass
         finally:
             self._ended.set()
