@@ -740,3 +740,138 @@ def test_a_module_that_is_half_imported_tells_nothing(monkeypatch: pytest.Monkey
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     assert not list(filmed_child.named_clients())
     assert filmed_child.program_names()[0] == ""
+
+
+def test_a_parent_that_closes_its_copy_has_not_hung_up(film: Film, program: Callable[..., Program]) -> None:
+    """The child has the connection still: the end that the client reads is the child's."""
+    if not hasattr(os, "fork"):
+        return
+    port = int(program("server.py", ECHO.format(kind="ForkingTCPServer")).line())
+    text = CLIENT + "    connection.shutdown(socket.SHUT_WR)\n    connection.recv(100)\n"
+    assert program("client.py", text, port).wait() == 0
+    until(lambda: film.story().count("has left") == 2)
+    film.stop()
+    assert "  leaves client.py to another process (close), line" in film.story()
+    names = film.recording().processes
+    ends = [names[arrow.source.process] for arrow in arrows_of(film.recording()) if arrow.kind == "end"]
+    assert sorted(ends) == ["child 1 of server.py", "client.py"]
+
+
+def test_pairs_of_two_processes_are_not_mixed_up(film: Film, program: Callable[..., Program]) -> None:
+    """Each process numbers its pairs by itself, and a forked one goes on like its parent."""
+    text = (
+        "import socket\none, other = socket.socketpair()\ninput()\none.sendall(b'a')\ninput()\nother.recv(9)"
+    )
+    pairs = [program(f"pair{number}.py", text) for number in range(2)]
+    for number, each in enumerate((*pairs, *reversed(pairs)), 1):  # both have sent before one reads
+        assert each.process.stdin
+        each.process.stdin.write("\n")
+        each.process.stdin.flush()
+        while sum(span.size for span in film.spans) < number:
+            time.sleep(0.01)
+    assert [each.wait() for each in pairs] == [0, 0]
+    film.stop()
+    assert {(sent, received) for sent, received, _ in ways(film)} == {
+        ("pair0.py", "pair0.py"),
+        ("pair1.py", "pair1.py"),
+    }
+
+
+def test_the_calls_of_packages_are_filmed_in_programs(
+    film: Film, tmp_path: Path, program: Callable[..., Program]
+) -> None:
+    """Told by the line that leads into the package; or else by the package's own."""
+    package = tmp_path / "site-packages"
+    package.mkdir()
+    text = (
+        "import socket\n\ndef greet(port):\n    with socket.create_connection(('127.0.0.1', port)) as one:\n"
+    )
+    (package / "greeting.py").write_text(text + "        one.sendall(b'hello')\n        one.recv(100)\n")
+    port = int(program("server.py", ECHO.format(kind="TCPServer")).line())
+    path = f"import sys\nsys.path.append({str(package)!r})\nimport greeting, threading\n"
+    assert program("led.py", f"{path}greeting.greet({port})\n").wait() == 0
+    alone = f"{path}one = threading.Thread(target=greeting.greet, args=[{port}])\none.start()\none.join()\n"
+    assert program("alone.py", alone).wait() == 0
+    film.stop()
+    story = film.story()
+    assert ways(film)[0] == ("led.py", "server.py", 5)
+    assert f"  sends 5 bytes to the server (sendall), line 4: greeting.greet({port})" in story
+    assert "  sends 5 bytes to the server (sendall), greeting.py: one.sendall(b'hello')" in story
+    assert "not filmed" not in story
+
+
+WAITS = """
+import multiprocessing, os, subprocess, sys, time
+
+def work(box, pipe, lock):
+    pipe.send(True)
+    with lock:
+        box.put(box.get())
+    pipe.send(False)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    box, lock, (here, there) = context.Queue(), context.Lock(), context.Pipe()
+    process = context.Process(target=work, args=(box, there, lock), name="worker")
+    lock.acquire()
+    process.start()
+    process.join(0.01)
+    box.put(1)
+    here.recv()
+    time.sleep(0.3)
+    lock.release()
+    here.recv()
+    process.join()
+    try:
+        subprocess.run([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, timeout=0.01)
+    except subprocess.TimeoutExpired:
+        pass
+    subprocess.Popen([sys.executable, "-c", ""]).wait()
+"""
+
+
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_what_waits_for_other_processes_is_told(
+    film: Film, method: str, program: Callable[..., Program]
+) -> None:
+    """Also if a program imports `multiprocessing` and `subprocess` while it is filmed."""
+    assert program("waits.py", WAITS, method).wait() == 0
+    film.stop()
+    told = {(span.call, span.subject): span.outcome for span in film.spans}
+    assert told["join", "the end of worker"] == "done"
+    assert ("join", "the end of worker", "timeout") in {
+        (span.call, span.subject, span.outcome) for span in film.spans
+    }
+    assert told["Connection.recv", "an object from the other end"] == "done"
+    assert told["acquire", "a lock of several processes"] == "done"
+    assert told["get", "an item in a queue"] == "done"
+    assert told["communicate", "the output and the end of another process"] == "timeout"
+    assert told["wait", "the end of another process"] == "done"
+
+
+@forks
+def test_a_wait_for_another_process_is_never_said_to_be_for_ever(film: Film) -> None:
+    """That may be one which is not filmed, and it will end."""
+    child = subprocess.Popen(
+        [sys.executable, "-I", "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE
+    )
+    waiter = threading.Thread(target=os.waitpid, args=(child.pid, 0), name="waiter")
+    waiter.start()
+    until(lambda: any((each.thread, each.call) == ("waiter", "waitpid") for each in film.waiting()))
+    assert not any(finding.certain for finding in film.verdict().findings)
+    assert child.stdin
+    child.stdin.close()
+    waiter.join()
+    child.wait()
+
+
+def test_what_the_film_finds_later_is_as_before_when_it_is_over(program: Callable[..., Program]) -> None:
+    """Nothing of it stays in Python's list of those that find modules, or in the modules."""
+    text = "import sys, time\nbefore = list(sys.meta_path)\nimport multiprocessing.connection as found\n"
+    text += "own = found.Connection.recv\nprint(hasattr(own, '__wrapped__'), flush=True)\n"
+    text += "while hasattr(found.Connection.recv, '__wrapped__'):\n    time.sleep(0.01)\n"
+    text += "print(len(before) - len(sys.meta_path), 'exec_module' in vars(found.__spec__.loader))"
+    with chatlib.xray(processes=True):
+        child = program("child.py", text)
+        assert child.line() == "True"
+    assert child.line() == "1 False"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from chatlib.film.child import Seen
 from chatlib.film.recording import Recording
-from chatlib.film.spans import RECEIVING, SENDING, Span
+from chatlib.film.spans import LEFT_TO_ANOTHER, RECEIVING, SENDING, Ends, Span
 
 Way = tuple[object, object, bool]
 
@@ -41,11 +41,31 @@ def merged(processes: Iterable[Sequence[Span]]) -> list[Span]:
     """
     spans = [span for spans in processes for span in spans]
     spans.sort(key=lambda span: (span.end is None, span.end or span.start))
-    moved = dict(counted_anew(spans))
+    moved, left = dict(counted_anew(spans)), set(left_to_others(spans))
     return [
-        span._replace(number=number, offset=moved.get(id(span), span.offset))
+        span._replace(
+            number=number,
+            offset=moved.get(id(span), span.offset),
+            outcome=LEFT_TO_ANOTHER if id(span) in left else span.outcome,
+        )
         for number, span in enumerate(spans, 1)
     ]
+
+
+def left_to_others(spans: Sequence[Span]) -> Iterator[int]:
+    """Gives the calls that close one process's copy of a connection, which another goes on with: no FIN.
+
+    After a fork both have it, and a server's parent mostly closes it at once.
+    """
+    later: dict[Ends, set[int]] = defaultdict(set)  # which processes use it after a moment
+    for span in reversed(spans):
+        ends = span.local, span.peer
+        if span.call == "close" and later[ends] - {span.process}:
+            yield id(span)
+        if span.call in ("accept", "connect", "connect_ex"):  # before that, the ports were another one's
+            later[ends].clear()
+        elif span.peer:
+            later[ends].add(span.process)
 
 
 def counted_anew(spans: Sequence[Span]) -> Iterator[tuple[int, int]]:

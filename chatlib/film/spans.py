@@ -35,6 +35,9 @@ MAIN = "MainThread"
 UNFILMED = "a program that is not filmed"
 """What is at the other end of a connection, if all processes of a program are filmed."""
 
+LEFT_TO_ANOTHER = "left"
+"""How a `close` ends that closes a copy of a connection only: another process goes on with it."""
+
 PAIR = "socketpair"
 """The host of both ends of a `socketpair`, which have no addresses of their own."""
 
@@ -86,13 +89,18 @@ class Span(NamedTuple):
     outcome: str
     """How it ended: `done`, `end` (the other side left), `shut` (this side has shut the connection down),
     `reset`, `timeout`, `nothing` (would have waited), `interrupted` (by Ctrl-C), `failed`, `unseen` (it began
-    before the film, which does not know its end); `over` (its process has ended in the middle of it); empty
-    while it is open."""
+    before the film, which does not know its end); `over` (its process has ended in the middle of it); `left`
+    (closed here only: another process goes on with the connection); empty while it is open."""
     place: Place | None
     process: int = 0
     """In which process, by a number of the film's own: 0 is the one that films."""
     until: Until | None = None
     """What may end it; None when it has returned, and where nothing is known of that."""
+
+    @property
+    def leaves(self) -> bool:
+        """Whether it ends a connection, or one direction of it."""
+        return self.call in LEAVING and self.outcome != LEFT_TO_ANOTHER
 
     @property
     def kind(self) -> str:

@@ -18,6 +18,7 @@ from time import perf_counter
 from typing import Any
 
 from chatlib.film.record.call import IDENT, Entry, open_row, row_of
+from chatlib.film.record.find_line import find_packages
 from chatlib.film.record.handlers import woken_by_signals
 from chatlib.film.record.hidden import note_hidden
 from chatlib.film.record.lookout import Lookout
@@ -149,7 +150,10 @@ class FilmedChild:
 
 
 def program_names() -> tuple[str, str]:
-    """Returns what `multiprocessing` calls this process, if it does; and what program it is."""
+    """Returns what `multiprocessing` calls this process, if it does; and what program it is.
+
+    The race, here and below: the program imports the module just now, and half of it is there.
+    """
     name, program = "MainProcess", ""
     with contextlib.suppress(
         Exception
@@ -199,6 +203,8 @@ def leave_path(folder: str) -> None:
 def _begin(folder: str, before: Recorder | None) -> None:
     with contextlib.suppress(OSError):
         _filming[folder] = FilmedChild(folder, before).recorder
+        if "ipykernel" not in sys.modules:  # of a notebook's kernel, packages are the machinery
+            find_packages()
 
 
 def _after_fork() -> None:

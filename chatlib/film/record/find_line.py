@@ -8,6 +8,7 @@ import contextlib
 import functools
 import os
 import stat
+import sys
 import threading
 from os.path import abspath, realpath  # not what a test may put in their place meanwhile
 from types import FrameType
@@ -53,6 +54,17 @@ _PLUMBED = frozenset(
 )
 
 
+_packages = False
+_BEGUN_BY_PYTHON = any("from multiprocessing." in word for word in sys.orig_argv)
+"""Whether the code after `-c` is none of the program's: so `multiprocessing` begins another process."""
+
+
+def find_packages() -> None:
+    """From now on, finds the calls of installed packages as well: in a process that runs one program only."""
+    global _packages
+    _packages = True
+
+
 @functools.cache
 def origin(file: str) -> str:
     """Returns whose code this is: `user`, `chatlib`, `library` (Python's own) or `foreign` (installed).
@@ -94,6 +106,9 @@ def is_foreign(frame: FrameType | None) -> bool:
 def find(frame: FrameType | None) -> tuple[str, int, str] | None:
     """Returns file, line and function of the call; None if it is the business of an installed package only.
 
+    After `find_packages`, of such a call the line of the program's that has led into the package; or else the
+    package's own.
+
     A line of code that the program has made of text only where there is no other: nobody can read it.
 
     None as well for what no reader means by waiting: that `Thread.start` waits for the new thread to run, how
@@ -102,7 +117,7 @@ def find(frame: FrameType | None) -> tuple[str, int, str] | None:
     Where no program of the user's is involved, as in a server's own thread, the nearest line of chatlib, or
     of Python's library: of a module that says what it is for, if there is one.
     """
-    nearest, ours, made = None, None, None
+    nearest, ours, made, foreign = None, None, None, None
     while frame:
         file = frame.f_code.co_filename
         whose = origin(file)
@@ -111,16 +126,19 @@ def find(frame: FrameType | None) -> tuple[str, int, str] | None:
         if whose == "user":
             if file != _MADE:
                 return file, frame.f_lineno, frame.f_code.co_name
-            made = made or (file, frame.f_lineno, frame.f_code.co_name)
-        if whose in ("foreign", "behind"):
+            if not _BEGUN_BY_PYTHON:
+                made = made or (file, frame.f_lineno, frame.f_code.co_name)
+        if whose == "behind" or (whose == "foreign" and not _packages):
             return None
+        if whose == "foreign":
+            foreign = foreign or (file, frame.f_lineno, frame.f_code.co_name)
         weak = nearest is None or (nearest[0].endswith(_PLUMBING) and not file.endswith(_PLUMBING))
         if weak and whose != "film":
             nearest = file, frame.f_lineno, frame.f_code.co_name
         if ours is None and whose == "chatlib" and frame.f_code.co_name != _AROUND:
             ours = file, frame.f_lineno, frame.f_code.co_name
         frame = frame.f_back
-    return made or ours or nearest
+    return made or ours or foreign or nearest
 
 
 def find_any(frame: FrameType | None, installed: bool) -> tuple[str, int, str] | None:
@@ -138,7 +156,7 @@ def find_any(frame: FrameType | None, installed: bool) -> tuple[str, int, str] |
         found = frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name
         whose = origin(found[0])
         if found[0] == _MADE:
-            made = made or found
+            made = made or (None if _BEGUN_BY_PYTHON else found)
         elif whose in ("user", "behind"):
             return found if whose == "user" else made
         met.add(whose)

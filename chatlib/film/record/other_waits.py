@@ -6,6 +6,7 @@ is noted, as that is what the program has asked for; `enter` sees to it. Each is
 
 import functools
 import math
+import os
 import queue
 import select
 import sys
@@ -26,19 +27,23 @@ from chatlib.film.record.waiters import reference
 from chatlib.film.spans import Ends
 
 
-def watched_wait(name: str, subject: Callable[..., str | None], original: Any) -> Any:
+def watched_wait(
+    name: str, subject: Callable[..., str | None], original: Any, of_processes: bool = False
+) -> Any:
     """Stands in for a function that waits.
 
     Args:
         name: What to call it.
         subject: Returns what it waits for, from its arguments; None if it never waits.
         original: The function.
+        of_processes: Whether another process may end it, perhaps one that is not filmed: so it is never said
+            to be for ever.
     """
 
     asks = {"select": lambda *told: _time(3, *told) == 0, "poll": lambda *told: _time(0, *told) == 0}.get(
         name
     )
-    limit, has_own = _LIMITS.get(name, 0), original is threading.Barrier.wait
+    limit, has_own = 0 if of_processes else _LIMITS.get(name, 0), original is threading.Barrier.wait
 
     @functools.wraps(original)
     def watched(*args: Any, **kwargs: Any) -> Any:
@@ -49,7 +54,7 @@ def watched_wait(name: str, subject: Callable[..., str | None], original: Any) -
             return original(*args, **kwargs)
         if limit:  # costs little, and this is at each call
             told = args[limit] if len(args) > limit else kwargs.get("timeout")
-            call.endless = told is None and not (has_own and _own_limit(args))
+            call.endless = told is None and not (has_own and own_limit(args))
         return _followed(call, original, args, kwargs)
 
     return watched
@@ -70,7 +75,7 @@ def watched_select(original: Any) -> Any:
     return watched
 
 
-def _own_limit(args: Any) -> bool:
+def own_limit(args: Any) -> bool:
     """Returns whether a barrier has a time limit for all its waits, or may have one."""
     return not args or getattr(args[0], "__dict__", {}).get("_timeout", 0) is not None
 
@@ -87,10 +92,9 @@ def _followed(call: Call, original: Any, args: Any, kwargs: Any) -> Any:
     try:
         result = original(*args, **kwargs)
         outcome = "done"
-        if call.name == "join" and isinstance(args[0], threading.Thread):
-            alive = threading.Thread.is_alive(args[0])  # not the method of a program's own class
-            outcome = "timeout" if alive else "done"
-        elif call.name != "get":  # what that returns is the program's: even to compare it might raise
+        if call.name == "join":
+            outcome = "timeout" if goes_on(args[0]) else "done"
+        elif call.name not in _GETTING:
             empty = call.name in ("select", "poll") and result in ([], ([], [], []))
             outcome = "timeout" if result is False or empty else "done"
         return result
@@ -100,8 +104,20 @@ def _followed(call: Call, original: Any, args: Any, kwargs: Any) -> Any:
     except KeyboardInterrupt:
         outcome = "interrupted"
         raise
+    except Exception as error:
+        if type(error).__name__ == "TimeoutExpired":  # of `subprocess`, which most programs do not import
+            outcome = "timeout"
+        raise
     finally:
         leave(call, outcome=outcome)
+
+
+def goes_on(joined: Any) -> bool:
+    """Returns whether a thread or a process that was to end has not. Runs no method of a program's class."""
+    if isinstance(joined, threading.Thread):
+        return threading.Thread.is_alive(joined)
+    started = getattr(joined, "__dict__", {}).get("_popen")  # how `multiprocessing` has started it
+    return started is not None and getattr(started, "returncode", 0) is None
 
 
 def _said(subject: Callable[..., str | None], args: Any, kwargs: Any) -> str | None:
@@ -165,10 +181,72 @@ WAITS: list[tuple[Any, str, Callable[..., str | None]]] = [
 ]
 """Where, which method or function, and what it waits for; None if it never waits."""
 
+_END = "the end of another process"
+_ITEM = _unless_told("an item in a queue")
+
+WAITS_OF_PROCESSES: dict[str, list[tuple[str, str, Callable[..., str | None]]]] = {
+    "os": [
+        ("", "waitpid", lambda _, options: None if options & getattr(os, "WNOHANG", 0) else _END),
+        ("", "wait", lambda: _END),
+    ],
+    "subprocess": [
+        ("Popen", "wait", _within(_END)),
+        ("Popen", "communicate", lambda *_, **__: "the output and the end of another process"),
+    ],
+    "multiprocessing.process": [
+        (
+            "BaseProcess",
+            "join",
+            lambda one, timeout=None: _within(f"the end of {name_of(one)}")(one, timeout),
+        ),
+    ],
+    "multiprocessing.connection": [
+        ("_ConnectionBase", "recv", lambda _: "an object from the other end"),
+        ("_ConnectionBase", "recv_bytes", lambda *_, **__: "bytes from the other end"),
+        ("_ConnectionBase", "recv_bytes_into", lambda *_, **__: "bytes from the other end"),
+    ],
+    "multiprocessing.queues": [
+        ("Queue", "get", _ITEM),
+        ("SimpleQueue", "get", lambda _: "an item in a queue"),
+        ("JoinableQueue", "join", lambda _: "a queue to be worked off"),
+    ],
+    "multiprocessing.synchronize": [
+        (
+            "SemLock",
+            "__enter__",
+            lambda one: "a lock of several processes" if is_taken(one._semlock) else None,
+        ),
+        ("Condition", "wait", _within("a condition")),
+        ("Event", "wait", _within("an event")),
+    ],
+}
+"""By module, in which class, which method or function, and what it waits for. No film imports these."""
+
+
+def is_taken(lock: Any) -> bool:
+    """Returns whether a thread has to wait for a lock of `multiprocessing`, as far as the system tells."""
+    try:
+        return lock._is_zero() and not (lock.kind == 0 and lock._is_mine())  # 0: its holder gets it again
+    except NotImplementedError:
+        return True
+
+
+def name_of(process: Any) -> str:
+    return str(process.name).replace("\0", "")
+
+
 _LIMITS = {"join": 1, "wait": 1, "acquire": 2, "get": 2, "put": 3}
 """Which argument of each sets a time limit."""
 
-CALLED = {"__enter__": "acquire"}
+_GETTING = ("get", "Connection.recv")
+"""Those that return something of the program's: even to compare it might raise."""
+
+CALLED = {
+    "__enter__": "acquire",
+    "recv": "Connection.recv",
+    "recv_bytes": "Connection.recv_bytes",
+    "recv_bytes_into": "Connection.recv_bytes_into",
+}
 """What a method is called in a film, if not by its name."""
 
 

@@ -29,7 +29,15 @@ from typing import Any
 
 from chatlib.film.record import asyncio_tasks
 from chatlib.film.record.find_line import origin
-from chatlib.film.record.other_waits import CALLED, FACTORIES, WAITS, watched_select, watched_wait
+from chatlib.film.record.later import Later
+from chatlib.film.record.other_waits import (
+    CALLED,
+    FACTORIES,
+    WAITS,
+    WAITS_OF_PROCESSES,
+    watched_select,
+    watched_wait,
+)
 from chatlib.film.record.recorder import Recorder, asked, recorders, unseen_calls
 from chatlib.film.record.socket_calls import METHODS, REALLY, watched_method, watched_pair
 from chatlib.film.record.stand_ins import Function
@@ -123,7 +131,29 @@ def _patch() -> None:
         stand_ins += _replace(owner, name, functools.partial(watched_wait, CALLED.get(name, name), subject))
     for owner, name, wrap in FACTORIES:
         stand_ins += _replace(owner, name, wrap)
+    for module in sorted(WAITS_OF_PROCESSES.keys() & sys.modules.keys()):
+        stand_ins += _replace_in(module)
     _rename(stand_ins)
+    later = Later(frozenset(WAITS_OF_PROCESSES), patch_later)
+    _undo.append(later.end)
+    later.begin()
+
+
+def _replace_in(module: str) -> list[tuple[Any, Any]]:
+    """Puts stand-ins in the place of what waits for other processes, in a module that is there."""
+    stand_ins: list[tuple[Any, Any]] = []
+    for owner, name, subject in WAITS_OF_PROCESSES[module]:
+        found = getattr(sys.modules[module], owner, None) if owner else sys.modules[module]
+        wrap = functools.partial(watched_wait, CALLED.get(name, name), subject, of_processes=True)
+        stand_ins += _replace(found, name, wrap) if found else []
+    return stand_ins
+
+
+def patch_later(module: str) -> None:
+    """Does the same when a program has imported it just now. The race: the film has ended meanwhile."""
+    with _patching:
+        if recorders:
+            _replace_in(module)
 
 
 def _rename(pairs: list[tuple[Any, Any]]) -> None:

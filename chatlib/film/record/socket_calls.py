@@ -9,6 +9,7 @@ a `finally` how it ended. Nothing here may fail in a way that the program would 
 import _socket
 import functools
 import itertools
+import os
 import selectors
 import socket
 import sys
@@ -267,7 +268,10 @@ def watched_pair(original: Any) -> Any:
 def _name_ends(one: socket.socket, other: socket.socket) -> None:
     if one.type != socket.SOCK_STREAM:
         return
-    here, there = (PAIR, next(_pairs)), (PAIR, next(_pairs))
+    own = (
+        os.getpid() << 20
+    )  # processes number their pairs each for itself, a forked one goes on as its parent
+    here, there = (PAIR, own + next(_pairs)), (PAIR, own + next(_pairs))
     _remember(_ends, one, (here, there))
     _remember(_ends, other, (there, here))
     for recorder in tuple(recorders):

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator
 from typing import NamedTuple
 
 from chatlib.film.recording import Recording, made_once
-from chatlib.film.spans import LEAVING, RECEIVING, Span
+from chatlib.film.spans import RECEIVING, Span
 from chatlib.sockets import Address
 
 Way = tuple[Address | None, Address | None]
@@ -68,7 +68,7 @@ def _ends(recording: Recording, shown: Container[int]) -> Iterator[Arrow]:
 @made_once
 def partings(recording: Recording) -> tuple[list[Span], list[Span]]:
     """Returns the calls by which an end has left, and those that were told of it."""
-    leaving = [span for span in recording.spans if span.call in LEAVING]
+    leaving = [span for span in recording.spans if span.leaves]
     told = (span for span in recording.spans if span.outcome in ("end", "reset"))
     return leaving, [span for span in told if span.end is not None]
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from chatlib.film.recording import Recording
 from chatlib.film.render.arrows import Arrow
-from chatlib.film.spans import BUSY, RECEIVING, Span
+from chatlib.film.spans import BUSY, LEFT_TO_ANOTHER, RECEIVING, Span
 from chatlib.film.units import bytes_of, clean, seconds_of
 
 AMOUNT = "\0"
@@ -30,6 +30,7 @@ _OUTCOMES = {
     "interrupted": "interrupted",
     "failed": "failed",
     "over": "its process ended",
+    LEFT_TO_ANOTHER: "another process goes on",
 }
 
 
@@ -129,6 +130,7 @@ _DONE = {
     ("send", "reset"): "cannot send to {name}, the connection is reset ({call})",
     ("send", "nothing"): "cannot send to {name} now, the buffers are full ({call})",
     ("leave", "done"): "hangs up on {name} ({call})",
+    ("leave", LEFT_TO_ANOTHER): "leaves {name} to another process ({call})",
 }
 _VERBS = {"failed": "fails in", "interrupted": "is interrupted in"}
 _DONE_CALLS = {

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from chatlib.film.spans import LEAVING, RECEIVING, SENDING, Ends, Span
+from chatlib.film.spans import RECEIVING, SENDING, Ends, Span
 from chatlib.sockets import Address
 
 
@@ -39,7 +39,7 @@ class Traffic:
             self._accepted[end] = span.ident
         elif span.call in ("connect", "connect_ex") and span.end is not None:
             self._connected[end] = span.ident, span.end
-        elif span.call in LEAVING:
+        elif span.leaves:
             self._left.add(end)
         elif span.call in RECEIVING:
             self._note_received(span, end)
