@@ -259,13 +259,13 @@ def watched_pair(original: Any) -> Any:
         pair = original(*args, **kwargs)
         if recorders:
             with harmless:  # as in `watched_method`
-                _name_ends(*pair)
+                name_ends(*pair)
         return pair
 
     return watched
 
 
-def _name_ends(one: socket.socket, other: socket.socket) -> None:
+def name_ends(one: socket.socket, other: socket.socket) -> None:
     if one.type != socket.SOCK_STREAM:
         return
     own = (
