@@ -504,6 +504,20 @@ def test_a_script_that_counts_its_threads_is_alone(script: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot fork")
+def test_a_forked_child_can_be_ended_at_once(script: Path) -> None:
+    """The signal finds no handler of the film's there, however early it comes; no process holds it up."""
+    script.write_text(
+        "import os, signal, time\nends, mask = set(), signal.pthread_sigmask(signal.SIG_BLOCK, [])\n"
+        "for _ in range(30):\n    if not (child := os.fork()):\n        time.sleep(60)\n"
+        "    os.kill(child, signal.SIGTERM)\n    ends.add(os.waitpid(child, 0)[1])\n"
+        "print(ends == {signal.SIGTERM}, signal.pthread_sigmask(signal.SIG_BLOCK, []) == mask)\n",
+        encoding="utf-8",
+    )
+    with xray(script) as child:
+        assert child.communicate(timeout=SOON)[0] == "True True\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot fork")
 @pytest.mark.parametrize("own", [True, False])
 def test_a_forked_child_has_the_handlers_that_it_has_without_a_film(script: Path, own: bool) -> None:
     """Those that the script has set, as servers do that fork; else Python's own: they run each `finally`."""

@@ -23,10 +23,11 @@ class Interrupts:
 
     def __init__(self) -> None:
         self._kept: list[int] = []
+        self._masks: dict[int, set[int]] = {}  # of the threads that fork just now
         self.keep()
         sys.unraisablehook = raise_again
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._let_go)
+            os.register_at_fork(before=self._hold, after_in_parent=self._release, after_in_child=self._let_go)
         # Registered first, so that it runs after all that the script registers. Python's own end follows, in
         # which a handler of ours would be taken away: then SIGTERM would decide upon the exit status.
         atexit.register(self.set, signal.SIG_IGN)
@@ -36,12 +37,22 @@ class Interrupts:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, handler)
 
+    def _hold(self) -> None:
+        """A child may be ended as soon as it is there: the signal waits until it has handlers of its own."""
+        held = {signal.SIGINT, signal.SIGTERM}
+        self._masks[_thread.get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+
+    def _release(self) -> None:
+        if (mask := self._masks.pop(_thread.get_ident(), None)) is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
     def _let_go(self) -> None:
         """A forked child is in no film. It gets what Python sets itself, or keeps what the script set."""
         plain: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
         for number, handler in plain.items():
             if signal.getsignal(number) in (self._note, signal.default_int_handler):
                 signal.signal(number, handler)
+        self._release()
 
     def _note(self, number: int, _: FrameType | None) -> None:
         self._kept.append(number)
