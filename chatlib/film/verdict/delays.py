@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 
 from chatlib.film.spans import RECEIVING, SENDING, Ends
 from chatlib.film.units import bytes_of, clean, seconds_of
@@ -22,22 +21,22 @@ def delays(scene: Scene) -> Iterator[Finding]:
         if other in scene.waits and not (other in scene.closed and scene.waits[other].sort == "lock"):
             behind[other].append(wait)
     for ident, wait in scene.waits.items():
-        waiting = [each for each in behind[ident] if not is_served(scene, wait, each)]
+        waiting = [each for each in behind[ident] if each.end[::-1] != served_by(scene, wait)]
         why = why_it_waits(scene, wait)
         if why and (waiting or is_unread(scene, wait)):
             yield held_up(scene, wait, waiting, why)
-        elif why and (lying := unread_by(scene, ident)):
+        elif why and (lying := unread_by(scene, wait)):
             yield left_lying(scene, wait, lying, why)
 
 
-def unread_by(scene: Scene, ident: int) -> dict[Ends, int]:
+def unread_by(scene: Scene, wait: Wait) -> dict[Ends, int]:
     """Returns how many bytes lie where only this thread would read, by the end from which they were sent."""
-    found, ripe = dict[Ends, int](), scene.recording.now - RIPE
+    found, ripe, served = dict[Ends, int](), scene.recording.now - RIPE, served_by(scene, wait)
     for end in [] if scene.recording.dropped else scene.traffic.senders:
         size = scene.traffic.unread(end[::-1])
-        if size and scene.traffic.last_sent(end) <= ripe:
+        if size and end[::-1] != served and scene.traffic.last_sent(end) <= ripe:
             needed, _ = scene.traffic.doors_of(end)
-            if (needed or scene.traffic.readers(end[::-1])) == {ident}:
+            if (needed or scene.traffic.readers(end[::-1])) == {wait.ident}:
                 found[end] = size
     return found
 
@@ -70,12 +69,12 @@ def held_by(scene: Scene, wait: Wait) -> int | None:
     return next(iter(needed)) if len(needed) == 1 and needed != {wait.ident} else None
 
 
-def is_served(scene: Scene, wait: Wait, client: Wait) -> bool:
-    """Whether a thread sleeps while it serves just this client: that may be the time that an answer takes."""
+def served_by(scene: Scene, wait: Wait) -> Ends | None:
+    """Returns the end at which a thread that sleeps was last: that may be the time that an answer takes."""
     if wait.span.call != "sleep":
-        return False
+        return None
     earlier = (span for span in reversed(scene.recording.by_thread[wait.ident]) if span.peer)
-    return client.end[::-1] in [(span.local, span.peer) for span in islice(earlier, 1)]
+    return next(((span.local, span.peer) for span in earlier), None)
 
 
 def why_it_waits(scene: Scene, wait: Wait, before: frozenset[int] = frozenset()) -> str:
