@@ -474,8 +474,9 @@ def test_the_line_of_an_event_has_its_neighbours_beside_it(sheet: "Page") -> Non
 def test_a_film_is_played_to_its_end(sheet: "Page", motion: Literal["no-preference", "reduce"]) -> None:
     """The space bar starts and stops it. Who prefers no motion is shown one event after the other."""
     sheet.emulate_media(reduced_motion=motion)
-    sheet.clock.install()
+    sheet.clock.install(time=0)
     view = played(sheet)
+    sheet.clock.pause_at(3_600_000)  # from now on, time passes by `run_for` alone
     button, places = view.get_by_role("button", name=re.compile("Space")), set[str | None]()
     view.locator(".reel").focus()
     sheet.keyboard.press("Space")
