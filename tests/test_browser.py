@@ -144,6 +144,17 @@ def sheet(chromium: "BrowserContext", tmp_path: Path, request: pytest.FixtureReq
     page.close()
 
 
+@pytest.fixture
+def timeless(chromium: "BrowserContext", tmp_path: Path, request: pytest.FixtureRequest) -> Iterator["Page"]:
+    """A page in which time may be stopped: for all pages of its context, so it has one of its own."""
+    assert chromium.browser
+    context = chromium.browser.new_context()
+    page = context.new_page()
+    with watched(page, pictures(tmp_path) / f"{request.node.name}_at_the_end.png"):
+        yield page
+    context.close()
+
+
 @contextlib.contextmanager
 def watched(page: "Page", picture: Path) -> Iterator[None]:
     """No script of the page may fail meanwhile; what is to be seen at the end is kept.
@@ -471,27 +482,27 @@ def test_the_line_of_an_event_has_its_neighbours_beside_it(sheet: "Page") -> Non
 
 
 @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
-def test_a_film_is_played_to_its_end(sheet: "Page", motion: Literal["no-preference", "reduce"]) -> None:
+def test_a_film_is_played_to_its_end(timeless: "Page", motion: Literal["no-preference", "reduce"]) -> None:
     """The space bar starts and stops it. Who prefers no motion is shown one event after the other."""
-    sheet.emulate_media(reduced_motion=motion)
-    sheet.clock.install(time=0)
-    view = played(sheet)
-    sheet.clock.pause_at(3_600_000)  # from now on, time passes by `run_for` alone
+    timeless.emulate_media(reduced_motion=motion)
+    timeless.clock.install(time=0)
+    view = played(timeless)
+    timeless.clock.pause_at(3_600_000)  # from now on, time passes by `run_for` alone
     button, places = view.get_by_role("button", name=re.compile("Space")), set[str | None]()
     view.locator(".reel").focus()
-    sheet.keyboard.press("Space")
+    timeless.keyboard.press("Space")
     assert button.inner_text() == "Stop (Space)"
     for _ in range(10):
-        sheet.clock.run_for(100)
+        timeless.clock.run_for(100)
         places.add(view.locator(".cf-veil").get_attribute("x"))
     assert len(places) == (10 if motion == "no-preference" else 1)  # within the first wait
-    sheet.keyboard.press("Space")
+    timeless.keyboard.press("Space")
     assert button.inner_text() == "Play (Space)"
     before = view.locator("output").inner_text()
-    sheet.clock.run_for(1000)
+    timeless.clock.run_for(1000)
     assert view.locator("output").inner_text() == before
     button.press("Space")
-    sheet.clock.run_for(60_000)
+    timeless.clock.run_for(60_000)
     assert view.locator("output").inner_text() == "1.0000 s, the end"
     assert button.inner_text() == "Play (Space)"
 
