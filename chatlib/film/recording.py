@@ -2,10 +2,10 @@
 
 import re
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from chatlib.film.spans import BUSY, MAIN, PAIR, RECEIVING, SENDING, UNFILMED, Message, Span, Waiting
 from chatlib.sockets import Address
@@ -14,16 +14,20 @@ _REFERENCE = re.compile("\0(\\d+) (.*?)\0")  # to a thread, within a subject
 
 
 Made = TypeVar("Made")
+Told = ParamSpec("Told")
 
 
-def made_once(function: "Callable[[Recording], Made]") -> "Callable[[Recording], Made]":
+def made_once(
+    function: "Callable[Concatenate[Recording, Told], Made]",
+) -> "Callable[Concatenate[Recording, Told], Made]":
     """Asks a function once for each recording, which never changes: a picture is drawn in two scales."""
 
     @wraps(function)
-    def ask(recording: Recording) -> Made:
-        if function not in recording.made:
-            recording.made[function] = function(recording)
-        made: Made = recording.made[function]
+    def ask(recording: Recording, /, *args: Told.args, **kwargs: Told.kwargs) -> Made:
+        key = function, args, tuple(kwargs.items())
+        if key not in recording.made:
+            recording.made[key] = function(recording, *args, **kwargs)
+        made: Made = recording.made[key]
         return made
 
     return ask
@@ -53,8 +57,8 @@ class Recording:
     looker: int = 0
 
     @cached_property
-    def made(self) -> dict[Callable[..., object], Any]:
-        """What `made_once` has made of it."""
+    def made(self) -> dict[Hashable, Any]:
+        """What `made_once` has made of it, by function and arguments."""
         return {}
 
     @cached_property

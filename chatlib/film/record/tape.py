@@ -202,7 +202,7 @@ class TapeReader:
         except OSError:
             os.close(self._descriptor)
             raise
-        self._half, self._at, self.lost = 1, _HALVES[0], False
+        self._half, self._at = 1, _HALVES[0]
         self.seen, self.answered = 0.0, 0
         self._ended = False
 
@@ -231,13 +231,13 @@ class TapeReader:
         return None
 
     def calls(self) -> Iterator[tuple[Any, ...]]:
-        """Gives the calls that have been added since the last time. `lost` says whether some were let go."""
+        """Gives the calls that have been added since the last time; their numbers say if some were let go."""
         while True:
             is_full = self._head()[1] > self._half  # asked first: what is added before it is full is read
             found = self._record(self._at, _HALVES[(self._half - 1) % 2] + HALF - self._at)
             begun = self._head()[1]
             if begun > self._half + 1:  # it was emptied while it was read
-                self._half, self.lost = begun - 1, True
+                self._half = begun - 1
                 self._at = _HALVES[(self._half - 1) % 2]
             elif found:
                 self._at = found[0]

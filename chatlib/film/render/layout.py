@@ -180,6 +180,7 @@ def steps_of(recording: Recording) -> list[Step]:
     )
 
 
+@made_once
 def plan(recording: Recording, most: int = MOST, room: float = ROOM, to_scale: bool = False) -> Plan:
     """Measures the picture.
 

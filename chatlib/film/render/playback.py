@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from chatlib.film.place import Place
 from chatlib.film.recording import Recording
-from chatlib.film.render.layout import Bar, plan
+from chatlib.film.render.layout import MOST, ROOM, Bar, plan
 from chatlib.film.render.wording import words_of
 from chatlib.film.units import clean
 
@@ -33,7 +33,7 @@ def playback(recording: Recording, to_scale: bool = False, excerpts: Excerpts | 
         to_scale: Which picture is shown first.
         excerpts: The lines around those that made a call, where they are known.
     """
-    picture, other = plan(recording, to_scale=to_scale), plan(recording, to_scale=not to_scale)
+    picture, other = (plan(recording, MOST, ROOM, scale) for scale in (to_scale, not to_scale))
     places = dict.fromkeys(bar.step.span.place for bar in picture.bars)
     code = {place: number for number, place in enumerate(place for place in places if place)}
     steps = dict[str, tuple[str, int | None]]()

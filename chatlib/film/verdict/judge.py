@@ -2,7 +2,7 @@
 
 from itertools import chain
 
-from chatlib.film.recording import Recording
+from chatlib.film.recording import Recording, made_once
 from chatlib.film.spans import HIDDEN
 from chatlib.film.verdict.circles import circles, starved
 from chatlib.film.verdict.delays import delays
@@ -11,6 +11,7 @@ from chatlib.film.verdict.loops import blocked_loops, polling
 from chatlib.film.verdict.scene import RIPE, Scene
 
 
+@made_once
 def verdict_of(recording: Recording) -> Verdict:
     """Returns who is stuck because of whom, at the moment of a recording.
 
