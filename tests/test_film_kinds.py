@@ -15,7 +15,10 @@ import socket
 import sys
 import threading
 import weakref
+from collections import namedtuple
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -292,6 +295,28 @@ def test_a_line_that_nobody_has_written_is_not_the_programs(film: Film) -> None:
         box.put(1)
         lock.release()
     assert [place.source for place in seen if place] == ['made["get"](box)', 'unseen["get"](lock)']
+
+
+def test_a_method_that_python_has_written_is_no_line_of_the_programs(film: Film) -> None:
+    """As those of dataclasses and named tuples, ours among them."""
+    over = threading.Event()
+    space = {
+        "__module__": xray.__module__,
+        "__annotations__": {"number": int},
+        "number": field(default_factory=partial(sum, iter(over.is_set, True))),
+    }
+    pairs = namedtuple("pairs", ["number"])
+    makes = partial(all, map(pairs, iter(over.is_set, True)))
+    written: list[Callable[[], Any]] = [dataclass(type("Ours", (), space)), makes]
+    for works in written:
+        threading.Thread(target=works, name="works", daemon=True).start()
+    try:
+        for _ in range(5):
+            film.glance()
+        told = [span for span in film.recording().spans if span.thread.startswith("works")]
+        assert [span for span in told if span.place and span.place.file == "<string>"] == []
+    finally:
+        over.set()
 
 
 def test_what_a_moving_view_looks_for_is_told_while_it_lasts(film: Film) -> None:

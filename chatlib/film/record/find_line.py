@@ -96,11 +96,24 @@ def _by_path(path: str) -> str:
     return "library" if path.startswith((_LIBRARY, os.path.dirname(os.__file__) + os.sep)) else "user"
 
 
+def _whose(frame: FrameType) -> str:
+    """Returns the same of the code of a frame.
+
+    Code that was made of text is the program's, unless Python has made it: so it begins another process, and
+    so it writes the methods of dataclasses and named tuples, ours among them.
+    """
+    if (file := frame.f_code.co_filename) != _MADE:
+        return origin(file)
+    names = frame.f_globals
+    made = _BEGUN_BY_PYTHON or "_tuple_new" in names or origin(str(names.get("__file__", _MADE))) != "user"
+    return "film" if made else "user"
+
+
 def is_foreign(frame: FrameType | None) -> bool:
     """Returns whether an installed package has made a call, perhaps by way of Python's library."""
-    while frame and origin(frame.f_code.co_filename) in ("library", "film"):
+    while frame and _whose(frame) in ("library", "film"):
         frame = frame.f_back
-    return frame is not None and origin(frame.f_code.co_filename) == "foreign"
+    return frame is not None and _whose(frame) == "foreign"
 
 
 def find(frame: FrameType | None) -> tuple[str, int, str] | None:
@@ -120,14 +133,13 @@ def find(frame: FrameType | None) -> tuple[str, int, str] | None:
     nearest, ours, made, foreign = None, None, None, None
     while frame:
         file = frame.f_code.co_filename
-        whose = origin(file)
+        whose = origin(file) if file != _MADE else _whose(frame)
         if frame.f_code is _START or (whose == "library" and frame.f_code.co_name in _PLUMBED):
             return None
         if whose == "user":
             if file != _MADE:
                 return file, frame.f_lineno, frame.f_code.co_name
-            if not _BEGUN_BY_PYTHON:
-                made = made or (file, frame.f_lineno, frame.f_code.co_name)
+            made = made or (file, frame.f_lineno, frame.f_code.co_name)
         if whose == "behind" or (whose == "foreign" and not _packages):
             return None
         if whose == "foreign":
@@ -154,11 +166,12 @@ def find_any(frame: FrameType | None, installed: bool) -> tuple[str, int, str] |
     nearest, made, met = None, None, set[str]()
     while frame:
         found = frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name
-        whose = origin(found[0])
-        if found[0] == _MADE:
-            made = made or (None if _BEGUN_BY_PYTHON else found)
-        elif whose in ("user", "behind"):
-            return found if whose == "user" else made
+        whose = _whose(frame)
+        if whose == "user" and found[0] != _MADE:
+            return found
+        if whose == "behind":
+            return made
+        made = made or (found if whose == "user" else None)
         met.add(whose)
         weak = nearest is None or (nearest[0].endswith(_PLUMBING) and not found[0].endswith(_PLUMBING))
         nearest = found if weak and whose != "film" else nearest
