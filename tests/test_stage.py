@@ -259,25 +259,39 @@ def test_the_buttons_do_what_they_say_and_nothing_any_more_once_it_is_closed() -
     """The playground itself, without a browser."""
     pytest.importorskip("anywidget")
     view = chatlib.playground()
-    choices, who, deeds, answer, sides = view.children
-    buttons = {each.description: each for row in (choices, deeds) for each in row.children}
-    buttons["says a line"].click()
+    choices, acts, answer, sides = view.children
+    again = choices.children[-1]
+
+    def click(who: str, act: str) -> None:
+        acts._handle_custom_msg({"who": who, "act": act}, [])
+
+    click("alice", "says a line")
     assert answer.value == "alice is not here: first, alice has to come."
-    buttons["comes"].click()
+    click("alice", "comes")
     assert eventually(lambda: "waits for alice" in sides.children[0].children[1].value)  # or bob may be first
-    who.children[0].value = "bob"
-    buttons["comes"].click()
+    click("bob", "comes")
+    assert acts.chosen == "bob"
     assert eventually(lambda: "bob waits for alice" in sides.children[0].children[1].value)
     assert eventually(lambda: "Nobody waits" in sides.children[1].children[1].value)
     choices.children[0].value = LOOP
     assert eventually(lambda: "Nobody is here" in sides.children[0].children[1].value)
     assert LOOP in sides.children[0].children[0].value
-    buttons["everybody says a line"].click()
+    click("bob", "everybody says a line")
     assert answer.value == "Nobody is here who would speak."
-    buttons["begin again"].click()
+    again.click()
     assert answer.value == "" and "run this cell" in repr(view)
+    strangers: list[Any] = [
+        None,
+        [],
+        {},
+        {"who": "mallory", "act": "comes"},
+        {"who": "alice", "act": ["comes"]},
+    ]
+    for nonsense in strangers:
+        acts._handle_custom_msg(nonsense, [])
+    assert answer.value == ""
     view.close()
     threads = threading.active_count()
-    buttons["comes"].click()
-    buttons["begin again"].click()
+    click("alice", "comes")
+    again.click()
     assert threading.active_count() <= threads

@@ -9,16 +9,32 @@ import ipywidgets  # type: ignore[import-untyped]
 import traitlets
 
 
-class OneOf(anywidget.AnyWidget):
-    """Words, one of which is chosen by a click on its button.
+class Acts(anywidget.AnyWidget):
+    """Names, one of which is chosen, and a button for each act. It looks like the buttons of ipywidgets.
 
-    It looks like `ToggleButtons` of ipywidgets, which tells a screen reader nothing of which one is chosen.
+    Args:
+        names: Of those who act. The first is chosen.
+        acts: Words on the buttons.
+        do: Is told of each click: who, and which act.
     """
 
-    _esm = (Path(__file__).parent / "static" / "one_of.js").read_text("utf-8")
-    label = traitlets.Unicode().tag(sync=True)
-    words = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    value = traitlets.Unicode().tag(sync=True)
+    _esm = (Path(__file__).parent / "static" / "acts.js").read_text("utf-8")
+    names = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    acts = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    chosen = traitlets.Unicode().tag(sync=True)
+    """Who has acted last."""
+
+    def __init__(self, names: Sequence[str], acts: Sequence[str], do: Callable[[str, str], None]) -> None:
+        self._do = do
+        super().__init__(names=list(names), acts=list(acts), chosen=names[0])
+        self.on_msg(self._clicked)
+
+    def _clicked(self, _: object, content: Any, __: object) -> None:
+        """Takes what a browser sends: nothing but a name and an act that it was given counts."""
+        who, act = (content.get(key) for key in ("who", "act")) if isinstance(content, dict) else ("", "")
+        if who in self.names and act in self.acts:
+            self.chosen = who
+            self._do(who, act)
 
 
 def row(widgets: Sequence[ipywidgets.Widget]) -> ipywidgets.HBox:

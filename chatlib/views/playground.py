@@ -13,7 +13,7 @@ from chatlib.film.recording import Recording
 from chatlib.film.render.svg import both
 from chatlib.stage.actor import Actor
 from chatlib.stage.stage import NAMES, SERVICES, WAYS, Stage
-from chatlib.views.controls import OneOf, button, row
+from chatlib.views.controls import Acts, button, row
 from chatlib.views.live import LiveFilm
 
 STEPS, ROOM = 16, 380.0
@@ -50,22 +50,22 @@ class Playground(ipywidgets.VBox):  # type: ignore[misc]
         ways = [*WAYS]
         self._ways = [_choice("left", ways, ways[0]), _choice("right", ways, ways[1])]
         self._service = _choice("they say", [*SERVICES], [*SERVICES][0])
-        self._who = OneOf(label="who", words=[*NAMES], value=NAMES[0])
         self._answer = ipywidgets.HTML()
         self._lock = threading.Lock()  # a click may be handled in another thread than the one before
         self._stage = Stage([choice.value for choice in self._ways], self._service.value)
         self._views = [_View(), _View()]
         for choice in (*self._ways, self._service):
             choice.observe(self._restage, names="value")
-        deeds = [button("comes", self._do, self._stage.enter)]
-        deeds += [button(words, self._do, partial(self._stage.act, deed)) for words, deed in DEEDS.items()]
-        everybody = button("everybody says a line", self._do, lambda _: self._stage.all_speak())
+        self._acts: dict[str, Callable[[str], str]] = {
+            "comes": self._stage.enter,
+            **{words: partial(self._stage.act, deed) for words, deed in DEEDS.items()},
+            "everybody says a line": lambda _: self._stage.all_speak(),
+        }
         again = button("begin again", self._restage)
         super().__init__(
             [
                 row([*self._ways, self._service, again]),
-                row([self._who]),
-                row([*deeds, everybody]),
+                Acts(NAMES, [*self._acts], self._do),
                 self._answer,
                 row(self._views),
             ]
@@ -85,10 +85,10 @@ class Playground(ipywidgets.VBox):  # type: ignore[misc]
             child.close()
         super().close()
 
-    def _do(self, act: Callable[[str], str]) -> None:
+    def _do(self, who: str, act: str) -> None:
         with self._lock:
             if self._stage.film.running:  # or it was closed while the click waited
-                self._answer.value = act(self._who.value)
+                self._answer.value = self._acts[act](who)
 
     def _restage(self, *_: object) -> None:
         with self._lock:

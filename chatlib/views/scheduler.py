@@ -28,7 +28,7 @@ class Scheduler(ipywidgets.VBox):  # type: ignore[misc]
 
     def __init__(self, orders: Orders) -> None:
         self._orders = orders
-        self._lock = threading.Lock()  # a click may be handled in another thread than the one before
+        self._lock = threading.RLock()  # a click may be handled in another thread than the one before
         self._told, self._picture = ipywidgets.HTML(), ipywidgets.HTML(layout={"overflow": "auto"})
         turns = [button(f"{name} goes on", self._go_on, name) for name in orders.threads]
         others = [button("one turn back", self._step_back), button("begin again", self._play)]
@@ -47,15 +47,17 @@ class Scheduler(ipywidgets.VBox):  # type: ignore[misc]
         display(self)  # type: ignore[no-untyped-call]
 
     def _go_on(self, name: str) -> None:
-        order = self._order
-        if name in order.ready:
-            self._play([*order.choices, (order.ready.index(name), len(order.ready))])
-        else:
-            why = f"waits for {order.waits[name]}" if name in order.waits else "has ended"
-            self._tell([f"{name} cannot go on: it {why}.", *_told(order)])
+        with self._lock:
+            order = self._order
+            if name in order.ready:
+                self._play([*order.choices, (order.ready.index(name), len(order.ready))])
+            else:
+                why = f"waits for {order.waits[name]}" if name in order.waits else "has ended"
+                self._tell([f"{name} cannot go on: it {why}.", *_told(order)])
 
     def _step_back(self) -> None:
-        self._play(self._order.choices[:-1])
+        with self._lock:
+            self._play(self._order.choices[:-1])
 
     def _play(self, choices: Choices = ()) -> None:
         with self._lock:
