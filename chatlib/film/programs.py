@@ -1,6 +1,7 @@
 """One film of several programs, each in a process of its own: `python -m chatlib xray -- a.py :: b.py`."""
 
 import contextlib
+import math
 import signal
 import subprocess
 import sys
@@ -38,6 +39,8 @@ class Programs:
 
     def __init__(self, film: Film) -> None:
         self._film, self.started = film, list[subprocess.Popen[bytes]]()
+        self._servers = set[int]()  # by their numbers in the system, as the next
+        self._begun = dict[int, float]()
 
     def start(self, commands: Sequence[Sequence[str]]) -> None:
         """Starts them, of which is told what stands behind `python`. Blocks until all have been started."""
@@ -46,13 +49,11 @@ class Programs:
             deadline = time.monotonic() + READY_WITHIN
             while number < len(commands) and time.monotonic() < deadline:
                 pause(_LOOK)
-                if self.started[-1].poll() is not None or self._is_ready(self.started[-1].pid):
+                last = self.started[-1]
+                if last.poll() is not None or self._serves(last):
                     break
-
-    def _is_ready(self, number: int) -> bool:
-        spans = self._film.spans_of(number)
-        begun = min((span.start for span in spans), default=time.perf_counter())
-        return any(map(is_of_server, spans)) or begun + HEAD_START < time.perf_counter()
+                if self._begun[last.pid] + HEAD_START < time.perf_counter():
+                    break
 
     def wait(self) -> None:
         """Blocks until each of them has ended that is no server."""
@@ -63,7 +64,12 @@ class Programs:
             pause(_LOOK)
 
     def _serves(self, program: subprocess.Popen[bytes]) -> bool:
-        return any(map(is_of_server, self._film.spans_of(program.pid)))
+        if program.pid not in self._servers:  # or all that it has ever called would be looked at each time
+            calls = self._film.spans_of(program.pid)
+            self._begun[program.pid] = min((call.start for call in calls), default=math.inf)
+            if any(map(is_of_server, calls)):
+                self._servers.add(program.pid)
+        return program.pid in self._servers
 
     def end(self) -> None:
         """Ends those that still run: by SIGTERM, and if they take too long for that, at once."""
