@@ -18,17 +18,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chatlib
+from chatlib.film import tape_reader
 from chatlib.film.child import About, later, names_of
 from chatlib.film.film import Film
 from chatlib.film.merged import merged
 from chatlib.film.record import filmed_child, tape
 from chatlib.film.record.patches import unwatch
 from chatlib.film.record.recorder import Recorder, recorders
-from chatlib.film.record.tape import Tape, TapeReader
+from chatlib.film.record.tape import Tape
 from chatlib.film.recording import Recording
 from chatlib.film.render.arrows import arrows_of
 from chatlib.film.render.svg import svg
 from chatlib.film.spans import RECEIVING, SENDING, Span
+from chatlib.film.tape_reader import TapeReader
 
 PATIENCE = 20.0
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot fork")
@@ -370,21 +372,10 @@ def test_processes_are_named_by_what_they_are() -> None:
     ]
 
 
-RECORD = (
-    7,
-    "a thread",
-    3,
-    "recv",
-    "",
-    ("127.0.0.1", 1),
-    ("127.0.0.1", 2),
-    1.5,
-    2.5,
-    9,
-    0,
-    "done",
-    ("a.py", 1, "f"),
-)
+COMMON = ("a thread", 3, "recv", "", (("127.0.0.1", 1), ("127.0.0.1", 2)), "done", ("a.py", 1, "f"))
+"""What calls have in common."""
+
+TIMES = (1.5, 2.5, 9, 0)
 
 
 def test_a_tape_keeps_the_last_calls(tmp_path: Path) -> None:
@@ -392,16 +383,16 @@ def test_a_tape_keeps_the_last_calls(tmp_path: Path) -> None:
     written, number = Tape(str(tmp_path / "a.tape")), 0
     reader = TapeReader(str(tmp_path / "a.tape"))
     size = (tmp_path / "a.tape").stat().st_size
-    while number < 100_000:
+    while number < 300_000:
         number += 1
-        written.append((number, *RECORD[1:]))
+        written.add(COMMON, number, *TIMES)
     read = list(reader.calls())
-    assert read[-1] == (100_000, *RECORD[1:])
-    assert [row[0] for row in read] == list(range(100_001 - len(read), 100_001))
-    assert sum(len(repr(row)) for row in read) > tape.HALF / 2
+    assert read[-1] == (300_000, COMMON, *TIMES)
+    assert [row[0] for row in read] == list(range(300_001 - len(read), 300_001))
+    assert len(read) * 48 > tape.HALF * 0.99
     assert (tmp_path / "a.tape").stat().st_size == size
-    written.append((number + 1, *RECORD[1:]))
-    assert [row[0] for row in reader.calls()] == [100_001]
+    written.add(COMMON, number + 1, *TIMES)
+    assert [row[0] for row in reader.calls()] == [300_001]
     reader.close()
 
 
@@ -412,7 +403,8 @@ def test_a_tape_is_read_while_it_is_written(tmp_path: Path) -> None:
 
     def write() -> None:
         for number in range(1, 120_001):
-            written.append((number, "x" * (number % 200)))
+            # Each second call has something in common with no other, the rest with a few.
+            written.add((number % 2 and number, "x" * (number % 200)), number, 0.5, float(number), number, 0)
         written.know(("all",), 1.0, 1)
 
     writer = threading.Thread(target=write)
@@ -427,10 +419,12 @@ def test_a_tape_is_read_while_it_is_written(tmp_path: Path) -> None:
     assert numbers[-1] == 120_000
 
 
-def check(row: tuple[int, str]) -> int:
+def check(row: tuple[Any, ...]) -> int:
     """Returns the number of a record; it must be whole."""
-    assert row[1] == "x" * (row[0] % 200)
-    return row[0]
+    number = int(row[0])
+    common = (number % 2 and number, "x" * (number % 200))
+    assert row == (number, common, 0.5, float(number), number, 0)
+    return number
 
 
 def test_what_is_too_large_for_a_tape_is_left_out(tmp_path: Path) -> None:
@@ -439,11 +433,15 @@ def test_what_is_too_large_for_a_tape_is_left_out(tmp_path: Path) -> None:
     reader = TapeReader(str(tmp_path / "a.tape"))
     assert reader.state() is None
     assert not written.know(("x" * tape.STATE,), 1.0, 1)
-    written.append((1, "x" * tape.HALF))
-    written.append((2, ""))
+    with pytest.raises(ValueError, match="too many"):
+        written.append((0, "x" * tape.HALF))
+    with pytest.raises(ValueError, match="too many"):
+        written.add(("x" * tape.HALF,), 1, *TIMES)
+    written.append((0, ""))
+    written.add(COMMON, 2, *TIMES)
     assert written.know(("small",), 2.0, 3)
     assert (reader.state(), reader.seen, reader.answered) == (("small",), 2.0, 3)
-    assert list(reader.calls()) == [(2, "")]
+    assert list(reader.calls()) == [(0, ""), (2, COMMON, *TIMES)]
     reader.close()
 
 
@@ -552,7 +550,7 @@ def test_what_a_child_does_can_be_done_here(tmp_path: Path) -> None:
         until(lambda: reader.state() and reader.answered == 7)
         named, *calls = reader.calls()
         assert named[0] == 0
-        assert "accept" in {call[3] for call in calls}
+        assert "accept" in {common[2] for _, common, *_ in calls}
         state = reader.state()
         assert state
         assert state[0][:3] == (os.getpid(), os.getppid(), True)
@@ -583,7 +581,7 @@ def test_a_daemon_that_closes_all_descriptors_keeps_its_files(tmp_path: Path) ->
     with open(tmp_path / "own", "rb") as own:
         os.dup2(own.fileno(), descriptor)
     for number in range(1, 10_001):
-        written.append((number, *RECORD[1:]))
+        written.add(COMMON, number, *TIMES)
     assert written.know(("known",), 1.0, 1)
     assert [row[0] for row in reader.calls()] == list(range(1, 10_001))
     assert reader.state() == ("known",)
@@ -600,12 +598,12 @@ def test_a_tape_is_read_on_a_full_disk(tmp_path: Path) -> None:
     """To read where the disk keeps no room would kill the reader: there is room before the first call."""
     Tape(str(tmp_path / "a.tape"))
     with open(tmp_path / "a.tape", "rb") as file:
-        assert os.lseek(file.fileno(), tape._HALVES[0], os.SEEK_HOLE) > tape._HALVES[0]
+        assert os.lseek(file.fileno(), tape.HALVES[0], os.SEEK_HOLE) > tape.HALVES[0]
 
 
 def test_tapes_leave_descriptors_to_the_program(film: Film, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process whose tape would need one of the last is not in the film."""
-    monkeypatch.setattr(tape, "_most_descriptors", lambda: 0)
+    monkeypatch.setattr(tape_reader, "_most_descriptors", lambda: 0)
     assert run("import time; time.sleep(0.01)") == ("", "", 0)
     film.stop()
     assert not film.recording().processes

@@ -38,6 +38,7 @@ LAYERS = {
         "place units",
         "spans",
         "record recording",
+        "tape_reader",
         "verdict child",
         "render file_values merged children",
         "excerpts film_file",

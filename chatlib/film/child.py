@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from chatlib.film.record.call import Row, span_of
-from chatlib.film.record.tape import TapeReader
+from chatlib.film.record.call import Row, row_of, span_of
 from chatlib.film.spans import MAIN, Span
+from chatlib.film.tape_reader import TapeReader
 from chatlib.sockets import Address
 
 _PER_PROCESS = 1 << 32  # idents
@@ -70,12 +70,12 @@ class Child:
             about, clients, self._free, self._open = state
             self._begun, self._main, names = about[:3], about[3], about[4:]
             self._clients, self._names = dict(clients), names if names[0] else (self._names[0], names[1])
-        for row in self._tape.calls():
-            if row[0]:
-                self._spans.append(self._span(row))
-                self._last = row[0]
+        for number, *about in self._tape.calls():
+            if number:
+                self._spans.append(self._span(row_of(number, *about)))
+                self._last = number
             elif not self._names[0]:  # what it is called
-                self._names = row[1], row[2]
+                self._names = about[0], about[1]
         if self.has_ended:
             self._tape.close()
 

@@ -86,17 +86,25 @@ class Call:
         return frame is not None and (self.at is None or at(frame) == self.at)
 
 
-def row_of(number: int, call: Call, end: float | None, size: int, offset: int, outcome: str) -> Row:
+def common_of(call: Call, outcome: str) -> tuple[Any, ...]:
+    """Returns what a call has in common with others: of the same thread and line, on the same connection."""
+    return (call.waiter.name, call.ident, call.name, call.subject, call.ends, outcome, call.place)
+
+
+def row_of(
+    number: int, common: tuple[Any, ...], start: float, end: float | None, size: int, offset: int
+) -> Row:
     """Returns what a span says, of types that another process can read."""
-    return (
-        number, call.waiter.name, call.ident, call.name, call.subject, *call.ends, call.start, end, size,
-        offset, outcome, call.place, None,
-    )  # fmt: skip
+    name, ident, call, subject, ends, outcome, place = common
+    return (number, name, ident, call, subject, *ends, start, end, size, offset, outcome, place, None)
 
 
 def open_row(number: int, call: Call, offset: int) -> Row:
     """Returns the same of a call that has not returned."""
-    row, now = row_of(number, call, None, 0, offset, ""), call.now() if call.now else {}
+    row, now = (
+        row_of(number, common_of(call, ""), call.start, None, 0, offset),
+        call.now() if call.now else {},
+    )
     subject = now.pop("subject", call.subject)
     until = {"endless": call.endless, "loop": call.loop, **now}
     return (*row[:_SUBJECT], subject, *row[_SUBJECT + 1 : -1], until)

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from time import perf_counter
 from typing import Any
 
-from chatlib.film.record.call import IDENT, Entry, open_row, row_of
+from chatlib.film.record.call import IDENT, Entry, common_of, open_row
 from chatlib.film.record.find_line import find_packages
 from chatlib.film.record.handlers import woken_by_signals
 from chatlib.film.record.hidden import note_hidden
@@ -59,11 +59,14 @@ class TapeRecorder(Recorder):
 
     def _keep(self, entry: Entry) -> None:
         super()._keep(entry)
-        with contextlib.suppress(Exception):  # a name of the program's own class; a full disk; a mock
+        try:
             if not self._is_named:  # now: before its first call it had no name, and it may be killed after it
                 self._is_named = True
                 self._tape.append((0, *program_names()))
-            self._tape.append(row_of(*entry))
+            number, call, end, size, offset, outcome = entry
+            self._tape.add(common_of(call, outcome), number, call.start, end, size, offset)
+        except Exception:  # noqa: S110, SIM105 - at each call, `suppress` would cost as much as the rest
+            pass  # a name of the program's own class; a full disk; a mock
 
 
 class FilmedChild:

@@ -17,7 +17,7 @@ from operator import itemgetter
 from threading import get_ident
 from time import perf_counter, sleep
 
-from chatlib.film.record.call import Call, Entry, open_row, row_of, span_of
+from chatlib.film.record.call import Call, Entry, common_of, open_row, row_of, span_of
 from chatlib.film.record.find_line import find, origin
 from chatlib.film.record.frames import frames_of_others
 from chatlib.film.record.offsets import Offsets
@@ -135,7 +135,10 @@ class Recorder:
             ring = sorted(self._ring, key=itemgetter(0))  # a note within a note comes first
         over = {id(entry[1]) for entry in ring}  # the race: it has been noted, but is in `open_calls` still
         last = ring[-1][0] if ring else 0
-        rows = [row_of(*entry) for entry in ring]
+        rows = [
+            row_of(number, common_of(call, outcome), call.start, end, size, offset)
+            for number, call, end, size, offset, outcome in ring
+        ]
         left = [(call, offset) for call, offset in calls if id(call) not in over]
         rows += [open_row(number, *each) for number, each in enumerate(left, last + 1)]
         return list(map(span_of, rows)), last - len(ring)
