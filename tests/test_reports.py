@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 import socketserver
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from xml.etree import ElementTree
 import jsonschema
 import pytest
 from checked import RELAY, judge, script, textbook
-from faults import environment
+from faults import SOON, environment
 
 import chatlib
 from chatlib.checker import check as checking
@@ -46,10 +47,45 @@ def test_a_failure_says_what_was_done_what_was_expected_and_who_waits(mixed: Rep
     assert failure.done == ("sam connects and says nothing",)
     assert failure.step == "alice and bob join and greet each other"
     assert (failure.expected, failure.actual) == ("alice gets an answer", "alice heard nothing of it in time")
-    assert any("for sam" in waiting for waiting in failure.waiting), failure.waiting
+    assert "lie unread: the server waits for sam, which says nothing" in failure.waiting[0]
+    assert "the server waits in recv_into for sam" in failure.waiting[1]
     text = str(mixed)
     for part in ("FAIL isolation.silent", "went well", "expected", "X-ray", "hint", "lesson"):
         assert part in text
+
+
+LOCKS_TWICE = """
+import os, threading
+import chatlib
+from chatlib.checker.specimens.threads import Threads
+
+class LocksTwice(Threads):
+    def __init__(self, address):
+        super().__init__(address)
+        self.said = threading.Lock()
+
+    def hear(self, client, line):
+        with self.said:
+            self.broadcast(client, line)
+
+    def broadcast(self, sender, data):
+        with self.said:
+            super().broadcast(sender, data)
+
+[verdict] = chatlib.check(LocksTwice, cases=["delivery.reach"]).verdicts
+print(*verdict.failure.waiting, sep="\\n", flush=True)
+os._exit(0)  # its threads never end
+"""
+
+
+def test_a_failure_says_who_is_stuck_because_of_whom(tmp_path: Path) -> None:
+    """It is looked at twice, and the second time filmed from the beginning: or else no lock has a holder."""
+    server = script(tmp_path, LOCKS_TWICE)
+    command = [sys.executable, server]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=SOON, check=True).stdout
+    first, *others = told.splitlines()
+    assert re.fullmatch(r"Deadlock: 'serves \w+' waits for the lock that it holds itself \(line 16\)", first)
+    assert any("in the line: with self.said:" in line for line in others)
 
 
 def test_what_a_server_prints_is_kept_and_shown_with_the_failure(capsys: pytest.CaptureFixture[str]) -> None:

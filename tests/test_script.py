@@ -405,7 +405,11 @@ def test_a_call_that_cannot_be_seen_is_in_the_list_and_on_the_page(script: Path)
         assert re.fullmatch(rf"the main program: {re.escape(words)}, \d+\.\d s\n", process.stderr.readline())
         printed, _ = process.communicate("hello\n", timeout=SOON)
     assert printed == "hello 1\n"
-    assert f"the main program\n  {words}</pre>" in (script.parent / "film.html").read_text("utf-8")
+    # On a busy computer it may be found at work as well, on its way there or afterwards.
+    assert re.search(
+        rf"the main program\n(  busy, .*\n)*  {re.escape(words)}",
+        (script.parent / "film.html").read_text("utf-8"),
+    )
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from chatlib.checker.targets import program, program_run
 from chatlib.checker.targets.capture import forgotten_await, last_lines, overheard
 from chatlib.checker.targets.remote import Remote
 from chatlib.checker.targets.resolve import target_of
+from chatlib.film.film import Film
 
 
 class Spinning(socketserver.BaseRequestHandler):
@@ -204,7 +205,7 @@ def test_a_thread_that_works_just_now_is_seen_where_it_waits_next(monkeypatch: p
         instance = target.start()
         stack.callback(instance.discard)
         assert Restless.works.wait(SOON)
-        assert instance.waiting() == ("the server waits in select for a connection",)
+        assert instance.waiting(Film()) == ("the server waits in select for a connection",)
 
 
 class Unseen(SpinningServer):
@@ -229,7 +230,9 @@ def test_a_thread_that_cannot_be_seen_is_told_in_a_report(monkeypatch: pytest.Mo
         instance = target.start()
         stack.callback(instance.discard)
         words = "the server is in a call that the X-ray cannot see, line "
-        assert eventually(lambda: "".join(instance.waiting()).startswith(words)), instance.waiting()
+        assert eventually(lambda: "".join(instance.waiting(Film())).startswith(words)), instance.waiting(
+            Film()
+        )
 
 
 UDP = """

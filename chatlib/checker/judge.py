@@ -12,6 +12,7 @@ from chatlib.checker.harness.session import Session
 from chatlib.checker.harness.timeouts import Timeouts
 from chatlib.checker.targets.capture import forgotten_await, last_lines
 from chatlib.checker.targets.target import Need
+from chatlib.film.film import Film
 
 
 class Ruling(NamedTuple):
@@ -35,7 +36,12 @@ LEFT_OVER = " (is a list outside the class left over from an earlier case?)"
 
 
 def judged(
-    case: Case[Session], launcher: Launcher, dialect: Dialect, timeouts: Timeouts, is_first: bool
+    case: Case[Session],
+    launcher: Launcher,
+    dialect: Dialect,
+    timeouts: Timeouts,
+    is_first: bool,
+    films: bool = False,
 ) -> Ruling:
     """Starts a server and takes the steps of one case. Blocks for at most the case's deadline, as scaled.
 
@@ -45,14 +51,19 @@ def judged(
         dialect: What is spoken.
         timeouts: How long to wait for what.
         is_first: False if other cases have had their servers before.
+        films: Whether a server in this process is filmed from its beginning. It makes all calls slower.
 
     Raises:
         Halted: The check was interrupted.
     """
     descriptors = DESCRIPTORS if Need.LIMITS in case.needs else 0
+    film, deadline = Film(), case.deadline * timeouts.factor
     try:
-        with launcher.session(dialect, timeouts, case.deadline * timeouts.factor, descriptors) as session:
-            return _steps_taken(case, session, is_first)
+        with (
+            film if films and launcher.target.in_process else contextlib.nullcontext(),
+            launcher.session(dialect, timeouts, deadline, descriptors) as session,
+        ):
+            return _steps_taken(case, session, is_first, film)
     except TargetError as error:
         return Ruling(Outcome.SKIPPED, reason=f"it could not be started: {error}", blocked=True)
     except Unjudged as unjudged:
@@ -60,7 +71,7 @@ def judged(
         return Ruling(Outcome.SKIPPED, reason=reason, blocked=blocked, certain=unjudged.certain)
 
 
-def _steps_taken(case: Case[Session], session: Session, is_first: bool) -> Ruling:
+def _steps_taken(case: Case[Session], session: Session, is_first: bool, film: Film) -> Ruling:
     done: list[str] = []
     for step in (*case.given, *case.steps):
         try:
@@ -72,7 +83,7 @@ def _steps_taken(case: Case[Session], session: Session, is_first: bool) -> Rulin
                 left_over = "" if is_first or done or not session.target.in_process else LEFT_OVER
                 reason = f"before that, {broken.actual}{left_over}"
                 return Ruling(Outcome.SKIPPED, None, reason, True, broken.certain, joined=bool(done))
-            failure = _failure(session, done, str(step), broken)
+            failure = _failure(session, done, str(step), broken, film)
             hint = forgotten_await(session.instance.printed()) or broken.hint
             return Ruling(Outcome.FAIL, failure, certain=broken.certain, hint=hint)
         done.append(str(step))
@@ -99,14 +110,14 @@ def _end_of_server(session: Session) -> str:
     return session.instance.ended(session.timeouts.patience if all_see_it else 0.0)
 
 
-def _failure(session: Session, done: list[str], step: str, broken: Broken) -> Failure:
+def _failure(session: Session, done: list[str], step: str, broken: Broken, film: Film) -> Failure:
     actual = session.explain(broken.actual)
     waiting: tuple[str, ...] = ()
     if session.target.in_process:
         # A thread that is only on its way to its next wait should not be seen in this one.
         with contextlib.suppress(Broken, Unjudged):  # what this wait finds is no news
             session.pause(session.timeouts.quiet)
-        waiting = session.instance.waiting()
+        waiting = session.instance.waiting(film)
     return Failure(tuple(done), step, broken.expected, actual, waiting, _said(session))
 
 

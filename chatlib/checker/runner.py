@@ -116,7 +116,8 @@ class Runner:
             return known  # without a look: a server of one client at a time does not serve three
         waits, is_first = timeouts.measured(2 if look else 1), not self._done
         hurried = replace(waits, turn=0.0) if case.crowded and not look else waits
-        ruling = judged(case, self._launcher, self._dialect, hurried, is_first)
+        # In a second look: mostly, a server that is stuck has only let time pass in the first.
+        ruling = judged(case, self._launcher, self._dialect, hurried, is_first, films=look > 0)
         if hurried is not waits and ruling.certain and ruling.outcome is not Outcome.PASS:
             ruling = judged(case, self._launcher, self._dialect, waits, is_first)
         if not ruling.joined and case.seats <= self._seats[0]:  # as it is now: other threads look, too

@@ -18,6 +18,7 @@ from chatlib.checker.errors import TargetError
 from chatlib.checker.targets.capture import overheard
 from chatlib.checker.targets.target import Instance, Need, Usage
 from chatlib.film.film import Film
+from chatlib.film.verdict.judge import verdict_of
 from chatlib.kill_thread import end_by_force
 from chatlib.own_code import is_own
 from chatlib.resources import OwnProcess, Spinner, psutil
@@ -144,18 +145,21 @@ class InProcessInstance:
     def says(self, text: str) -> bool:
         return text in self.printed()
 
-    def waiting(self) -> tuple[str, ...]:
+    def waiting(self, film: Film) -> tuple[str, ...]:
         def threads() -> set[str]:
             return {thread.name for thread in self._threads()}
 
-        with Film() as film:
+        with film:  # it may run already
             recording = film.when_all_wait(threads, LOOKS)
         its = replace(recording, spans=tuple(span for span in recording.spans if span.thread in threads()))
+        lanes = {span.ident for span in its.spans}
+        stuck = [each.sentence for each in verdict_of(recording).findings if not lanes.isdisjoint(each.lanes)]
         # Where a thread waits in our own lines, the X-ray of a student's server does not name them.
-        return tuple(
+        present = (
             str(one._replace(place=None) if one.place and is_own(one.place.file) else one)
             for one in its.present
         )
+        return (*stuck, *present)
 
     def limit(self) -> str:
         return ""

@@ -18,6 +18,7 @@ from chatlib.checker.errors import TargetError
 from chatlib.checker.targets.capture import KEPT, last_lines
 from chatlib.checker.targets.folder import StandIns
 from chatlib.checker.targets.target import PORT
+from chatlib.film.film import Film
 from chatlib.resources import process_tree, psutil
 from chatlib.sockets import LOOPBACK, Address
 
@@ -158,7 +159,7 @@ class ProgramInstance:
     def says(self, text: str) -> bool:
         return text in self.printed() or self._folder.contains(text.encode())
 
-    def waiting(self) -> tuple[str, ...]:
+    def waiting(self, film: Film) -> tuple[str, ...]:
         return ()
 
     def limit(self) -> str:

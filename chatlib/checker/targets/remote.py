@@ -4,6 +4,7 @@ import threading
 from typing import Any
 
 from chatlib.checker.targets.target import STARTS_WITHIN, Instance, Need, Usage
+from chatlib.film.film import Film
 from chatlib.sockets import Address
 
 
@@ -43,7 +44,7 @@ class Remote:
     def says(self, text: str) -> bool:
         return False
 
-    def waiting(self) -> tuple[str, ...]:
+    def waiting(self, film: Film) -> tuple[str, ...]:
         return ()
 
     def limit(self) -> str:

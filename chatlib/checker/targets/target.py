@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from enum import Enum
 from typing import Any, Protocol
 
+from chatlib.film.film import Film
 from chatlib.sockets import Address
 
 PORT = "{port}"
@@ -69,8 +70,12 @@ class Instance(Protocol):
     def says(self, text: str) -> bool:
         """Whether it has printed this, or written it into a file of its folder, such as a log."""
 
-    def waiting(self) -> tuple[str, ...]:
-        """Returns which thread waits for what, if it runs in this process."""
+    def waiting(self, film: Film) -> tuple[str, ...]:
+        """Returns who is stuck because of whom, and which thread waits for what, if it runs in this process.
+
+        Args:
+            film: Is to tell, and has ended afterwards. One that was begun before the server knows more.
+        """
 
     def limit(self) -> str:
         """Says which limit of the checker it has met, so that what it did is no fault of its own."""
