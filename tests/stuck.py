@@ -1,4 +1,4 @@
-"""Forty small programs of real threads and sockets, and what is wrong with each: `python stuck.py NAME`.
+"""Small programs of real threads and sockets, and what is wrong with each: `python stuck.py NAME`.
 
 Each is a process of its own, as some of them can only be ended with it. It ends as soon as a film says what
 is expected, or when a deadline is over, and prints what the film said last, as JSON.
@@ -492,6 +492,110 @@ def queue_in_a_coroutine() -> Ready:
     """A queue of threads, not of asyncio."""
     box = queue.Queue[int]()
     in_a_loop(box.get)
+    return None
+
+
+# Tasks, which wait for each other as threads do
+
+
+def in_tasks(*works: Callable[[asyncio.Lock, asyncio.Lock], Any]) -> None:
+    """An event loop with two locks, and a task for each of some coroutine functions, called by its name."""
+
+    async def main() -> None:
+        one, two = asyncio.Lock(), asyncio.Lock()
+        tasks = [asyncio.create_task(work(one, two), name=work.__name__) for work in works]
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    thread("loops", asyncio.run, main())
+
+
+async def left(one: asyncio.Lock, two: asyncio.Lock) -> None:
+    """Takes both, in this order."""
+    async with one:
+        await asyncio.sleep(0.05)
+        async with two:
+            pass
+
+
+async def right(one: asyncio.Lock, two: asyncio.Lock) -> None:
+    """Takes both, in the other order."""
+    await left(two, one)
+
+
+BOTH = "task left waits for the lock that task right holds, and task right for the one that task left holds"
+
+
+@stuck("deadlock", f"Deadlock, unless another task cancels one of them: {BOTH} (line")
+def tasks_in_a_circle() -> Ready:
+    """Two locks of asyncio, taken in different orders."""
+    in_tasks(left, right)
+    return None
+
+
+@stuck("deadlock", "task again waits for the lock that it holds itself (line")
+def a_task_that_locks_twice() -> Ready:
+    """A lock of asyncio cannot be taken twice, not even by the same task. Others go on meanwhile."""
+
+    async def again(one: asyncio.Lock, two: asyncio.Lock) -> None:
+        async with one, one:
+            pass
+
+    async def ticks(one: asyncio.Lock, two: asyncio.Lock) -> None:
+        while True:
+            await asyncio.sleep(0.01)
+
+    in_tasks(again, ticks)
+    return None
+
+
+@stuck("deadlock", "Deadlock, unless another task cancels one of them: task ")
+def tasks_that_await_each_other() -> Ready:
+    """Each wants to go on when the other has ended."""
+
+    async def main() -> None:
+        async def first() -> None:
+            await asyncio.sleep(0)
+            await tasks[1]
+
+        async def second() -> None:
+            await tasks[0]
+
+        tasks = [asyncio.create_task(work(), name=work.__name__) for work in (first, second)]
+        await asyncio.sleep(DEADLINE)
+
+    thread("loops", asyncio.run, main())
+    return None
+
+
+@fine
+def tasks_with_a_time_limit() -> Ready:
+    """Their circle ends by itself."""
+
+    async def hurries(one: asyncio.Lock, two: asyncio.Lock) -> None:
+        await asyncio.wait_for(left(one, two), DEADLINE)
+
+    async def waits(one: asyncio.Lock, two: asyncio.Lock) -> None:
+        await asyncio.wait_for(right(one, two), DEADLINE)
+
+    in_tasks(hurries, waits)
+    return None
+
+
+@fine
+def tasks_that_hand_on_a_lock() -> Ready:
+    """Each takes it for a moment, and releases what another one has taken."""
+
+    async def plays(one: asyncio.Lock, two: asyncio.Lock) -> None:
+        while True:
+            await one.acquire()
+            await asyncio.sleep(0.3)
+            two.release()
+
+    async def answers(one: asyncio.Lock, two: asyncio.Lock) -> None:
+        await two.acquire()
+        await plays(two, one)
+
+    in_tasks(answers, plays)
     return None
 
 

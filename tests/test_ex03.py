@@ -83,7 +83,8 @@ def test_the_x_ray_shows_which_client_a_server_waits_for() -> None:
     """The check of a server says more than that of a function."""
     [verdict] = chatlib.exercise("03", CalledAtOnce).of(Outcome.FAIL)
     assert verdict.failure
-    [waiting] = verdict.failure.waiting
+    stuck, waiting = verdict.failure.waiting
+    assert "lie unread: the server waits for sam, which says nothing" in stuck
     assert waiting.startswith("the server waits in recv_into for sam, in the line: target")
 
 

@@ -4,6 +4,7 @@ import _thread
 import asyncio
 import contextlib
 import gc
+import inspect
 import io
 import itertools
 import logging
@@ -267,9 +268,43 @@ def test_what_a_task_awaits_is_called_by_a_name_that_programs_know(film: Film) -
 
     lock, over, loops = asyncio.Lock(), asyncio.Event(), list[asyncio.AbstractEventLoop]()
     with another(asyncio.run, main(), name="the loop"):
-        assert waits(film, "task enter", "await").on == "Lock.acquire"
+        assert waits(film, "task enter", "acquire").on == "the lock that task main holds"
         assert waits(film, "task count", "await").on == "an async generator"
         loops[0].call_soon_threadsafe(over.set)
+
+
+def test_a_lock_that_a_task_took_before_the_film_is_held_by_somebody() -> None:
+    """It does not know by whom; and afterwards, asyncio is as it was."""
+
+    async def enter() -> None:
+        async with lock:
+            pass
+
+    async def take() -> None:
+        await lock.acquire()
+        loops.append(asyncio.get_running_loop())
+        taken.set()
+        await over.wait()
+        lock.release()
+
+    async def main() -> None:
+        await asyncio.gather(take(), enter())
+
+    before = vars(asyncio.Lock).copy()
+    lock, over, loops, taken = (
+        asyncio.Lock(),
+        asyncio.Event(),
+        list[asyncio.AbstractEventLoop](),
+        threading.Event(),
+    )
+    with another(asyncio.run, main(), name="the loop"):
+        assert taken.wait(SOON)
+        with xray() as film:
+            loops[0].call_soon_threadsafe(lambda: None)
+            assert waits(film, "task enter", "acquire").on == "the lock that somebody holds"
+            assert inspect.iscoroutinefunction(asyncio.Lock.acquire)
+            loops[0].call_soon_threadsafe(over.set)
+    assert vars(asyncio.Lock) == before
 
 
 def test_a_line_that_nobody_has_written_is_not_the_programs(film: Film) -> None:

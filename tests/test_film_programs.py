@@ -84,13 +84,13 @@ def test_a_module_is_a_program_too(port: str) -> None:
     assert "to the server (sendall), line 2: urllib.request.urlopen(" in story()
 
 
+@pytest.mark.usefixtures("port")
 def test_one_program_that_is_a_module_is_filmed() -> None:
     """Its status is that of the command."""
     Path("failing.py").write_text("import time\ntime.sleep(0.01)\nraise SystemExit(3)\n")
     done = subprocess.run(xray("-m", "failing"), capture_output=True, text=True, timeout=SOON, check=False)
     assert done.returncode == 3
     assert "waits in sleep for 0.01 s, line 2" in story()
-    Path("failing.py").unlink()
 
 
 def test_lesson_00_films_three_programs(port: str) -> None:

@@ -8,6 +8,7 @@ What it costs: a walk along the coroutines of each task, once for each time that
 """
 
 import contextlib
+import functools
 import heapq
 import sys
 import weakref
@@ -15,11 +16,12 @@ from time import perf_counter
 from types import FrameType
 from typing import Any, NamedTuple
 
+from chatlib.film.record.asyncio_locks import holder_of, lock_of
 from chatlib.film.record.call import Call
 from chatlib.film.record.find_line import origin
 from chatlib.film.record.harmless import harmless
 from chatlib.film.record.recorder import NOWHERE, conclude, open_calls, recorders
-from chatlib.film.record.waiters import WatchedThread, number_of
+from chatlib.film.record.waiters import WatchedThread, number_of, reference
 from chatlib.film.spans import Ends
 
 MOST = 100
@@ -58,7 +60,11 @@ class Await(NamedTuple):
     place: tuple[str, int, str]
     future: Any
     """What will wake it: a new one each time, also where a loop awaits the same again and again."""
+    lock: Any
+    """What it is about to take, if that is a lock."""
 
+
+_WAKES = "_set_result_unless_cancelled"  # what ends `asyncio.sleep`
 
 _known: weakref.WeakKeyDictionary[Any, WatchedTask] = weakref.WeakKeyDictionary()
 _suspended: weakref.WeakKeyDictionary[Any, dict[WatchedTask, tuple[Await, Call]]] = (
@@ -72,6 +78,7 @@ class _Loop:
 
     def __init__(self, loop: Any) -> None:
         self._ident, self.number, self.turned = 0, 0, 0.0
+        self._loop = weakref.ref(loop)
         self.turn(loop)
 
     def turn(self, loop: Any) -> None:
@@ -81,9 +88,22 @@ class _Loop:
             self._ident = loop._thread_id
             self.number = WatchedThread.of(self._ident).number
 
-    def now(self) -> dict[str, Any]:
-        """Returns what a task that waits in it is told of it."""
-        return {"turned": self.turned}
+    def now(self, what: Await) -> dict[str, Any]:
+        """Returns what is known of a wait of one of its tasks, and may change."""
+        now: dict[str, Any] = {"turned": self.turned}
+        if what.lock is not None:
+            now |= {"subject": _said(what.lock), "owned": holder_of(what.lock)[1]}
+        if what.lock is not None or issubclass(type(what.future), sys.modules["asyncio"].Task):
+            now["endless"] = not self._has_timers()
+        return now
+
+    def _has_timers(self) -> bool:
+        """Whether it will do something at a certain time, other than to wake a task that sleeps.
+
+        That may be to cancel a wait, as `asyncio.timeout` and `wait_for` do.
+        """
+        timers = [each for each in list(getattr(self._loop(), "_scheduled", ())) if not each.cancelled()]
+        return any(getattr(each._callback, "__name__", "") != _WAKES for each in timers)
 
 
 _loops: weakref.WeakKeyDictionary[Any, _Loop] = weakref.WeakKeyDictionary()
@@ -116,15 +136,16 @@ def look(caller: FrameType | None) -> int:
         number = own.number
         awaits = dict[WatchedTask, Await | None]()
         for task in heapq.nsmallest(MOST, sys.modules["asyncio"].all_tasks(loop), key=_age):
-            if task not in _known:
-                _known[task] = WatchedTask(task)
-            awaits[_known[task]] = _await_of(task)
+            awaits[_watched(task)] = _await_of(task)
         before = _suspended.setdefault(loop, {})
         over = _conclude(before, awaits, now)
         for task, found in awaits.items():
             if found and task not in before and found not in over:
-                call = Call("await", found.subject, found.ends, task, number_of(task), now, found.place)
-                call.loop, call.now = number, own.now
+                name, subject = "await", found.subject
+                if found.lock is not None:
+                    name, subject = "acquire", _said(found.lock)
+                call = Call(name, subject, found.ends, task, number_of(task), now, found.place)
+                call.loop, call.now = number, functools.partial(own.now, found)
                 before[task] = found, call
                 open_calls[task] = call
     if not recorders:  # the race: the last film has ended while this thread was looking
@@ -170,7 +191,7 @@ def _await_of(task: Any) -> Await | None:
     """
     if (future := getattr(task, "_fut_waiter", None)) is None:
         return None
-    coroutine, place, subject, ends = task.get_coro(), None, "", NOWHERE
+    coroutine, place, subject, ends, lock = task.get_coro(), None, "", NOWHERE, None
     outermost = coroutine if is_named(task) else None
     while frame := _first(coroutine, "cr_frame", "gi_frame", "ag_frame"):
         inner = _first(coroutine, "cr_await", "gi_yieldfrom", "ag_await")
@@ -185,8 +206,21 @@ def _await_of(task: Any) -> Await | None:
             ends = NOWHERE
         elif place:  # a method of a stream, in which the user's line waits
             ends = _ends_of_stream(frame)
-        coroutine = inner
-    return Await(subject, ends, place, future) if place and subject else None
+        lock, coroutine = lock_of(frame), inner
+    if subject == "a future" and issubclass(type(future), sys.modules["asyncio"].Task):
+        subject = reference(_watched(future))
+    return Await(subject, ends, place, future, lock) if place and subject else None
+
+
+def _said(lock: Any) -> str:
+    holder = holder_of(lock)[0]
+    return f"the lock that {reference(_watched(holder)) if holder else 'somebody'} holds"
+
+
+def _watched(task: Any) -> WatchedTask:
+    if task not in _known:
+        _known[task] = WatchedTask(task)
+    return _known[task]
 
 
 _KINDS = {"NoneType": "", "FutureIter": "a future", "async_generator_asend": "an async generator"}

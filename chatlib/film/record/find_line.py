@@ -33,7 +33,7 @@ _UNFILMED = (
     "sockets.py",
 )
 _BEHIND = tuple(os.path.join(FOLDER, *name.split("/")) for name in _UNFILMED)
-_WRAPPERS = ("socket_calls.py", "other_waits.py", "locks.py", "stand_ins.py")
+_WRAPPERS = ("socket_calls.py", "other_waits.py", "locks.py", "asyncio_locks.py", "stand_ins.py")
 _HERE = os.path.dirname(os.path.realpath(__file__))
 _BETWEEN = tuple(os.path.join(_HERE, name) for name in _WRAPPERS)
 _AROUND = "finish_tracked_request"  # of `background`: all that the handlers of a stock server do is within it

@@ -27,7 +27,7 @@ from collections.abc import Callable
 from types import BuiltinFunctionType, ModuleType
 from typing import Any
 
-from chatlib.film.record import asyncio_tasks
+from chatlib.film.record import asyncio_locks, asyncio_tasks
 from chatlib.film.record.find_line import origin
 from chatlib.film.record.later import Later
 from chatlib.film.record.other_waits import (
@@ -41,6 +41,9 @@ from chatlib.film.record.other_waits import (
 from chatlib.film.record.recorder import Recorder, asked, recorders, unseen_calls
 from chatlib.film.record.socket_calls import METHODS, REALLY, watched_method, watched_pair
 from chatlib.film.record.stand_ins import Function
+
+_LATER = frozenset({*WAITS_OF_PROCESSES, "asyncio.locks"})
+"""Modules that a film does not import by itself."""
 
 _undo: list[Callable[[], None]] = []
 _patching = threading.RLock()  # reentrant: Ctrl-C may strike just after it was taken
@@ -131,18 +134,21 @@ def _patch() -> None:
         stand_ins += _replace(owner, name, functools.partial(watched_wait, CALLED.get(name, name), subject))
     for owner, name, wrap in FACTORIES:
         stand_ins += _replace(owner, name, wrap)
-    for module in sorted(WAITS_OF_PROCESSES.keys() & sys.modules.keys()):
+    for module in sorted(_LATER & sys.modules.keys()):
         stand_ins += _replace_in(module)
     _rename(stand_ins)
-    later = Later(frozenset(WAITS_OF_PROCESSES), patch_later)
+    later = Later(_LATER, patch_later)
     _undo.append(later.end)
     later.begin()
 
 
 def _replace_in(module: str) -> list[tuple[Any, Any]]:
-    """Puts stand-ins in the place of what waits for other processes, in a module that is there."""
+    """Puts stand-ins in the place of what waits, in a module that is there."""
     stand_ins: list[tuple[Any, Any]] = []
-    for owner, name, subject in WAITS_OF_PROCESSES[module]:
+    if module == "asyncio.locks":
+        for name, stand_in in asyncio_locks.REPLACED:
+            _replace(sys.modules[module].Lock, name, stand_in)
+    for owner, name, subject in WAITS_OF_PROCESSES.get(module, ()):
         found = getattr(sys.modules[module], owner, None) if owner else sys.modules[module]
         wrap = functools.partial(watched_wait, CALLED.get(name, name), subject, of_processes=True)
         stand_ins += _replace(found, name, wrap) if found else []

@@ -76,10 +76,10 @@ def _thread_of(ident: int) -> threading.Thread | None:
     return next((thread for thread in threading.enumerate() if thread.ident == ident), None)
 
 
-def reference(thread: threading.Thread) -> str:
-    """Returns how a subject refers to a thread."""
-    name = thread.name.replace("\0", "")
-    return f"\0{number_of(thread)} {name}\0"
+def reference(waiter: Waiter) -> str:
+    """Returns how a subject refers to a thread, or to a task."""
+    name = waiter.name.replace("\0", "")
+    return f"\0{number_of(waiter)} {name}\0"
 
 
 def number_of(waiter: Waiter) -> int:

@@ -12,11 +12,12 @@ def circles(scene: Scene) -> Iterator[Finding]:
     for ring in rings(scene):
         waits = [scene.waits[ident] for ident in ring]
         sorts = {wait.sort for wait in waits}
-        certain = scene.all_stay or all(wait.is_owned for wait in waits)
+        owned = all(wait.is_owned for wait in waits)
+        certain = scene.all_stay or (owned and not any(wait.is_of_task for wait in waits))
         if sorts == {"recv"}:
             if certain or is_silent(scene):
                 yield both_receive(scene, waits, certain)
-        elif certain or len(ring) > 1 or scene.is_quiet:
+        elif certain or owned or len(ring) > 1 or scene.is_quiet:
             yield deadlock(scene, waits, certain)
 
 
@@ -54,7 +55,10 @@ def deadlock(scene: Scene, waits: Sequence[Wait], certain: bool) -> Finding:
         what, kind = "Deadlock", "deadlock"
     needs = {"lock": "releases a lock", "recv": "sends", "send": "reads"}
     helps = dict.fromkeys(needs[wait.sort] for wait in waits if not wait.is_owned)
-    unless = "" if certain else f", unless another thread {listed(helps, ' or ')}"
+    other = "task" if all(wait.is_of_task for wait in waits) else "thread"
+    if any(wait.is_of_task for wait in waits):
+        helps["cancels one of them"] = None
+    unless = "" if certain else f", unless another {other} {listed(helps, ' or ')}"
     parts = [
         f"{called(recording, wait.ident)} {'waits ' * (number == 0)}for "
         + awaited(recording, wait, after=sorts[number - 1] if number else "")

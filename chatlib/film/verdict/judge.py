@@ -37,6 +37,7 @@ def is_clear(scene: Scene) -> bool:
     """Whether all threads are known, and none waits for what only another one of them can do."""
     waits = [wait for wait in scene.waits.values() if wait.sort != "door"]
     known = all(wait.sort == "acts" and wait.span.kind not in ("recv", "send") for wait in waits)
+    known &= all(wait.span.call != "await" or wait.span.subject == "sleep" for wait in waits)
     unseen = any(wait.span.call == HIDDEN for wait in waits)
     return scene.recording.free is not None and known and not unseen
 

@@ -20,7 +20,7 @@ def blocked_loops(scene: Scene) -> Iterator[Finding]:
     tasks: dict[int, list[Span]] = {}
     for wait in scene.waits.values():
         until = wait.span.until
-        if wait.span.call == "await" and until and until.loop:
+        if until and wait.is_of_task:
             tasks.setdefault(until.loop, []).append(wait.span)
     for loop, waiting in tasks.items():
         if loop in scene.waits and (found := blocked(scene, loop, waiting)):

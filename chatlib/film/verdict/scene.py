@@ -38,8 +38,14 @@ class Wait(NamedTuple):
         return self.span.local, self.span.peer
 
     @property
+    def is_of_task(self) -> bool:
+        """Whether it is that of a task, which any other one can cancel."""
+        until = self.span.until
+        return until is not None and until.loop not in (0, self.ident)
+
+    @property
     def is_owned(self) -> bool:
-        """Whether only those that it waits for can end it."""
+        """Whether only those that it waits for can end it, but for who cancels a task."""
         until = self.span.until
         return self.sort == "join" or (self.sort == "lock" and until is not None and until.owned)
 
@@ -66,7 +72,7 @@ class Scene:
         return Wait(span, sort, frozenset(on), self.recording.now - span.start)
 
     def sort_of(self, span: Span) -> tuple[str, set[int]]:
-        if span.call in ("acquire", "join") and (awaited := self.recording.awaited(span)):
+        if span.call in ("acquire", "join", "await") and (awaited := self.recording.awaited(span)):
             return "lock" if span.call == "acquire" else "join", {awaited[0]}
         if span.call in RECEIVING or span.call in SENDING:
             other = span.peer, span.local
@@ -112,6 +118,8 @@ class Scene:
     def living(self, wait: Wait) -> frozenset[int]:
         """Returns those of the threads that it waits for which have not ended."""
         free = self.recording.free
+        if wait.is_of_task:  # a task that waits for nothing now has no open call
+            return wait.on
         return frozenset(ident for ident in wait.on if ident in self.waits or free is None or ident in free)
 
     @cached_property
