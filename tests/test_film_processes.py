@@ -578,8 +578,10 @@ def test_a_daemon_that_closes_all_descriptors_keeps_its_files(tmp_path: Path) ->
     reader = TapeReader(str(tmp_path / "a.tape"))
     descriptor = written._descriptor
     (tmp_path / "own").touch()
+    written.beat(time.perf_counter() + PATIENCE, 0)  # just now, however slow this computer is
     with open(tmp_path / "own", "rb") as own:
         os.dup2(own.fileno(), descriptor)
+    assert not reader.has_ended  # it has not come to say so
     for number in range(1, 10_001):
         written.add(COMMON, number, *TIMES)
     assert written.know(("known",), 1.0, 1)

@@ -7,6 +7,7 @@ import mmap
 import os
 import sys
 from collections.abc import Iterator
+from time import perf_counter
 from typing import Any
 
 from chatlib.film.record.tape import (
@@ -22,6 +23,9 @@ from chatlib.film.record.tape import (
     is_alive,
     locked,
 )
+
+HEARD = 0.3
+"""Seconds within which a process that lives says how it is, as a rule."""
 
 
 def _most_descriptors() -> float:
@@ -67,8 +71,10 @@ class TapeReader:
     def has_ended(self) -> bool:
         """Whether the process has ended that writes it, in whatever way."""
         if not self._ended and locked(self._descriptor, wait=False):
-            loose = HEAD.unpack_from(self._map)[-1]
-            self._ended = not (loose and sys.platform != "win32" and is_alive(loose))
+            # The race: a daemon has closed all its files, and has not come to say so.
+            _, _, seen, _, process, is_loose = HEAD.unpack_from(self._map)
+            may_live = sys.platform != "win32" and (is_loose or perf_counter() < seen + HEARD)
+            self._ended = not (may_live and is_alive(process))
         return self._ended
 
     def state(self) -> tuple[Any, ...] | None:
@@ -110,7 +116,7 @@ class TapeReader:
         self._commons.clear()
 
     def _head(self) -> tuple[int, int]:
-        states, begun, self.seen, self.answered, _ = HEAD.unpack_from(self._map)
+        states, begun, self.seen, self.answered, *_ = HEAD.unpack_from(self._map)
         return states, begun
 
     def _record(self, at: int, room: int) -> tuple[int, Any] | None:

@@ -30,8 +30,9 @@ SUFFIX = ".tape"
 STATE = 256 << 10
 """Bytes for what is known now: some 1,000 threads that wait."""
 
-# States written, halves begun, when it was seen last, which look it answered, which process lost its lock.
-HEAD = struct.Struct("<QQdQQ")
+# States written, halves begun, when it was seen last, which look it answered, its process; if that has lost
+# its lock.
+HEAD = struct.Struct("<QQdQQQ")
 LENGTH = struct.Struct("<I")
 # What it has in common with others, its number, start, end, bytes, where they begin; and no length behind it.
 CALL = struct.Struct("<IQddqqI")
@@ -91,7 +92,7 @@ class Tape:
         self._file, self._descriptor, self._there = made, descriptor, set[int]()
         self._inode = os.fstat(descriptor)
         self._map = mmap.mmap(descriptor, SIZE)
-        self._states, self._begun, self._seen, self.answered, self._loose = 0, 1, 0.0, 0, 0
+        self._states, self._begun, self._seen, self.answered, self._is_loose = 0, 1, 0.0, 0, False
         self._at, self._end = HALVES[0], HALVES[0] + HALF
         self._commons, self._last = dict[Common, int](), 0  # of this half; the last number
         self._reach(0, _FIRST)
@@ -163,7 +164,7 @@ class Tape:
     def beat(self, now: float, look: int) -> None:
         """Says that all is as it was, at a moment."""
         self._seen, self.answered = now, look
-        self._loose = 0 if self._is_open() else os.getpid()
+        self._is_loose = not self._is_open()
         self._write_head()
 
     def _turn(self) -> None:
@@ -208,4 +209,5 @@ class Tape:
             return False
 
     def _write_head(self) -> None:
-        self._map[: HEAD.size] = HEAD.pack(self._states, self._begun, self._seen, self.answered, self._loose)
+        head = self._states, self._begun, self._seen, self.answered, os.getpid(), self._is_loose
+        self._map[: HEAD.size] = HEAD.pack(*head)
