@@ -3,6 +3,7 @@
 import inspect
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -90,6 +91,24 @@ def test_it_fails_what_its_table_says(verdicts: Callable[[Specimen], Records], o
     found = verdicts(one)
     assert of(found, "fail") == one.fails, found
     assert not of(found, "error"), found
+
+
+STUCK = {
+    "one_at_a_time": "says nothing",
+    "waits_for_the_end_of_a_line": "says nothing",
+    "one_slow_reader_mutes_all": "has not read for",
+}
+"""Those that are stuck because of a client, and what that client does."""
+
+
+@pytest.mark.parametrize("one", [one for one in SPECIMENS if not one.as_program], ids=title)
+def test_the_verdict_is_right(verdicts: Callable[[Specimen], Records], one: Specimen) -> None:
+    """Who is stuck because of a client is said to be; of those that do something else wrong, nothing is."""
+    failures = [record["failure"] for record in verdicts(one).values() if record.get("failure")]
+    lines = [line for failure in failures for line in failure["waiting"]]
+    told = [line for line in lines if not re.search(" waits in | is busy| is in a call that ", line)]
+    assert all(f", which {STUCK[one.name]}" in line for line in told if one.name in STUCK), told
+    assert bool(told) == (one.name in STUCK), told
 
 
 @pytest.mark.exhaustive
