@@ -495,6 +495,40 @@ def queue_in_a_coroutine() -> Ready:
     return None
 
 
+@stuck("polling", "Polling: 'serves' has made")
+def selects_what_has_left() -> Ready:
+    """A connection that has ended can always be read: it should have been closed."""
+
+    def serve(sock: socket.socket) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(sock, selectors.EVENT_READ)
+            while True:
+                for key, _ in selector.select():
+                    key.fileobj.recv(100)  # type: ignore[union-attr]
+
+    here, there = socket.socketpair()
+    KEPT.append(here)
+    thread("serves", serve, here)
+    there.close()
+    return None
+
+
+@stuck("polling", "Polling: 'accepts' has made")
+def accepts_in_vain() -> Ready:
+    """It fails each time, as it forgot to listen, and asks again at once."""
+
+    def accept(sock: socket.socket) -> None:
+        while True:
+            with contextlib.suppress(OSError):
+                sock.accept()
+
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    KEPT.append(sock)
+    thread("accepts", accept, sock)
+    return None
+
+
 # Tasks, which wait for each other as threads do
 
 

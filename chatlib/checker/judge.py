@@ -63,7 +63,10 @@ def judged(
             film if films and launcher.target.in_process else contextlib.nullcontext(),
             launcher.session(dialect, timeouts, deadline, descriptors) as session,
         ):
-            return _steps_taken(case, session, is_first, film)
+            try:
+                return _steps_taken(case, session, is_first, film)
+            finally:  # before its threads are ended by force: what dies in a note would keep the film's lock
+                film.stop()
     except TargetError as error:
         return Ruling(Outcome.SKIPPED, reason=f"it could not be started: {error}", blocked=True)
     except Unjudged as unjudged:

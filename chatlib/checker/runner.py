@@ -38,6 +38,8 @@ class Runner:
         self._seats = 1000, 0, Ruling(Outcome.SKIPPED)
         """How many clients the server was seen not to serve at once; in which look; what follows of it."""
         self._done: dict[str, Verdict] = {}
+        self._stuck = set[str]()
+        """Cases that have failed in a look, as nothing came in time."""
         self._total = 0
 
     def run(self, cases: list[Case[Session]]) -> list[Verdict]:
@@ -76,6 +78,8 @@ class Runner:
         for look in range(LOOKS):
             for verdict, certain in self._looked_at(cases, look):
                 looks[verdict.case.id].append((verdict, certain))
+                if verdict.failure and not certain:
+                    self._stuck.add(verdict.case.id)
                 if not again(looks[verdict.case.id]):
                     self._note(summed_up([verdict for verdict, _ in looks[verdict.case.id]]))
             cases = [case for case in cases if case.id not in self._done]
@@ -116,8 +120,9 @@ class Runner:
             return known  # without a look: a server of one client at a time does not serve three
         waits, is_first = timeouts.measured(2 if look else 1), not self._done
         hurried = replace(waits, turn=0.0) if case.crowded and not look else waits
-        # In a second look: mostly, a server that is stuck has only let time pass in the first.
-        ruling = judged(case, self._launcher, self._dialect, hurried, is_first, films=look > 0)
+        # A server that is stuck has let time pass, and nothing else. No film where its speed is what counts.
+        films = case.id in self._stuck and not case.crowded and case.topic != "slow"
+        ruling = judged(case, self._launcher, self._dialect, hurried, is_first, films)
         if hurried is not waits and ruling.certain and ruling.outcome is not Outcome.PASS:
             ruling = judged(case, self._launcher, self._dialect, waits, is_first)
         if not ruling.joined and case.seats <= self._seats[0]:  # as it is now: other threads look, too

@@ -81,10 +81,15 @@ class Film(Footage):
         self._left_before = {name for name in list(client_names.values()) if name.has_left}
         if self._with_children:
             self._children = Children(self._recorder, self._limit)
-        watch(self._recorder)
-        self._running = True
-        self._begun_in = notebook_cells.running_cell()
-        notebook_cells.remember(self, Film.stop)
+        try:
+            watch(self._recorder)
+            self._running = True
+            self._begun_in = notebook_cells.running_cell()
+            notebook_cells.remember(self, Film.stop)
+        except BaseException:  # Ctrl-C: who has no film yet could not end it
+            self._running = False
+            unwatch(self._recorder)
+            raise
         return self
 
     def stop(self) -> None:

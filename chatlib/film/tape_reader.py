@@ -104,7 +104,7 @@ class TapeReader:
                 self._at, record = found
                 if isinstance(record[1], tuple) and len(record) == 2:
                     self._commons[record[0]] = record[1]
-                else:
+                elif record[1] is not None:  # it refers to nothing that is known, if it is torn
                     yield record
             elif is_full:
                 self._begin_half(self._half + 1)
@@ -126,10 +126,10 @@ class TapeReader:
         size, end = LENGTH.unpack_from(self._map, at)[0], at + LENGTH.size
         if size == A_CALL:
             known, number, *rest, _ = CALL.unpack_from(self._map, end)
-            return at + CALL.size, (number, self._commons.get(known, ()), *rest)
+            return at + CALL.size, (number, self._commons.get(known), *rest)
         if not size or size > room - LENGTH.size:
             return None
         try:
             return end + size, marshal.loads(self._map[end : end + size])
-        except (ValueError, EOFError, TypeError):  # the race: it is written anew just now
+        except (ValueError, EOFError, TypeError, MemoryError):  # the race: it is written anew just now
             return None

@@ -25,14 +25,15 @@ class Acts(anywidget.AnyWidget):
     """Who has acted last."""
 
     def __init__(self, names: Sequence[str], acts: Sequence[str], do: Callable[[str, str], None]) -> None:
-        self._do = do
+        self._do, self._given = do, (frozenset(names), frozenset(acts))  # a browser could change the others
         super().__init__(names=list(names), acts=list(acts), chosen=names[0])
         self.on_msg(self._clicked)
 
     def _clicked(self, _: object, content: Any, __: object) -> None:
         """Takes what a browser sends: nothing but a name and an act that it was given counts."""
         who, act = (content.get(key) for key in ("who", "act")) if isinstance(content, dict) else ("", "")
-        if who in self.names and act in self.acts:
+        names, given = self._given
+        if isinstance(who, str) and isinstance(act, str) and who in names and act in given:
             self.chosen = who
             self._do(who, act)
 

@@ -18,6 +18,7 @@ from chatlib.checker.errors import TargetError
 from chatlib.checker.targets.capture import overheard
 from chatlib.checker.targets.target import Instance, Need, Usage
 from chatlib.film.film import Film
+from chatlib.film.record.waiters import number_of
 from chatlib.film.verdict.judge import verdict_of
 from chatlib.kill_thread import end_by_force
 from chatlib.own_code import is_own
@@ -151,9 +152,11 @@ class InProcessInstance:
 
         with film:  # it may run already
             recording = film.when_all_wait(threads, LOOKS)
-        its = replace(recording, spans=tuple(span for span in recording.spans if span.thread in threads()))
-        lanes = {span.ident for span in its.spans}
-        stuck = [each.sentence for each in verdict_of(recording).findings if not lanes.isdisjoint(each.lanes)]
+        lanes = set(map(number_of, self._threads()))  # names may be those of others, too
+        its = replace(recording, spans=tuple(span for span in recording.spans if span.ident in lanes))
+        tasks = {span.ident for span in recording.spans if span.until and span.until.loop in lanes}
+        found = verdict_of(recording).findings
+        stuck = [each.sentence for each in found if not (lanes | tasks).isdisjoint(each.lanes)]
         # Where a thread waits in our own lines, the X-ray of a student's server does not name them.
         present = (
             str(one._replace(place=None) if one.place and is_own(one.place.file) else one)

@@ -57,6 +57,10 @@ class TapeRecorder(Recorder):
         if before:  # the connections of a forked process are those of its parent, as far as they had come
             self.offsets = before.offsets.copy()
 
+    def leave(self) -> None:
+        """In a process that was forked: the tape is its parent's. A call begun there may end here."""
+        del self._tape
+
     def _keep(self, entry: Entry) -> None:
         super()._keep(entry)
         try:
@@ -215,6 +219,8 @@ def _after_fork() -> None:
     _filming.clear()
     for folder, recorder in before.items():
         _begin(folder, recorder)
+        if isinstance(recorder, TapeRecorder):
+            recorder.leave()
 
 
 @contextlib.contextmanager

@@ -104,9 +104,10 @@ def _whose(frame: FrameType) -> str:
     """
     if (file := frame.f_code.co_filename) != _MADE:
         return origin(file)
-    names = frame.f_globals
-    made = _BEGUN_BY_PYTHON or "_tuple_new" in names or origin(str(names.get("__file__", _MADE))) != "user"
-    return "film" if made else "user"
+    names, get = frame.f_globals, dict.get  # they may be in a dictionary of the program's own kind
+    home = get(names, "__file__", _MADE)
+    its_own = home == _MADE or (type(home) is str and origin(home) == "user")
+    return "film" if _BEGUN_BY_PYTHON or get(names, "_tuple_new") or not its_own else "user"
 
 
 def is_foreign(frame: FrameType | None) -> bool:

@@ -16,6 +16,7 @@ from collections.abc import Hashable
 from operator import itemgetter
 from threading import get_ident
 from time import perf_counter, sleep
+from typing import Any
 
 from chatlib.film.record.call import Call, Entry, common_of, open_row, row_of, span_of
 from chatlib.film.record.find_line import find, origin
@@ -41,6 +42,9 @@ unseen_calls: dict[int, "Call"] = {}
 
 asked: dict[int, int] = {}
 """How often each thread has only asked whether something is ready, and nothing was; by its number."""
+
+LOST = 5.0
+"""Seconds after which a lock is lost, which is held for microseconds."""
 
 LATEST = 50
 """Calls that are looked at for threads that poll."""
@@ -72,6 +76,7 @@ class Recorder:
         # Reentrant: the garbage collector and signals run code in between, and that code may close a socket,
         # which is a note within a note. A plain lock would let the thread wait for itself.
         self.lock = threading.RLock()
+        self._adding = False
 
     def note(self, call: Call, end: float, size: int, outcome: str) -> None:
         """Adds a call that has returned, or leaves that to the thread that has the lock. Never blocks.
@@ -80,7 +85,7 @@ class Recorder:
         it is about to give the lock back. So it looks again afterwards.
         """
         self._new.append((call, end, size, outcome))
-        while self._new and self.lock.acquire(False):
+        while self._new and not self._adding and self.lock.acquire(False):
             try:
                 self._add_new()
             finally:
@@ -88,13 +93,27 @@ class Recorder:
 
     def _add_new(self) -> None:
         """Number, offset and place in the ring belong together: the lock is held around this."""
+        if self._adding:  # what has interrupted this in its thread, as a handler, leaves its call to it
+            return
         try:
+            self._adding = True
             while self._new:
                 call, end, size, outcome = self._new.popleft()
                 offset = self.offsets.note(call.name, call.ends, size, outcome)
                 self._keep((next(self._numbers), call, end, size, offset, outcome))
-        except IndexError:  # the race: a handler of a signal has interrupted this, and added the last one
-            pass
+        finally:
+            self._adding = False
+
+    def _sound(self) -> Any:
+        """Returns the lock; another one if it is lost. Blocks until then, which should never happen.
+
+        The race: a thread that is ended by force, as by a check of a server, dies just after it took it.
+        """
+        if self.lock.acquire(timeout=LOST):
+            self.lock.release()
+        else:
+            self.lock, self._adding = threading.RLock(), False
+        return self.lock
 
     def _keep(self, entry: Entry) -> None:
         """Takes in a call that has its number and offset. With the lock held."""
@@ -102,13 +121,13 @@ class Recorder:
 
     def align(self, ends: Ends, pending: int) -> None:
         """Takes in how many bytes lie unread at one end of a connection that is not counted yet."""
-        with self.lock:
+        with self._sound():
             self._add_new()
             self.offsets.align(ends, pending)
 
     def callers_since(self, moment: float) -> set[int]:
         """Returns the numbers of the threads whose calls have returned since then, unless they only asked."""
-        with self.lock:
+        with self._sound():
             self._add_new()
             ended = ((call, end, outcome) for _, call, end, _, _, outcome in reversed(self._ring))
             recent = itertools.takewhile(lambda each: each[1] >= moment, ended)
@@ -116,7 +135,7 @@ class Recorder:
 
     def is_between_polls(self, now: float) -> bool:
         """Whether a thread that waited in vain until just before `now` has not come to its next wait yet."""
-        with self.lock:
+        with self._sound():
             self._add_new()
             latest = list(itertools.islice(reversed(self._ring), LATEST))
         waiting = {call.ident for call in list(open_calls.values())}
@@ -130,7 +149,7 @@ class Recorder:
     def take(self, still: bool = True) -> tuple[list[Span], int]:
         """Returns the spans, those `still` open last, and how many older ones the ring has let go."""
         calls = self.still_open() if still else []
-        with self.lock:
+        with self._sound():
             self._add_new()  # after that look: what has left `open_calls` before it is new, or in the ring
             ring = sorted(self._ring, key=itemgetter(0))  # a note within a note comes first
         over = {id(entry[1]) for entry in ring}  # the race: it has been noted, but is in `open_calls` still
@@ -146,7 +165,7 @@ class Recorder:
     def still_open(self) -> list[tuple[Call, int]]:
         """Returns the calls that have not returned, and where the bytes of each begin."""
         conclude_returned()
-        with self.lock:
+        with self._sound():
             calls = [*open_calls.values(), *unseen_calls.values()]
             calls = [call for call in calls if call.waits and call.waiter.is_alive()]
             self._add_new()

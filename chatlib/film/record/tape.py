@@ -115,8 +115,10 @@ class Tape:
             known = self._refer_to(common)
         at = self._at
         CALL.pack_into(self._map, at + LENGTH.size, known, number, start, end, size, offset, 0)
-        LENGTH.pack_into(self._map, at, A_CALL)
-        self._at = at + CALL.size
+        try:
+            LENGTH.pack_into(self._map, at, A_CALL)
+        finally:  # also if Ctrl-C strikes: it is there, and must not be written over
+            self._at = at + CALL.size
 
     def append(self, record: tuple[Any, ...]) -> None:
         """Adds a record of another kind. It raises the same."""
@@ -146,8 +148,10 @@ class Tape:
     def _write(self, data: bytes) -> None:
         end = self._at + LENGTH.size + len(data)
         self._map[self._at + LENGTH.size : end + LENGTH.size] = data + bytes(LENGTH.size)
-        LENGTH.pack_into(self._map, self._at, len(data))
-        self._at = end
+        try:
+            LENGTH.pack_into(self._map, self._at, len(data))
+        finally:
+            self._at = end
 
     def know(self, state: tuple[Any, ...], now: float, look: int) -> bool:
         """Writes what is known now, at a moment, in answer to a look. Returns False if there is no room."""
@@ -169,13 +173,14 @@ class Tape:
 
     def _turn(self) -> None:
         """Goes on in the other half, whose calls are let go."""
-        self._at = HALVES[self._begun % 2]
-        self._end = self._at + HALF
-        self._safe = min(self._reach(self._at, self._at + LENGTH.size), self._end)
-        self._commons.clear()  # who reads this half may not have read the other
+        at = HALVES[self._begun % 2]
+        safe = min(self._reach(at, at + LENGTH.size), at + HALF)
+        LENGTH.pack_into(self._map, at, 0)  # first: who comes to this half must find nothing old
+        # No call in between: Ctrl-C strikes before all of this, or behind it. Who reads this half may not
+        # have read the other, so what calls have in common is told anew.
+        self._at, self._end, self._safe, self._commons, self._last = at, at + HALF, safe, {}, 0
         self._begun += 1
-        self._write_head()  # first: a reader of that half sees that it is read anew
-        self._map[self._at : self._at + LENGTH.size] = bytes(LENGTH.size)
+        self._write_head()
 
     def _reach(self, begin: int, end: int) -> int:
         """Has the disk keep room for a part of the file; returns up to where there is room now.

@@ -12,7 +12,7 @@ from chatlib.film.verdict.words import awaited, called, lines_of
 MANY, OFTEN = 100, 100.0
 """Calls in vain, and how many a second: from there on it is polling."""
 
-_IN_VAIN = ("nothing", "timeout", "end")
+_IN_VAIN = ("nothing", "timeout", "end", "failed")
 
 
 def blocked_loops(scene: Scene) -> Iterator[Finding]:
@@ -75,7 +75,15 @@ def asked_in_vain(spans: list[Span]) -> tuple[int, float, Span]:
     last = spans[-1]
     if last.end is None and last.call == BUSY and last.until and last.until.asked:
         return last.until.asked, last.start, last
-    done = [span for span in spans if span.call not in ("sleep", "wait", BUSY)]  # to rest is not to ask
-    asks = (span for span in reversed(done) if span.end is not None)
+    asks = (span for span in reversed(spans) if span.end is not None and not rests(span))
     vain = list(takewhile(lambda span: span.outcome in _IN_VAIN and not span.size, asks))
-    return (len(vain), vain[-1].start, vain[0]) if vain else (0, 0.0, last)
+    # Many clients may leave within a moment, and of each that is news once.
+    peers = {span.peer for span in vain if span.outcome == "end"}
+    return (len(vain) // max(1, len(peers)), vain[-1].start, vain[0]) if vain else (0, 0.0, last)
+
+
+def rests(span: Span) -> bool:
+    """Whether a call is none by which a thread asks: it sleeps, or a selector says where it may ask."""
+    return span.call in ("sleep", "wait", BUSY) or (
+        span.call in ("select", "poll") and span.outcome == "done"
+    )
