@@ -30,7 +30,10 @@ from test_film import another, calls, film, pair, waits
 
 from chatlib.api import Film, xray
 from chatlib.film.record import waiters
+from chatlib.film.record.call import Call, Entry
 from chatlib.film.record.frames import frames_of_others
+from chatlib.film.record.recorder import Recorder
+from chatlib.film.record.waiters import WatchedThread
 
 __all__ = ["film", "pair"]  # the fixtures
 
@@ -371,6 +374,70 @@ def test_what_a_moving_view_looks_for_is_told_while_it_lasts(film: Film) -> None
         assert eventually(is_told)
         lock.release()
     assert "takes" not in {span.thread for span in film.spans}
+
+
+# Notes that are broken off, and programs that are hard to watch
+
+
+def a_call() -> Call:
+    """Returns a call of this thread."""
+    waiter = WatchedThread()
+    return Call("recv", "", (None, None), waiter, waiter.number, 0.0, (__file__, 1, "f"))
+
+
+def test_what_interrupts_a_note_leaves_its_call_to_it() -> None:
+    """A handler of a signal, or a `__del__`, makes a call while another one is being added."""
+
+    class Interrupted(Recorder):
+        def _keep(self, entry: Entry) -> None:
+            super()._keep(entry)
+            if entry[0] == 1:
+                self.note(a_call(), 3.0, 0, "timeout")
+                kept.append(len(self._ring))
+
+    kept, recorder = list[int](), Interrupted(10)
+    recorder.note(a_call(), 2.0, 0, "done")
+    spans, _ = recorder.take(still=False)
+    assert kept == [1]  # not in the middle of the other
+    assert [(span.number, span.outcome) for span in spans] == [(1, "done"), (2, "timeout")]
+
+
+def test_a_thread_that_dies_in_a_note_takes_no_film_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was ended by force keeps the lock for ever."""
+    monkeypatch.setattr("chatlib.film.record.recorder.LOST", 0.01)
+    recorder = Recorder(10)
+    dies = threading.Thread(target=recorder.lock.acquire)
+    dies.start()
+    dies.join(SOON)
+    recorder.note(a_call(), 2.0, 0, "done")
+    assert [span.outcome for span in recorder.take(still=False)[0]] == ["done"]
+
+
+def test_a_film_that_is_broken_off_as_it_begins_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C: nobody has the film yet who could end it."""
+
+    def strike(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("chatlib.notebook_cells.remember", strike)
+    recv = socket.socket.recv
+    film = Film()
+    with pytest.raises(KeyboardInterrupt):
+        film.start()
+    assert socket.socket.recv is recv and not film.running
+
+
+def test_code_of_text_may_have_names_of_its_own_kind(film: Film) -> None:
+    """Nothing of the program's is run to find out whose it is."""
+
+    class Names(dict[str, Any]):
+        def __contains__(self, name: object) -> bool:
+            raise RuntimeError(name)
+
+        get = __contains__  # type: ignore[assignment]
+
+    exec(compile("from time import sleep; sleep(0.01)", "<string>", "exec"), Names())
+    assert [span.call for span in film.recording().spans][-1:] == ["sleep"]
 
 
 # Who waits

@@ -396,6 +396,27 @@ def test_a_tape_keeps_the_last_calls(tmp_path: Path) -> None:
     reader.close()
 
 
+def test_a_half_is_empty_before_it_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who reads at just that moment reads nothing twice."""
+    written = Tape(str(tmp_path / "a.tape"))
+    reader, numbers, number = TapeReader(str(tmp_path / "a.tape")), list[int](), 0
+    say = Tape._write_head
+
+    def say_and_read(self: Tape) -> None:
+        say(self)
+        numbers.extend(call[0] for call in reader.calls())
+
+    while written._begun < 3:  # the half that was written first is written anew
+        number += 1
+        written.add(COMMON, number, *TIMES)
+        if number % 1000 == 0:
+            numbers += [call[0] for call in reader.calls()]
+            monkeypatch.setattr(Tape, "_write_head", say_and_read)
+    numbers += [call[0] for call in reader.calls()]
+    reader.close()
+    assert numbers == list(range(1, number + 1))
+
+
 def test_a_tape_is_read_while_it_is_written(tmp_path: Path) -> None:
     """No reader sees half of a record, or one twice, or one before another."""
     written = Tape(str(tmp_path / "a.tape"))

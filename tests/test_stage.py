@@ -290,6 +290,10 @@ def test_the_buttons_do_what_they_say_and_nothing_any_more_once_it_is_closed() -
     for nonsense in strangers:
         acts._handle_custom_msg(nonsense, [])
     assert answer.value == ""
+    state = {"method": "update", "state": {"names": ["mallory"]}, "buffer_paths": []}
+    acts._handle_msg({"content": {"data": state}, "buffers": []})  # a browser may say so
+    acts._handle_custom_msg({"who": "mallory", "act": "comes"}, [])
+    assert answer.value == ""
     view.close()
     threads = threading.active_count()
     click("alice", "comes")
