@@ -34,7 +34,7 @@ function render({ model, el }) {
   who.setAttribute("role", "group");
   who.setAttribute("aria-label", "who");
   const deeds = make("div", {}, ...acts);
-  deeds.style.cssText = "display: flex; flex-wrap: wrap";
+  deeds.style.cssText = "display: flex; flex-wrap: wrap; gap: 4px; margin: 2px";
   el.append(who, deeds);
   draw();
 }
