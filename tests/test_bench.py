@@ -36,7 +36,7 @@ from chatlib.bench.records import MeasurementError, Workload
 from chatlib.cli import main
 from chatlib.resources import process_tree
 
-DEADLINE = 60.0
+DEADLINE = 240.0
 SILENCE = 2.0
 """Seconds without a line after which a test believes that it is lost: no computer is busy enough for that."""
 

@@ -9,13 +9,10 @@ from chatlib.checker.case import step
 from chatlib.checker.errors import Broken, Unjudged
 from chatlib.checker.harness.clients import Peer
 from chatlib.checker.harness.session import Session
-from chatlib.checker.steps.traffic import LENGTH, MEGABYTE, Flow, Lines, control, line
+from chatlib.checker.steps.traffic import LENGTH, LONGEST, MEGABYTE, Flow, Lines, control, line
 
 SLOWER = 10
 """How many times slower a server may be for the others because of one that does not read."""
-
-LONGEST = 12.0
-"""Seconds. What has not arrived by then is not waited for: how fast it went so far is enough."""
 
 WARMUP = 8
 """MB before the memory is looked at: by then, the server has made its buffers."""

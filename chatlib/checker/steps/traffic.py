@@ -15,6 +15,9 @@ WINDOW = 65_536
 
 MEGABYTE = 1_000_000
 
+LONGEST = 12.0
+"""Seconds of a flood. What has not arrived by then is not waited for: how fast it went so far is enough."""
+
 LENGTH = 997
 """Bytes in a line: a prime, so that its ends fall anywhere in the pieces that a server reads."""
 
@@ -199,7 +202,7 @@ def control(session: Session, flow: Flow, size: int) -> None:
         Unjudged: That fails already, so a slow reader would prove nothing.
     """
     try:
-        seconds = flow.run(size, 4.0 * session.timeouts.factor)
+        seconds = flow.run(size, LONGEST * session.timeouts.factor)
     except Broken as broken:
         why = f"a flood fails already while everybody reads: {broken.actual}"
         raise Unjudged(why, blocked=True, certain=broken.certain) from None
