@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import Connect, Serve
-from faults import POSIX, SOON, environment
+from faults import POSIX, SOON, environment, eventually
 
 import chatlib
 from chatlib import notebook_cells
@@ -182,7 +182,7 @@ def test_starting_what_runs_leaves_it_alone(notebook: Notebook) -> None:
     for _ in range(3):
         assert notebook.run("chatlib.start(server) is server", "b") == "True"
         assert notebook.is_open("server")
-        assert notebook.run("threads = server.threads; len(threads)") == "1"
+        assert eventually(lambda: notebook.run("threads = server.threads; len(threads)") == "1")
 
 
 def test_a_stock_server_is_replaced_as_well(notebook: Notebook) -> None:

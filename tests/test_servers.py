@@ -747,7 +747,9 @@ def test_stopping_from_a_handler_returns(serve: Serve, model: Model, connect: Co
     """A service may stop its own server: every client sees the end, and all threads end."""
     service = Tripwire()
     service.server = server = serve(model, service=service)
-    thread, alice = server.threads[0], connect(server)
+    alice = connect(server)
+    assert eventually(lambda: server.threads)  # it may only just have been started
+    thread = server.threads[0]
     alice.send("stop")
     with pytest.raises(Disconnected):
         alice.receive(SOON)
