@@ -1,4 +1,4 @@
-"""What a film costs: `python tests/film_costs.py` prints the figures of docs/film_costs.md.
+"""What a film costs: `python tests/film_costs.py` prints it.
 
 What a call costs more in a film, in the program that films and in one that it has started; how much longer
 such a program takes to start; and what it takes to draw a film of many processes. All of it by turns, in
