@@ -84,9 +84,8 @@ def run(program: Path) -> float:
 def seconds(program: Path) -> float:
     """Returns what a program takes from its start to its end."""
     begun = time.perf_counter()
-    subprocess.run(
-        [sys.executable, str(program)], check=True
-    )  # with a time limit, it would only look now and then
+    # No time limit: with one, `run` would only look now and then whether it has ended.
+    subprocess.run([sys.executable, str(program)], check=True)
     return time.perf_counter() - begun
 
 

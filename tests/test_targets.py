@@ -230,9 +230,7 @@ def test_a_thread_that_cannot_be_seen_is_told_in_a_report(monkeypatch: pytest.Mo
         instance = target.start()
         stack.callback(instance.discard)
         words = "the server is in a call that the X-ray cannot see, line "
-        assert eventually(lambda: "".join(instance.waiting(Film())).startswith(words)), instance.waiting(
-            Film()
-        )
+        assert eventually(lambda: "".join(instance.waiting(Film())).startswith(words))
 
 
 UDP = """
