@@ -208,7 +208,7 @@ def test_a_film_from_its_first_cell_to_a_new_kernel(lab: "Lab", sheet: "Page", t
     sheet.locator(".jp-Cell").first.click()
     sheet.keyboard.press("Shift+Enter")
     view.locator("svg.chatfilm").wait_for()
-    assert "Nothing has happened yet." in (view.locator("svg").text_content() or "")
+    assert "alice" not in (view.locator("svg").text_content() or "")
     sheet.keyboard.press("Shift+Enter")
     assert_it_moves_while_a_cell_is_busy(sheet, view)
     view.screenshot(path=pictures(tmp_path) / "live_view.png")

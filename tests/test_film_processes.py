@@ -232,6 +232,35 @@ def test_processes_of_multiprocessing_have_their_names(
 
 
 @forks
+def test_processes_are_in_the_order_in_which_they_were_forked(
+    film: Film, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which of them runs first is chance; here it is the second, and the film looks before the first does."""
+    (reading, writing), begin = os.pipe(), filmed_child._begin
+
+    def begin_late(folder: str, before: Recorder | None) -> None:
+        os.close(writing)
+        os.read(reading, 1)  # until the test closes the other end
+        begin(folder, before)
+
+    children = list[int]()
+    for beginning in (begin_late, begin):
+        monkeypatch.setattr(filmed_child, "_begin", beginning)
+        if not (child := os.fork()):
+            time.sleep(0.001)
+            os._exit(0)
+        children.append(child)
+    os.waitpid(children[1], 0)
+    assert list(film.recording().processes.values()) == ["child 1"]
+    os.close(writing)
+    os.waitpid(children[0], 0)
+    os.close(reading)
+    assert film.recording().processes == {2: "child 1", 1: "child 2"}
+    lanes = film.recording().lanes.values()
+    assert [name for name in lanes if name.startswith("child")] == ["child 1", "child 2"]
+
+
+@forks
 def test_bytes_that_both_sides_of_a_fork_move_are_counted_once(film: Film) -> None:
     """Parent and child have the same connection, and read from it by turns."""
     with socket.create_server(("127.0.0.1", 0)) as listener:

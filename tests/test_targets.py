@@ -429,11 +429,11 @@ def test_a_fixed_port_that_is_not_free_again_is_given_as_the_reason(tmp_path: Pa
 @POSIX
 def test_a_greedy_program_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """More memory than it may use: it is killed, and the report says so."""
-    monkeypatch.setattr(program_run, "MEMORY", 200 << 20)
+    monkeypatch.setattr(program_run, "MEMORY", 64 << 20)
     greedy = RELAY.replace("        while data", "        hoard = bytearray(400 << 20)\n        while data")
     report = chatlib.check(script(tmp_path, greedy), "raw", cases=["delivery.reach"])
     failure = report.verdicts[0].failure
-    assert failure is not None and "more than 200 MiB of memory" in failure.actual, report
+    assert failure is not None and "more than 64 MiB of memory" in failure.actual, report
 
 
 @POSIX

@@ -31,7 +31,7 @@ class Seen(NamedTuple):
     """What one of the processes has seen."""
 
     number: int
-    """1, 2, ... in the order in which they began; 0 is the process that films."""
+    """1, 2, ... in the order in which they were found; 0 is the process that films."""
     name: str
     spans: Sequence[Span]
     """Those that are over, in the order of their ends; then the open ones."""

@@ -90,7 +90,10 @@ class Children:
             pause(0.005 if left else 0)
 
     def read(self) -> list[Seen]:
-        """Returns what each process has seen; nothing in a forked process, which is not the film's."""
+        """Returns what each process has seen, in the order in which they began.
+
+        Nothing in a forked process, which is not the film's.
+        """
         if os.getpid() != self._process:
             return []
         children = self._found()
@@ -115,7 +118,8 @@ class Children:
             if file.name not in self._children:
                 with contextlib.suppress(OSError):  # too many files are open
                     self._children[file.name] = Child(len(self._children) + 1, file, self._limit)
-        return list(self._children.values())
+        # By when they began, which is in the name: one that began earlier may be found later.
+        return [child for _, child in sorted(self._children.items())]
 
     def end(self) -> None:
         """Ends the films of all processes. Does nothing in a forked process, which is not the film's."""

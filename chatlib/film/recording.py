@@ -42,7 +42,8 @@ class Recording:
         names: What clients are called, by their address.
         now: When it was taken, on the clock of `time.perf_counter`.
         dropped: How many older spans the ring has let go.
-        processes: What the processes are called, by their number; empty if only one is filmed.
+        processes: What the processes are called, by their number, in the order in which they began; empty if
+            only one is filmed.
         free: The idents of the threads that were alive, and in none of the open calls, or may be woken from
             theirs by a signal; None if that is not known.
         looker: The ident of the thread that took it, if that is one of the program's: it can act afterwards.
@@ -124,8 +125,9 @@ class Recording:
         """
         labels, numbers = dict[int, str](), dict[str, int]()
         threads = {span.ident: span.thread for span in self.spans}
-        process = self.process_of
-        for ident in sorted(threads, key=lambda one: (process[one], threads[one] != MAIN, one)):
+        ranks = {process: rank for rank, process in enumerate(self.processes, 1)}
+        rank = {ident: ranks.get(process, 0) for ident, process in self.process_of.items()}
+        for ident in sorted(threads, key=lambda one: (rank[one], threads[one] != MAIN, one)):
             label = name = self._label(ident, threads[ident])
             while name in numbers:  # by its last number: a server may have thousands of threads with one name
                 numbers[label] += 1

@@ -196,6 +196,7 @@ class Session:
 
     def explain(self, what: str, within: float = 0.0) -> str:
         """Adds that the server is no longer there, if it is so, at once or `within` some seconds."""
+        self.instance.guard()  # it may have been too busy to answer with what it is to be stopped for
         ended = self.instance.ended(within)
         return f"{what}; {ended}" if ended and ended not in what else what
 

@@ -47,6 +47,9 @@ _WAITING = 400  # calls that are told if there are too many for the tape
 _filming: dict[str, Recorder] = {}
 """Where this process and its children write, for each film; and what has counted its bytes until now."""
 
+_forking = [0.0]
+"""When this process has last begun to fork: which of two children runs first is chance."""
+
 
 class TapeRecorder(Recorder):
     """Writes each call that has returned to a tape."""
@@ -101,7 +104,7 @@ class FilmedChild:
     def _begun(self, folder: str) -> Tape:
         with open(os.path.join(folder, "control"), "rb") as control:
             self._control = mmap.mmap(control.fileno(), CONTROL.size, access=mmap.ACCESS_READ)
-        begun = perf_counter()
+        begun = _forking[0] if self._forked else perf_counter()
         if self._is_over() or len(os.listdir(folder)) > MOST:
             raise OSError(f"the film in {folder} has no room for another process")
         return Tape(os.path.join(folder, f"{int(begun * 1e9):020}-{self._process}{SUFFIX}"))
@@ -244,5 +247,9 @@ def above_low() -> Iterator[None]:
             os.close(descriptor)
 
 
+def _before_fork() -> None:
+    _forking[0] = perf_counter()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
