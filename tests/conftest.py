@@ -32,19 +32,22 @@ SHARING = {name: model for name, model in chatlib.MODELS.items() if model is not
 SEVERAL_AT_ONCE = {name: model for name, model in SHARING.items() if model is not chatlib.SyncServer}
 LONGEST = [
     "test_browser",
-    "test_servers",
-    "test_specimens",
     "test_checker",
     "test_dialects",
-    "test_targets",
+    "test_servers",
+    "test_specimens",
     "test_bench",
-    "test_ex14",
     "test_ex05",
-    "test_ex08",
+    "test_other_protocols",
+    "test_targets",
     "14_",
-    "test_reference_servers",
     "test_reports",
     "test_ex06b",
+    "test_ex14",
+    "test_verdict",
+    "test_ex11",
+    "test_ex08",
+    "test_reference_servers",
 ]
 BEGUN = time.monotonic()
 ON_LINUX = "# on Linux"

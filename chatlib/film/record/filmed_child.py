@@ -247,9 +247,10 @@ def above_low() -> Iterator[None]:
             os.close(descriptor)
 
 
-def _before_fork() -> None:
+def note_fork() -> None:
+    """Keeps the moment: it tells in which order processes were forked."""
     _forking[0] = perf_counter()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
+    os.register_at_fork(before=note_fork, after_in_child=_after_fork)
