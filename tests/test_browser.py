@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Locator, Page
 
 pytest.importorskip("anywidget", reason="the live view needs anywidget, which is not installed")
-pytest.importorskip("jupyterlab", reason="JupyterLab is not installed")
+if not find_spec("jupyterlab"):  # not imported: that takes half a second, in each process of the run
+    pytest.skip("JupyterLab is not installed", allow_module_level=True)
 pytest.importorskip("playwright.sync_api", reason="playwright, which drives a browser, is not installed")
 
 import browser  # noqa: E402
