@@ -16,7 +16,7 @@ import chatlib
 from chatlib.checker import check as checking
 from chatlib.checker import specimens
 from chatlib.checker.case import Outcome, step
-from chatlib.checker.errors import Broken
+from chatlib.checker.errors import Broken, Unjudged
 from chatlib.checker.harness.dialect import DIALECTS
 from chatlib.checker.harness.session import Session
 from chatlib.checker.specimens.believes_in_one_recv import BelievesInOneRecv
@@ -274,6 +274,26 @@ def test_until_a_newcomer_is_served_nobody_else_speaks() -> None:
     assert report.failed == ("departures.meanwhile",), str(report)
 
 
+class Closing(Threads):
+    """Hangs up on each client at once."""
+
+    def welcome(self, client: ThreadsClient) -> None:
+        with client.sock:
+            client.hang_up()
+
+
+def test_nothing_is_left_over_of_a_case_that_had_no_server() -> None:
+    """It does not fit the dialect; and the other one, looked at again, is no earlier case."""
+    chosen = checking.chosen_cases(["delivery.private", "delivery.order"])
+    unfit = next(case for case in chosen if case.id == "delivery.private")
+    verdicts = judge(
+        target_of(Closing), sorted(chosen, key=lambda case: case is not unfit), DIALECTS["lines"]
+    )
+    assert [verdict.blocked for verdict in verdicts] == [False, True]
+    assert "before that, the server closed the connection of" in verdicts[1].reason
+    assert "left over" not in verdicts[1].reason
+
+
 @pytest.mark.parametrize("bad", [1, 2])
 def test_a_gate_that_fails_is_looked_at_again(bad: int) -> None:
     """Everything depends on it: only a second failure counts."""
@@ -296,9 +316,11 @@ LUCK = "the die has fallen"
 
 
 @step("a die is thrown")
-def throw(session: Session, faces: list[bool]) -> None:
-    """Fails if the next face says so."""
-    if faces.pop(0):
+def throw(session: Session, faces: list[bool | None]) -> None:
+    """Fails if the next face says so; of None, nothing can be said."""
+    if (face := faces.pop(0)) is None:
+        raise Unjudged("it stands on an edge")
+    if face:
         raise Broken("luck", LUCK)
 
 
@@ -309,9 +331,11 @@ def throw(session: Session, faces: list[bool]) -> None:
         ([True, True], Outcome.FAIL, LUCK),
         ([True, False, True], Outcome.FAIL, f"in 2 of 3 runs, {LUCK}"),
         ([True, False, False], Outcome.PASS, "in 1 of 3 runs it failed: chance decides"),
+        ([True, None, False], Outcome.SKIPPED, "each of 3 runs ended in another way: chance decides"),
+        ([True, None, True], Outcome.FAIL, f"in 2 of 3 runs, {LUCK}"),
     ],
 )
-def test_where_chance_decides_that_is_said(faces: list[bool], outcome: Outcome, said: str) -> None:
+def test_where_chance_decides_that_is_said(faces: list[bool | None], outcome: Outcome, said: str) -> None:
     """One failure is looked at again; if the looks differ, the third decides, and the report says so."""
     [late] = checking.chosen_cases(["delivery.late"])
     left = list(faces)

@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import replace
+from typing import NamedTuple
 
 from chatlib.checker.case import Case, Outcome, Verdict
 from chatlib.checker.errors import Halted
@@ -24,6 +25,15 @@ Progress = Callable[[Verdict, int, int], object]
 """Told of each verdict, how many there are, and how many there will be."""
 
 
+class Seats(NamedTuple):
+    """How many clients a server was seen not to serve at once."""
+
+    refused: int
+    look: int
+    ruling: Ruling
+    """What follows for a case that needs as many."""
+
+
 class Runner:
     """Takes cases one by one, or several at once where servers do not disturb each other.
 
@@ -35,8 +45,9 @@ class Runner:
 
     def __init__(self, launcher: Launcher, dialect: Dialect, progress: Progress | None = None) -> None:
         self._launcher, self._dialect, self._progress = launcher, dialect, progress
-        self._seats = 1000, 0, Ruling(Outcome.SKIPPED)
-        """How many clients the server was seen not to serve at once; in which look; what follows of it."""
+        self._seats = Seats(1000, 0, Ruling(Outcome.SKIPPED))
+        self._begun = set[str]()
+        """Cases that have had a server."""
         self._done: dict[str, Verdict] = {}
         self._stuck = set[str]()
         """Cases that have failed in a look, as nothing came in time."""
@@ -80,7 +91,7 @@ class Runner:
                 looks[verdict.case.id].append((verdict, certain))
                 if verdict.failure and not certain:
                     self._stuck.add(verdict.case.id)
-                if not again(looks[verdict.case.id]):
+                if not needs_another_look(looks[verdict.case.id]):
                     self._note(summed_up([verdict for verdict, _ in looks[verdict.case.id]]))
             cases = [case for case in cases if case.id not in self._done]
 
@@ -115,18 +126,20 @@ class Runner:
         return verdict, ruling.certain
 
     def _judged(self, case: Case[Session], look: int) -> Ruling:
-        seats, seen, known = self._seats
-        if case.seats >= seats and (known.certain or look == seen):
+        known = self._seats.ruling
+        if case.seats >= self._seats.refused and (known.certain or look == self._seats.look):
             return known  # without a look: a server of one client at a time does not serve three
-        waits, is_first = timeouts.measured(2 if look else 1), not self._done
+        waits = timeouts.measured(2 if look else 1)
+        self._begun.add(case.id)
+        is_first = self._begun == {case.id}
         hurried = replace(waits, turn=0.0) if case.crowded and not look else waits
         # A server that is stuck has let time pass, and nothing else. No film where its speed is what counts.
         films = case.id in self._stuck and not case.crowded and case.topic != "slow"
         ruling = judged(case, self._launcher, self._dialect, hurried, is_first, films)
         if hurried is not waits and ruling.certain and ruling.outcome is not Outcome.PASS:
             ruling = judged(case, self._launcher, self._dialect, waits, is_first)
-        if not ruling.joined and case.seats <= self._seats[0]:  # as it is now: other threads look, too
-            self._seats = case.seats, look, ruling
+        if not ruling.joined and case.seats <= self._seats.refused:  # as it is now: other threads look, too
+            self._seats = Seats(case.seats, look, ruling)
         return ruling
 
     def _note(self, verdict: Verdict) -> None:
@@ -135,7 +148,7 @@ class Runner:
             self._progress(verdict, len(self._done), self._total)
 
 
-def again(looks: list[tuple[Verdict, bool]]) -> bool:
+def needs_another_look(looks: list[tuple[Verdict, bool]]) -> bool:
     """Whether a case has to be looked at once more.
 
     Once, with twice the patience, where only time has run out; where a gate fails, on which all others
@@ -156,6 +169,9 @@ def summed_up(looks: list[Verdict]) -> Verdict:
     last = looks[-1]
     if len(looks) < LOOKS:
         return last
+    if len({look.outcome for look in looks}) == LOOKS:
+        reason = f"each of {LOOKS} runs ended in another way: chance decides"
+        return replace(last, outcome=Outcome.SKIPPED, failure=None, reason=reason)
     if last.outcome is Outcome.PASS:
         other = next(verdict for verdict in looks if verdict.outcome is not last.outcome)
         what = "it failed" if other.failure else "it could not be judged"
