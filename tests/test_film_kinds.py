@@ -310,6 +310,35 @@ def test_a_lock_that_a_task_took_before_the_film_is_held_by_somebody() -> None:
     assert vars(asyncio.Lock) == before
 
 
+def test_who_has_taken_a_lock_of_asyncio_is_not_known_from_an_earlier_film() -> None:
+    """Since then another one may have taken it: it has, here."""
+
+    async def take(done: asyncio.Event) -> None:
+        async with lock:
+            loops.append(asyncio.get_running_loop())
+            taken.release()
+            await done.wait()
+
+    async def main() -> None:
+        async with asyncio.TaskGroup() as group:
+            for name, done in dones.items():
+                group.create_task(take(done), name=name)
+
+    dones = {name: asyncio.Event() for name in ("anna", "bob", "carl")}
+    lock, loops, taken = asyncio.Lock(), list[asyncio.AbstractEventLoop](), threading.Semaphore(0)
+    with contextlib.ExitStack() as running:
+        with xray() as film:
+            running.enter_context(another(asyncio.run, main(), name="the loop"))
+            assert waits(film, "task carl", "acquire").on == "the lock that task anna holds"
+        loops[0].call_soon_threadsafe(dones["anna"].set)
+        assert taken.acquire(timeout=SOON) and taken.acquire(timeout=SOON)  # bob has it, too late for a film
+        with xray() as film:
+            loops[0].call_soon_threadsafe(lambda: None)
+            assert waits(film, "task carl", "acquire").on == "the lock that somebody holds"
+        for name in ("bob", "carl"):
+            loops[0].call_soon_threadsafe(dones[name].set)
+
+
 def test_a_line_that_nobody_has_written_is_not_the_programs(film: Film) -> None:
     """As the methods that `multiprocessing` makes of text for its proxies: the caller's line is told."""
     made: dict[str, Any] = {}

@@ -1,5 +1,6 @@
 """Films of several processes: forked, spawned, started as programs; and what a killed one leaves."""
 
+import gc
 import multiprocessing
 import os
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,6 +25,7 @@ from chatlib.film.child import About, later, names_of
 from chatlib.film.film import Film
 from chatlib.film.merged import merged
 from chatlib.film.record import filmed_child, tape
+from chatlib.film.record.lookout import Lookout
 from chatlib.film.record.patches import unwatch
 from chatlib.film.record.recorder import Recorder, recorders
 from chatlib.film.record.tape import Tape
@@ -261,6 +264,60 @@ def test_processes_are_in_the_order_in_which_they_were_forked(
 
 
 @forks
+def test_an_orphan_keeps_its_name(film: Film) -> None:
+    """When its parent has ended, the system says another one."""
+    (gate, opened), (ended, living) = os.pipe(), os.pipe()
+    if not (child := os.fork()):
+        if not os.fork():
+            os.close(opened)
+            os.read(gate, 1)  # until the test closes the other end
+            time.sleep(0.001)
+        os._exit(0)
+    os.waitpid(child, 0)
+    film.waiting()  # so it has looked round since
+    os.close(living)
+    os.close(opened)
+    assert os.read(ended, 1) == b""
+    film.stop()
+    os.close(gate)
+    os.close(ended)
+    assert list(film.recording().processes.values()) == ["child 1 of child 1"]
+
+
+@forks
+def test_a_process_that_may_have_no_more_threads_is_not_filmed(
+    film: Film, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It goes on as it would alone, and says nothing of that."""
+
+    def refuse(_: Lookout) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as full:
+        full.setattr(Lookout, "start", refuse)
+        if not (child := os.fork()):
+            os._exit(len(recorders))
+    assert os.waitpid(child, 0) == (child, 0)
+    film.stop()
+    assert not film.recording().processes
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has handles")
+def test_a_film_that_nobody_holds_lets_go_of_its_tapes(program: Callable[..., Program]) -> None:
+    """As it lets go of all else."""
+    before = psutil.Process().num_fds()
+    film = chatlib.xray(processes=True).start()
+    waits = program("waits.py", "print('here', flush=True)\ninput()")
+    waits.line()
+    film.waiting()
+    waits.kill()
+    del film
+    gc.collect()
+    assert psutil.Process().num_fds() == before
+
+
+@forks
 def test_bytes_that_both_sides_of_a_fork_move_are_counted_once(film: Film) -> None:
     """Parent and child have the same connection, and read from it by turns."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -429,10 +486,10 @@ def test_a_half_is_empty_before_it_begins(tmp_path: Path, monkeypatch: pytest.Mo
     """Who reads at just that moment reads nothing twice."""
     written = Tape(str(tmp_path / "a.tape"))
     reader, numbers, number = TapeReader(str(tmp_path / "a.tape")), list[int](), 0
-    say = Tape._write_head
+    turn = Tape._turn
 
-    def say_and_read(self: Tape) -> None:
-        say(self)
+    def turn_and_read(self: Tape) -> None:
+        turn(self)
         numbers.extend(call[0] for call in reader.calls())
 
     while written._begun < 3:  # the half that was written first is written anew
@@ -440,7 +497,7 @@ def test_a_half_is_empty_before_it_begins(tmp_path: Path, monkeypatch: pytest.Mo
         written.add(COMMON, number, *TIMES)
         if number % 1000 == 0:
             numbers += [call[0] for call in reader.calls()]
-            monkeypatch.setattr(Tape, "_write_head", say_and_read)
+            monkeypatch.setattr(Tape, "_turn", turn_and_read)
     numbers += [call[0] for call in reader.calls()]
     reader.close()
     assert numbers == list(range(1, number + 1))
@@ -477,6 +534,23 @@ def check(row: tuple[Any, ...]) -> int:
     return number
 
 
+def test_what_is_known_is_not_read_while_it_may_be_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the next state, the writer may have begun the one that takes its place."""
+    written, reader = Tape(str(tmp_path / "a.tape")), TapeReader(str(tmp_path / "a.tape"))
+    assert written.know(("first",), 1.0, 1)
+
+    def read_late(*args: Any) -> Any:
+        monkeypatch.undo()
+        assert written.know(("second",), 2.0, 2)
+        return 0, ("torn",)
+
+    monkeypatch.setattr(reader, "_record", read_late)
+    assert reader.state() == ("second",)
+    reader.close()
+
+
 def test_what_is_too_large_for_a_tape_is_left_out(tmp_path: Path) -> None:
     """Rather than that the program would fail."""
     written = Tape(str(tmp_path / "a.tape"))
@@ -490,7 +564,7 @@ def test_what_is_too_large_for_a_tape_is_left_out(tmp_path: Path) -> None:
     written.append((0, ""))
     written.add(COMMON, 2, *TIMES)
     assert written.know(("small",), 2.0, 3)
-    assert (reader.state(), reader.seen, reader.answered) == (("small",), 2.0, 3)
+    assert (reader.state(), reader.answer()) == (("small",), (2.0, 3))
     assert list(reader.calls()) == [(0, ""), (2, COMMON, *TIMES)]
     reader.close()
 
@@ -597,13 +671,13 @@ def test_what_a_child_does_can_be_done_here(tmp_path: Path) -> None:
                 listener.accept()
         with open(tmp_path / "control", "r+b") as control:
             control.write(filmed_child.CONTROL.pack(7, 0, 0))
-        until(lambda: reader.state() and reader.answered == 7)
+        until(lambda: reader.state() and reader.answer()[1] == 7)
         named, *calls = reader.calls()
         assert named[0] == 0
         assert "accept" in {common[2] for _, common, *_ in calls}
         state = reader.state()
         assert state
-        assert state[0][:3] == (os.getpid(), os.getppid(), True)
+        assert (state[0][0], state[0][2]) == (os.getpid(), True)
         with open(tmp_path / "control", "r+b") as control:
             control.write(filmed_child.CONTROL.pack(7, 1, 0))
         until(lambda: child.recorder not in recorders)
@@ -678,14 +752,14 @@ def test_a_forked_process_that_ends_writes_nothing_of_its_parent(
         child = filmed_child.FilmedChild(str(tmp_path), Recorder(10))
     reader = TapeReader(str(next(tmp_path.glob(f"*{tape.SUFFIX}"))))
     child._lookout.stop()
-    before = reader.state(), reader.seen
+    before = reader.state(), reader.answer()[0]
     with monkeypatch.context() as other:
         other.setattr(os, "getpid", lambda: 1)
         child._end()
-    assert (reader.state(), reader.seen) == before
+    assert (reader.state(), reader.answer()[0]) == before
     child._end()
     assert reader.state()
-    assert reader.seen > before[1]
+    assert reader.answer()[0] > before[1]
     reader.close()
     filmed_child._filming.clear()
 

@@ -106,6 +106,14 @@ def test_a_thread_behind_a_circle_is_named_as_well() -> None:
     scene = crossed()
     scene.join("carol", "bob")
     assert told(scene.taken())[0].endswith("; 'carol' waits for that, too")
+    crowd = [f"guest {number}" for number in range(1, 41)]
+    scene = Scene("alice", "bob", *crowd)
+    scene.lock("alice", "bob")
+    scene.lock("bob", "alice")
+    for one, before in zip(crowd, ["bob", *crowd], strict=False):
+        scene.join(one, before)
+    [finding] = verdict_of(scene.taken()).findings
+    assert str(finding).endswith("; 'guest 1', 'guest 2', 'guest 3' and 37 others wait for that, too")
 
 
 def test_a_lock_that_any_thread_may_release() -> None:
@@ -229,6 +237,24 @@ def test_both_sides_send() -> None:
     assert str(finding) == (
         "Both sides send, and neither reads, unless another thread reads: 'alice' waits for 'bob' to read,"
         " and 'bob' for 'alice' to read (lines 1 and 2)"
+    )
+
+
+def test_all_send() -> None:
+    """Each to the next one; or one to itself."""
+    ends = [(f"e{number}", number) for number in range(6)]
+    scene = Scene("a", "b", "c")
+    for number, name in enumerate(("a", "b", "c")):
+        scene.waits(name, "sendall", (ends[2 * number], ends[(2 * number + 3) % 6]))
+        scene.gone(name, "recv", 0.1, (ends[2 * number + 1], ends[(2 * number - 2) % 6]))
+    assert told(scene.taken())[0].startswith(
+        "All send, and none reads: 'a' waits for 'b' to read, 'b' for 'c'"
+    )
+    scene = Scene("alice")
+    scene.waits("alice", "sendall", (HERE, THERE))
+    scene.gone("alice", "recv", 0.1, (THERE, HERE))
+    assert told(scene.taken())[0].startswith(
+        "One thread has both ends, and sends: 'alice' waits for itself to read"
     )
 
 

@@ -58,7 +58,7 @@ class Child:
         self._begun: tuple[int, int, bool] | None = None
         self._names, self._clients, self._open = ("", ""), dict[Address, str](), tuple[Row, ...]()
         self._main, self._free = 0, tuple[int, ...]()  # its main thread; those that do not wait
-        self._slow = 0.0  # seconds by which its clock is behind
+        self._clock_lag, self._seen = 0.0, 0.0  # seconds; when it was seen last, once it has ended
         self.read()
 
     def read(self) -> None:
@@ -70,13 +70,14 @@ class Child:
             about, clients, self._free, self._open = state
             self._begun, self._main, names = about[:3], about[3], about[4:]
             self._clients, self._names = dict(clients), names if names[0] else (self._names[0], names[1])
-        for number, *about in self._tape.calls():
+        for number, *fields in self._tape.calls():
             if number:
-                self._spans.append(self._span(row_of(number, *about)))
+                self._spans.append(self._span(row_of(number, *fields)))
                 self._last = number
             elif not self._names[0]:  # what it is called
-                self._names = about[0], about[1]
+                self._names = fields[0], fields[1]
         if self.has_ended:
+            self._seen = self._tape.answer()[0]
             self._tape.close()
 
     def has_answered(self, look: int, asked: float) -> bool:
@@ -86,11 +87,11 @@ class Child:
         """
         if self.has_ended or self._tape.has_ended:
             return True
-        self._tape.state()
-        if self._tape.answered < look:
+        seen, answered = self._tape.answer()
+        if answered < look:
             return False
-        if not asked <= self._tape.seen <= time.perf_counter():
-            self._slow = asked - self._tape.seen
+        if not asked <= seen <= time.perf_counter():
+            self._clock_lag = asked - seen
         return True
 
     def close(self) -> None:
@@ -109,11 +110,11 @@ class Child:
         spans = [self._span(row) for row in self._open]
         spans = [span for span in spans if (span.ident, span.start) not in known]
         if self.has_ended:  # each call lasted until the process was seen last
-            latest = max([self._tape.seen, *(span.end or 0.0 for span in self._spans)])
+            latest = max([self._seen, *(span.end or 0.0 for span in self._spans)])
             spans = [span._replace(end=max(latest, span.start), outcome="over", until=None) for span in spans]
         spans = [*self._spans, *spans]
-        if self._slow:
-            spans = [later(span, self._slow) for span in spans]
+        if self._clock_lag:
+            spans = [later(span, self._clock_lag) for span in spans]
         free = () if self.has_ended else self._free
         base = self.number * _PER_PROCESS
         return Seen(

@@ -87,7 +87,8 @@ class Children:
         left = set(self._found())
         while left and time.perf_counter() < asked + PATIENCE:
             left = {child for child in left if not child.has_answered(self._looks, asked)}
-            pause(0.005 if left else 0)
+            if left:
+                pause(0.005)
 
     def read(self) -> list[Seen]:
         """Returns what each process has seen, in the order in which they began.

@@ -6,12 +6,14 @@ import math
 import mmap
 import os
 import sys
+import weakref
 from collections.abc import Iterator
 from time import perf_counter
 from typing import Any
 
 from chatlib.film.record.tape import (
     A_CALL,
+    BEGUN,
     CALL,
     HALF,
     HALVES,
@@ -57,34 +59,38 @@ class TapeReader:
         except OSError:
             os.close(self._descriptor)
             raise
+        self._closed = weakref.finalize(self, os.close, self._descriptor)  # also if the film is only dropped
         self._half, self._at = 1, HALVES[0]
         self._commons = dict[int, tuple[Any, ...]]()
-        self.seen, self.answered = 0.0, 0
         self._ended = False
 
     def close(self) -> None:
         """Lets go of it."""
         self._map.close()
-        os.close(self._descriptor)
+        self._closed()
 
     @property
     def has_ended(self) -> bool:
         """Whether the process has ended that writes it, in whatever way."""
         if not self._ended and locked(self._descriptor, wait=False):
             # The race: a daemon has closed all its files, and has not come to say so.
-            _, _, seen, _, process, is_loose = HEAD.unpack_from(self._map)
+            _, seen, _, process, is_loose = HEAD.unpack_from(self._map)
             may_live = sys.platform != "win32" and (is_loose or perf_counter() < seen + HEARD)
             self._ended = not (may_live and is_alive(process))
         return self._ended
 
+    def answer(self) -> tuple[float, int]:
+        """Returns when the process was seen last, and which look it has answered."""
+        _, seen, answered, *_ = HEAD.unpack_from(self._map)
+        return seen, answered
+
     def state(self) -> tuple[Any, ...] | None:
         """Returns what was known last; None if nothing has been written yet."""
-        for _ in range(100):  # the race: it is written twice while it is read
-            states = self._head()[0]
-            if not states:
+        for _ in range(100):  # the race: another is written while it is read
+            if not (states := self._states()):
                 return None
             found = self._record(STATES[(states - 1) % 2], STATE)
-            if found and self._head()[0] <= states + 1 and isinstance(found[1], tuple):
+            if found and self._states() == states and isinstance(found[1], tuple):
                 return found[1]
         return None
 
@@ -92,12 +98,12 @@ class TapeReader:
         """Gives what has been added since the last time; the numbers of calls say if some were let go.
 
         Of a call: its number, what it has in common with others, start, end, bytes, and where they begin. Of
-        what else was appended: the same, which begins with 0.
+        another record: what was given to `append`, which begins with a 0.
         """
         while True:
-            is_full = self._head()[1] > self._half  # asked first: what is added before it is full is read
+            is_full = self._begun() > self._half  # asked first: what is added before it is full is read
             found = self._record(self._at, HALVES[(self._half - 1) % 2] + HALF - self._at)
-            begun = self._head()[1]
+            begun = self._begun()
             if begun > self._half + 1:  # it was emptied while it was read
                 self._begin_half(begun - 1)
             elif found:
@@ -115,9 +121,13 @@ class TapeReader:
         self._half, self._at = number, HALVES[(number - 1) % 2]
         self._commons.clear()
 
-    def _head(self) -> tuple[int, int]:
-        states, begun, self.seen, self.answered, *_ = HEAD.unpack_from(self._map)
-        return states, begun
+    def _states(self) -> int:
+        states: int = HEAD.unpack_from(self._map)[0]
+        return states
+
+    def _begun(self) -> int:
+        begun: int = BEGUN.unpack_from(self._map, HEAD.size)[0]
+        return begun
 
     def _record(self, at: int, room: int) -> tuple[int, Any] | None:
         """Returns where a record ends, and what it says; None if there is none, or it is written just now."""

@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 from chatlib.film.record.harmless import harmless
+from chatlib.film.record.recorder import recorders
 
 _holders: weakref.WeakKeyDictionary[Any, tuple[Any, bool]] = weakref.WeakKeyDictionary()
 """By lock: a weak reference to its task, and whether it was taken by `async with`."""
@@ -21,9 +22,10 @@ def watched_acquire(original: Any) -> Any:
     @functools.wraps(original)
     async def acquire(self: Any) -> Any:
         taken = await original(self)
-        with harmless:  # a lock of the program's own kind may not be hashable
-            task = sys.modules["asyncio"].current_task()
-            _holders[self] = weakref.ref(task), sys._getframe(1).f_code.co_name == "__aenter__"
+        if recorders:  # it may have begun in a film that is over
+            with harmless:  # a lock of the program's own kind may not be hashable
+                task = sys.modules["asyncio"].current_task()
+                _holders[self] = weakref.ref(task), sys._getframe(1).f_code.co_name == "__aenter__"
         return taken
 
     return acquire
@@ -41,6 +43,11 @@ def watched_release(original: Any) -> Any:
     return release
 
 
+def forget_holders() -> None:
+    """The last film has ended: from here on, nothing sees who takes and releases a lock."""
+    _holders.clear()
+
+
 def lock_of(frame: FrameType) -> Any:
     """Returns the lock that a coroutine with this frame is about to take; None if it is another one."""
     own = frame.f_locals.get("self") if frame.f_code.co_name == "acquire" else None
@@ -48,7 +55,7 @@ def lock_of(frame: FrameType) -> Any:
 
 
 def holder_of(lock: Any) -> tuple[Any, bool]:
-    """Returns the task that holds a lock, and whether its `async with` will release it; None if not known."""
+    """Returns the task that holds a lock, None if not known; and whether its `async with` will release it."""
     task, by_with = _holders.get(lock, (lambda: None, False))
     return task(), by_with
 

@@ -1,7 +1,7 @@
 """What a film does in the other processes: each records by itself, and writes that to a tape.
 
-A process is filmed that one which is filmed has forked, or that it has started as a program of Python: there
-the module `sitecustomize`, which the film has put into the path, calls `begin`. Each has a thread that looks
+Filmed are processes that a filmed one forks, or starts as programs of Python: there the module
+`sitecustomize`, which the film has put into the path, calls `begin`. Each has a thread that looks
 at the others, as that of a script has; and which finds that the film is over.
 """
 
@@ -47,8 +47,9 @@ _WAITING = 400  # calls that are told if there are too many for the tape
 _filming: dict[str, Recorder] = {}
 """Where this process and its children write, for each film; and what has counted its bytes until now."""
 
-_forking = [0.0]
-"""When this process has last begun to fork: which of two children runs first is chance."""
+_forking = 0.0, 0
+"""When which process has last begun to fork: which of two children runs first is chance, and then its parent
+may have ended already."""
 
 
 class TapeRecorder(Recorder):
@@ -89,6 +90,7 @@ class FilmedChild:
 
     def __init__(self, folder: str, before: Recorder | None) -> None:
         self._forked, self._process, self._folder = before is not None, os.getpid(), folder
+        self._began, self._parent = _forking if before else (perf_counter(), os.getppid())
         self._looks, self._unchanged, self._writing = 0, 0, allocate_lock()
         with above_low():
             self._tape = self._begun(folder)
@@ -98,16 +100,20 @@ class FilmedChild:
         self._write(0)
         recorders.append(self.recorder) if before else watch(self.recorder)
         self._lookout = Lookout(self._look, EVERY)
-        self._lookout.start()
+        try:
+            self._lookout.start()
+        except RuntimeError as error:  # the process may have no more threads
+            unwatch(self.recorder)
+            raise OSError("it cannot be filmed without a thread") from error
         atexit.register(self._end)
 
     def _begun(self, folder: str) -> Tape:
         with open(os.path.join(folder, "control"), "rb") as control:
             self._control = mmap.mmap(control.fileno(), CONTROL.size, access=mmap.ACCESS_READ)
-        begun = _forking[0] if self._forked else perf_counter()
-        if self._is_over() or len(os.listdir(folder)) > MOST:
+        tapes = sum(name.endswith(SUFFIX) for name in os.listdir(folder))
+        if self._is_over() or tapes >= MOST:
             raise OSError(f"the film in {folder} has no room for another process")
-        return Tape(os.path.join(folder, f"{int(begun * 1e9):020}-{self._process}{SUFFIX}"))
+        return Tape(os.path.join(folder, f"{int(self._began * 1e9):020}-{self._process}{SUFFIX}"))
 
     def _is_over(self) -> bool:
         _, is_over, process = CONTROL.unpack_from(self._control)
@@ -138,7 +144,7 @@ class FilmedChild:
         alive = living()
         rows = tuple(open_row(0, *each) for each in self.recorder.still_open())
         free = (alive | living()) - {row[IDENT] for row in rows} | woken_by_signals()
-        about = os.getpid(), os.getppid(), self._forked, self._main, *program_names()
+        about = self._process, self._parent, self._forked, self._main, *program_names()
         known = about, tuple(named_clients()), tuple(sorted(free)), rows
         if known == self._known:
             self._tape.beat(now, look)
@@ -151,7 +157,7 @@ class FilmedChild:
             self._known = known
 
     def _end(self) -> None:
-        """At the end of the process, its last thread is this one. Not at that of one that it has forked."""
+        """Writes the last state, at the end of the process; not at that of one that it has forked."""
         if os.getpid() != self._process:
             return
         if not self._is_over():
@@ -248,8 +254,9 @@ def above_low() -> Iterator[None]:
 
 
 def note_fork() -> None:
-    """Keeps the moment: it tells in which order processes were forked."""
-    _forking[0] = perf_counter()
+    """Keeps when it was, and who: that tells in which order processes were forked, and by whom."""
+    global _forking
+    _forking = perf_counter(), os.getpid()
 
 
 if hasattr(os, "register_at_fork"):

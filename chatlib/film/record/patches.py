@@ -102,6 +102,7 @@ def _remove(recorder: Recorder) -> None:
     if not recorders:
         _restore()
         asyncio_tasks.forget()
+        asyncio_locks.forget_holders()
         unseen_calls.clear()
         asked.clear()
 

@@ -10,8 +10,8 @@ Each half is a row of records, each behind its length; a length of 0 ends the ro
 moment at which its length is written, which is last: so no reader sees half of one.
 
 Many calls have all in common but their times and bytes: a thread, a connection, a line of the program. That
-is a record of its own, once in each half that needs it, and a call is one of 44 bytes that refers to it. All
-in Python, a call costs half as much so.
+is a record of its own, once in each half that needs it, and a call is one of 44 bytes that refers to it. That
+halves what a call costs.
 """
 
 import marshal
@@ -30,12 +30,15 @@ SUFFIX = ".tape"
 STATE = 256 << 10
 """Bytes for what is known now: some 1,000 threads that wait."""
 
-# States written, halves begun, when it was seen last, which look it answered, its process; if that has lost
-# its lock.
-HEAD = struct.Struct("<QQdQQQ")
+HEAD = struct.Struct("<QdQQQ")
+"""How many states were written, when the process was seen last, which look it answered, its number, and
+whether the lock was lost, which says that it lives."""
+BEGUN = struct.Struct("<Q")
+"""Behind it: how many halves were begun. Threads with different locks write the two."""
 LENGTH = struct.Struct("<I")
-# What it has in common with others, its number, start, end, bytes, where they begin; and no length behind it.
 CALL = struct.Struct("<IQddqqI")
+"""The number of what it has in common with others, its own, start, end, bytes, where they begin; and a 0
+where the next length will stand: the end of the row."""
 _ROOM = LENGTH.size + CALL.size  # for a call
 A_CALL = 1 << 31  # stands where others have their length
 Common = tuple[Any, ...]
@@ -86,7 +89,8 @@ class Tape:
 
     def __init__(self, file: str) -> None:
         made = file.removesuffix(SUFFIX) + ".new"
-        # Never closed: the lock would go, and by the map's own end a file of the program's of that number.
+        # Never closed: that would release the lock. If a daemon has closed what the map has, to free the map
+        # would close whatever file of the program has its number now.
         descriptor = os.open(made, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
         os.ftruncate(descriptor, SIZE)
         self._file, self._descriptor, self._there = made, descriptor, set[int]()
@@ -98,6 +102,7 @@ class Tape:
         self._reach(0, _FIRST)
         # Before any call: to read where the disk keeps no room yet can kill the reader, if the disk is full.
         self._safe = self._reach(self._at, self._at + LENGTH.size)
+        self._write_begun()
         self._write_head()
         locked(descriptor, wait=True)
         os.replace(made, file)
@@ -127,7 +132,10 @@ class Tape:
         self._write(data)
 
     def _refer_to(self, common: Common) -> int:
-        """Returns by which number this half knows it, with room for a call behind it."""
+        """Returns the number of what calls have in common, which is written if it is new to this half.
+
+        Makes room for a call behind it.
+        """
         number = self._last + 1
         data = marshal.dumps((number, common), _FORMAT)
         self._make_room(len(data) + LENGTH.size + _ROOM)
@@ -180,7 +188,7 @@ class Tape:
         # have read the other, so what calls have in common is told anew.
         self._at, self._end, self._safe, self._commons, self._last = at, at + HALF, safe, {}, 0
         self._begun += 1
-        self._write_head()
+        self._write_begun()
 
     def _reach(self, begin: int, end: int) -> int:
         """Has the disk keep room for a part of the file; returns up to where there is room now.
@@ -214,5 +222,8 @@ class Tape:
             return False
 
     def _write_head(self) -> None:
-        head = self._states, self._begun, self._seen, self.answered, os.getpid(), self._is_loose
-        self._map[: HEAD.size] = HEAD.pack(*head)
+        head = self._states, self._seen, self.answered, os.getpid(), self._is_loose
+        HEAD.pack_into(self._map, 0, *head)
+
+    def _write_begun(self) -> None:
+        BEGUN.pack_into(self._map, HEAD.size, self._begun)

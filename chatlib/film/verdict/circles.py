@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from chatlib.film.verdict.finding import Finding
 from chatlib.film.verdict.scene import Scene, Wait
-from chatlib.film.verdict.words import COULD, awaited, called, lines_of, listed
+from chatlib.film.verdict.words import COULD, awaited, called, crowd, lines_of, listed
 
 
 def circles(scene: Scene) -> Iterator[Finding]:
@@ -50,7 +50,8 @@ def deadlock(scene: Scene, waits: Sequence[Wait], certain: bool) -> Finding:
     """Words a circle in which each waits for the next. If it is not certain, what could still end it, too."""
     recording, sorts = scene.recording, [wait.sort for wait in waits]
     if set(sorts) == {"send"}:
-        what, kind = "Both sides send, and neither reads", "both-send"
+        sides = {1: "One thread has both ends, and sends", 2: "Both sides send, and neither reads"}
+        what, kind = sides.get(len(waits), "All send, and none reads"), "both-send"
     else:
         what, kind = "Deadlock", "deadlock"
     needs = {"lock": "releases a lock", "recv": "sends", "send": "reads"}
@@ -66,18 +67,18 @@ def deadlock(scene: Scene, waits: Sequence[Wait], certain: bool) -> Finding:
     ]
     lines = lines_of([wait.span for wait in waits])
     behind = [called(recording, ident) for ident in also_stuck(scene, {wait.ident for wait in waits})]
-    also = f"; {listed(behind)} wait{'s' * (len(behind) == 1)} for that, too" if behind else ""
+    also = f"; {crowd(behind)} wait{'s' * (len(behind) == 1)} for that, too" if behind else ""
     sentence = f"{what}{unless}: {listed(parts, ', and ')}{lines}{also}"
     return Finding(kind, sentence, tuple(wait.ident for wait in waits), certain, pairs_of(waits))
 
 
 def also_stuck(scene: Scene, ring: set[int]) -> list[int]:
     """Returns the threads outside of a circle that wait for one of it, or for another one that does."""
-    found = list[int]()
-    for _ in scene.closed:
-        for ident in scene.waits:
-            if ident in scene.closed - ring - {*found} and scene.waits[ident].on & {*ring, *found}:
-                found.append(ident)
+    found, reached = list[int](), set(ring)
+    left = [wait for ident, wait in scene.waits.items() if ident in scene.closed]
+    while new := [wait.ident for wait in left if wait.ident not in reached and wait.on & reached]:
+        found += new
+        reached.update(new)
     return found
 
 

@@ -22,7 +22,7 @@ COULD = {
 
 
 def called(recording: Recording, ident: int) -> str:
-    """Returns the name of a thread, between quotes where it is one of the program's own."""
+    """Returns the name of a thread, between quotes unless it reads like one of a film's own: `task anna`."""
     label = recording.lanes.get(ident)
     if label is None:  # it has made no call: its name stands in what another waits for
         found = (recording.awaited(span) for span in recording.spans if span.end is None)
@@ -51,6 +51,11 @@ def listed(words: Iterable[str], last: str = " and ") -> str:
     return last.join(filter(None, [", ".join(first), end]))
 
 
+def crowd(names: Sequence[str]) -> str:
+    """Returns the same, of a crowd only the first ones: `a, b, c and 97 others`."""
+    return listed(names if len(names) < 6 else [*names[:3], f"{len(names) - 3} others"])
+
+
 def awaited(recording: Recording, wait: Wait, after: str = "") -> str:
     """Returns what a thread waits for: `the lock that 'bob' holds`; `the one`, if it comes after a lock."""
     if wait.sort == "lock":
@@ -61,7 +66,8 @@ def awaited(recording: Recording, wait: Wait, after: str = "") -> str:
     if wait.sort == "join":
         return f"the end of {called(recording, next(iter(wait.on)))}"
     if wait.sort in ("recv", "send"):
-        who = listed(called(recording, ident) for ident in sorted(wait.on))
+        own = {wait.ident: "itself"}
+        who = listed(own.get(ident) or called(recording, ident) for ident in sorted(wait.on))
         return f"bytes from {who}" if wait.sort == "recv" else f"{who} to read"
     return clean(recording.object_of(wait.span))
 
