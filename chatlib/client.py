@@ -83,7 +83,7 @@ def connect(
     notebook_cells.close_earlier()
     address = address_of(target)
     try:
-        connection = socket.create_connection(address, timeout)
+        connection = reach(address, timeout)
     except OSError as error:
         nobody = "nobody listens there: " if isinstance(error, ConnectionRefusedError) else ""
         reason = f"cannot connect to {address[0]}:{address[1]}: {nobody}{error.strerror or error}"
@@ -128,6 +128,15 @@ class ClientName:
         """Whether the client has closed its socket, or let go of it."""
         connection = self._connection()
         return connection is None or connection.fileno() < 0
+
+
+def reach(address: Address, timeout: float) -> socket.socket:
+    """Connects from a port of its own: by that it is known. Blocks for at most `timeout` seconds.
+
+    A system may give one port to several connections, if they lead to different servers; not one that was
+    bound before.
+    """
+    return socket.create_connection(address, timeout, source_address=("", 0))
 
 
 def note_name(connection: socket.socket, text: str) -> None:

@@ -13,7 +13,7 @@ from faults import POSIX, SOON, jam, read_exactly, read_to_the_end, reset, toget
 
 import chatlib
 from chatlib import Client, Disconnected
-from chatlib.client import CLIENT_LINE_LIMIT, address_of
+from chatlib.client import CLIENT_LINE_LIMIT, address_of, reach
 
 Pair = Callable[[], tuple[Client, socket.socket]]
 
@@ -352,6 +352,21 @@ def test_a_number_that_is_no_port(port: int) -> None:
     """ValueError, which says what ports are."""
     with pytest.raises(ValueError, match="is not a port: ports are numbers from 1 to 65535"):
         chatlib.connect(("127.0.0.1", port))
+
+
+@pytest.mark.exhaustive
+def test_no_two_clients_have_one_port() -> None:
+    """By it they are known; two of different servers might, as in one of thirty of these rounds on Linux."""
+    for _ in range(100):
+        with contextlib.ExitStack() as stack:
+            servers = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
+            ports = list[int]()
+            for _ in range(40):
+                for server in servers:
+                    client = stack.enter_context(reach(server.getsockname(), SOON))
+                    stack.enter_context(server.accept()[0])
+                    ports.append(client.getsockname()[1])
+            assert len(set(ports)) == 80
 
 
 def test_a_port_without_a_listener_is_refused() -> None:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from selectors import EVENT_READ, EVENT_WRITE
 
-from chatlib.client import Client
+from chatlib.client import Client, reach
 from chatlib.sockets import Address, Wakeup
 
 CONNECT_WITHIN = 5.0
@@ -108,7 +108,7 @@ class Actor:
     def _play(self) -> None:
         why = "it has left"
         try:
-            client = Client(socket.create_connection(self._server, CONNECT_WITHIN), self.name)
+            client = Client(reach(self._server, CONNECT_WITHIN), self.name)
             client.socket.setblocking(False)
             self._client, self.address = client, client.address
             self._live(client.socket)
