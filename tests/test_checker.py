@@ -404,6 +404,22 @@ def test_what_a_server_says_of_its_own_is_no_part_of_a_flood() -> None:
         assert (seen.dots, seen.numbers, seen.told) == (2 * line(0, b"\n").count(b"."), [0, 1], 1)
 
 
+class Flooded(Threads):
+    """Long lines do not reach the second client."""
+
+    def post(self, client: ThreadsClient, data: bytes) -> None:
+        if len(data) < 100 or client is not self.clients[1]:
+            super().post(client, data)
+
+
+def test_who_hears_no_more_of_a_flood_is_named() -> None:
+    """It may be the one that is to sleep later; bob has heard all."""
+    report = chatlib.check(Flooded, cases=["slow.others"])
+    assert report.verdicts[-1].reason == (
+        "a flood fails already while everybody reads: after 0.0 MB the sleeper heard nothing more in time"
+    )
+
+
 @pytest.mark.parametrize(
     ("server", "outcome"), [("keeps_all_for_a_sleeper", Outcome.SKIPPED), ("threads", Outcome.PASS)]
 )

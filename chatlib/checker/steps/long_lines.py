@@ -101,7 +101,7 @@ def say_endless_line(session: Session, who: str) -> None:
     # The kernel keeps megabytes for a slow one, which may still be busy with them.
     session.wait(lambda: grows() or speaker.end or not usage.is_ready(), 2 * session.timeouts.patience)
     if grows():
-        grown = f"its memory grew by more than {GROWTH >> 20} MiB, and it still listened"
+        grown = f"its memory grew by more than {GROWTH >> 20} MiB while {who} sent it"
         raise Broken(f"the server ends {who}'s connection, or forgets the line", session.explain(grown))
     is_slow = is_slow or (sent < ENDLESS and usage.is_ready())
     if ended := session.instance.ended():

@@ -108,8 +108,8 @@ class Flow:
         self.session, self.speaker, self.listener = session, speaker, listener
         self.what = "all answers" if speaker is listener else f"all that {speaker.name} says"
         self.lines = Lines()
-        self.pacing = [self.lines]
-        """What is heard by the clients that must not fall behind."""
+        self.pacing = {listener.name: self.lines}
+        """What is heard by the clients that must not fall behind, by what they are called."""
         self.echo = Echo()
         self.sent = 0
         self.rate = 0.0
@@ -164,17 +164,17 @@ class Flow:
         return next((peer for peer in (self.listener, self.speaker) if peer.end), None)
 
     def _stalled(self) -> Broken:
-        ended, name = self._ended(), self.listener.name
-        what = self.session.fate(ended) if ended else self.session.explain(f"{name} heard nothing more")
-        expected = f"{name} hears {self.what}, without a pause"
-        return Broken(expected, f"after {self._arrived() / MEGABYTE:.0f} MB {what}", certain=bool(ended))
+        ended, last = self._ended(), min(self.pacing, key=lambda name: self.pacing[name].dots)
+        what = self.session.fate(ended) if ended else self.session.silence(f"{last} heard nothing more")
+        expected = f"{last} hears {self.what}, without a pause"
+        return Broken(expected, f"after {self._arrived() / MEGABYTE:.1f} MB {what}", certain=bool(ended))
 
     def _arrived(self) -> int:
         return int(self._heard() / self.kept)
 
     def _heard(self) -> float:
         """Bytes of the flood, told by their dots, that have come to the client that is furthest behind."""
-        return min(lines.dots for lines in self.pacing) * LENGTH / (LENGTH - 15)
+        return min(lines.dots for lines in self.pacing.values()) * LENGTH / (LENGTH - 15)
 
     def _compare_numbers(self) -> None:
         if len(set(self.lines.numbers)) < len(self.lines.numbers):
