@@ -409,7 +409,7 @@ def talks_to_itself() -> Ready:
 
 @stuck(
     "deadlock",
-    "unless another thread sends: 'alice' waits for the lock that 'bob' holds, and 'bob' for bytes",
+    "unless another thread sends or closes: 'alice' waits for the lock that 'bob' holds, and 'bob' for bytes",
 )
 def receives_with_a_lock() -> Ready:
     """The answer can only be sent by one that waits for the lock."""

@@ -105,7 +105,7 @@ def test_a_thread_behind_a_circle_is_named_as_well() -> None:
     """And one behind that; each once."""
     scene = crossed()
     scene.join("carol", "bob")
-    assert told(scene.taken())[0].endswith("; 'carol' waits for that, too")
+    assert told(scene.taken())[0].endswith("; 'carol' waits behind that")
     crowd = [f"guest {number}" for number in range(1, 41)]
     scene = Scene("alice", "bob", *crowd)
     scene.lock("alice", "bob")
@@ -113,7 +113,7 @@ def test_a_thread_behind_a_circle_is_named_as_well() -> None:
     for one, before in zip(crowd, ["bob", *crowd], strict=False):
         scene.join(one, before)
     [finding] = verdict_of(scene.taken()).findings
-    assert str(finding).endswith("; 'guest 1', 'guest 2', 'guest 3' and 37 others wait for that, too")
+    assert str(finding).endswith("; 'guest 1', 'guest 2', 'guest 3' and 37 others wait behind that")
 
 
 def test_a_lock_that_any_thread_may_release() -> None:
@@ -170,7 +170,7 @@ def test_both_sides_wait_to_receive() -> None:
     assert told(receives().taken()) == [f"{both}: nobody will ever speak"]
     assert verdict_of(receives().taken()).findings[0].certain
     assert told(receives("carol").taken(free=[3], looker=3)) == [
-        f"{both}; as long as no other thread sends, that stays so"
+        f"{both}; as long as no other thread sends or closes, that stays so"
     ]
     assert told(receives().taken(free=None)) == []
 
@@ -267,7 +267,7 @@ def test_all_send() -> None:
         ("get", "an item in a queue", "puts one in"),
         ("put", "room in a queue", "takes an item out"),
         ("wait", "an event", "sets it"),
-        ("acquire", "the lock that somebody holds", "ends that"),
+        ("acquire", "the lock that somebody holds", "releases it"),
     ],
 )
 def test_no_thread_is_left(call: str, subject: str, acts: str) -> None:

@@ -54,7 +54,7 @@ def deadlock(scene: Scene, waits: Sequence[Wait], certain: bool) -> Finding:
         what, kind = sides.get(len(waits), "All send, and none reads"), "both-send"
     else:
         what, kind = "Deadlock", "deadlock"
-    needs = {"lock": "releases a lock", "recv": "sends", "send": "reads"}
+    needs = {"lock": "releases a lock", "recv": "sends or closes", "send": "reads"}
     helps = dict.fromkeys(needs[wait.sort] for wait in waits if not wait.is_owned)
     other = "task" if all(wait.is_of_task for wait in waits) else "thread"
     if any(wait.is_of_task for wait in waits):
@@ -67,7 +67,7 @@ def deadlock(scene: Scene, waits: Sequence[Wait], certain: bool) -> Finding:
     ]
     lines = lines_of([wait.span for wait in waits])
     behind = [called(recording, ident) for ident in also_stuck(scene, {wait.ident for wait in waits})]
-    also = f"; {crowd(behind)} wait{'s' * (len(behind) == 1)} for that, too" if behind else ""
+    also = f"; {crowd(behind)} wait{'s' * (len(behind) == 1)} behind that" if behind else ""
     sentence = f"{what}{unless}: {listed(parts, ', and ')}{lines}{also}"
     return Finding(kind, sentence, tuple(wait.ident for wait in waits), certain, pairs_of(waits))
 
@@ -86,7 +86,11 @@ def both_receive(scene: Scene, waits: Sequence[Wait], certain: bool) -> Finding:
     """Words a circle in which each waits until another one speaks."""
     who = listed(called(scene.recording, wait.ident) for wait in waits)
     side = {1: "One thread has both ends, and waits", 2: "Both sides wait"}.get(len(waits), "All wait")
-    end = ": nobody will ever speak" if certain else "; as long as no other thread sends, that stays so"
+    end = (
+        ": nobody will ever speak"
+        if certain
+        else "; as long as no other thread sends or closes, that stays so"
+    )
     sentence = f"{side} to receive, {who}{lines_of([wait.span for wait in waits])}{end}"
     return Finding("both-receive", sentence, tuple(wait.ident for wait in waits), certain, pairs_of(waits))
 

@@ -17,6 +17,7 @@ COULD = {
     "a semaphore": "releases it",
     "a barrier": "comes to it",
     "a queue to be worked off": "works it off",
+    "the lock that somebody holds": "releases it",
 }
 """What another thread has to do, so that a wait ends."""
 
