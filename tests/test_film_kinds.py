@@ -8,6 +8,7 @@ import inspect
 import io
 import itertools
 import logging
+import math
 import os
 import queue
 import select
@@ -440,6 +441,53 @@ def test_a_thread_that_dies_in_a_note_takes_no_film_with_it(monkeypatch: pytest.
     dies.join(SOON)
     recorder.note(a_call(), 2.0, 0, "done")
     assert [span.outcome for span in recorder.take(still=False)[0]] == ["done"]
+
+
+def test_a_thread_that_takes_long_for_a_note_keeps_its_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under a debugger, or among many threads: who looks meanwhile waits."""
+    monkeypatch.setattr("chatlib.film.record.recorder.LOST", 0.01)
+    monkeypatch.setattr("chatlib.film.record.recorder.LOOKS", math.inf)
+    keeps, may_go_on, looked = threading.Event(), threading.Event(), threading.Event()
+
+    class Slow(Recorder):
+        def _keep(self, entry: Entry) -> None:
+            keeps.set()
+            assert may_go_on.wait(SOON)
+            super()._keep(entry)
+
+    def look() -> None:
+        recorder.callers_since(0.0)
+        looked.set()
+
+    recorder = Slow(10)
+    lock = recorder.lock
+    with another(recorder.note, a_call(), 2.0, 0, "done"):
+        assert keeps.wait(SOON)
+        with another(look):
+            assert not looked.wait(0.1)  # ten times as long as a lock may be lost
+            may_go_on.set()
+    assert looked.is_set() and recorder.lock is lock
+    assert [span.outcome for span in recorder.take(still=False)[0]] == ["done"]
+
+
+def test_nobody_waits_for_ever_for_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handler of a signal has come in between, and waits for a thread that looks."""
+    monkeypatch.setattr("chatlib.film.record.recorder.LOST", 0.01)
+    looked = threading.Event()
+
+    class Interrupted(Recorder):
+        def _keep(self, entry: Entry) -> None:
+            super()._keep(entry)
+            with another(look):
+                assert looked.wait(SOON)
+
+    def look() -> None:
+        recorder.callers_since(0.0)
+        looked.set()
+
+    recorder = Interrupted(10)
+    recorder.note(a_call(), 2.0, 0, "done")
+    assert looked.is_set()
 
 
 def test_a_film_that_is_broken_off_as_it_begins_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

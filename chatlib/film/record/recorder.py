@@ -20,7 +20,7 @@ from typing import Any
 
 from chatlib.film.record.call import Call, Entry, common_of, open_row, row_of, span_of
 from chatlib.film.record.find_line import find, origin
-from chatlib.film.record.frames import frames_of_others
+from chatlib.film.record.frames import frames_of_others, is_held_in
 from chatlib.film.record.offsets import Offsets
 from chatlib.film.record.waiters import WatchedThread
 from chatlib.film.spans import BUSY, POLL_PAUSE, SENDING, Ends, Span
@@ -44,7 +44,10 @@ asked: dict[int, int] = {}
 """How often each thread has only asked whether something is ready, and nothing was; by its number."""
 
 LOST = 5.0
-"""Seconds after which a lock is lost, which is held for microseconds."""
+"""Seconds after which it is looked whether a lock is lost, which is held for microseconds as a rule."""
+
+LOOKS = 12
+"""So often at most: its owner may be in a handler of a signal, which waits for who wants the lock."""
 
 LATEST = 50
 """Calls that are looked at for threads that poll."""
@@ -85,11 +88,11 @@ class Recorder:
         it is about to give the lock back. So it looks again afterwards.
         """
         self._new.append((call, end, size, outcome))
-        while self._new and not self._adding and self.lock.acquire(False):
+        while self._new and not self._adding and (lock := self.lock).acquire(False):
             try:
                 self._add_new()
             finally:
-                self.lock.release()
+                lock.release()
 
     def _add_new(self) -> None:
         """Number, offset and place in the ring belong together: the lock is held around this."""
@@ -105,15 +108,18 @@ class Recorder:
             self._adding = False
 
     def _sound(self) -> Any:
-        """Returns the lock; another one if it is lost. Blocks until then, which should never happen.
+        """Returns the lock; another one if it is lost. Blocks until then.
 
-        The race: a thread that is ended by force, as by a check of a server, dies just after it took it.
+        The race: a thread that is ended by force, as by a check of a server, dies just after it took it. It
+        is no proof that the lock is held for long: a debugger, and many threads that call, make it so.
         """
-        if self.lock.acquire(timeout=LOST):
-            self.lock.release()
-        else:
-            self.lock, self._adding = threading.RLock(), False
-        return self.lock
+        looks = itertools.count(1)
+        while not (lock := self.lock).acquire(timeout=LOST):
+            in_use = next(looks) < LOOKS and is_held_in(lock, Recorder.note.__code__.co_filename)
+            if lock is self.lock and not in_use:
+                self.lock, self._adding = threading.RLock(), False
+        lock.release()
+        return lock
 
     def _keep(self, entry: Entry) -> None:
         """Takes in a call that has its number and offset. With the lock held."""
