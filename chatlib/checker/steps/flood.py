@@ -129,9 +129,9 @@ def _asleep(session: Session, speaker: str, listener: str, warmup: int = 1) -> I
     answers = session.dialect.answers
     flow = Flow(session, talker, talker if answers else session.peers[listener])
     if not answers:
-        flow.pacing = {flow.listener.name: flow.lines, "the sleeper": seen}
+        flow.pacing["the sleeper"] = seen
     control(session, flow, warmup * MEGABYTE)
-    flow.pacing = {flow.listener.name: flow.lines}
+    flow.pacing.pop("the sleeper", None)
     session.clients.sleep(sleeper)
     if answers:
         _jam(session, sleeper)
